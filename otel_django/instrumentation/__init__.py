@@ -1,0 +1,1 @@
+"""One file a library; each offers ``install`` and ``uninstall``, explicit, repeatable, reversible."""

@@ -1,0 +1,1 @@
+"""Provider, tracer, span, samplers, inbound-context policy and redaction."""
