@@ -1,0 +1,43 @@
+"""Django set up once for the in-process tests; nothing of OpenTelemetry starts by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import django
+import pytest
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+for name in [name for name in os.environ if name.startswith("OTEL_")]:
+    del os.environ[name]  # the tests' own settings only
+
+
+def pytest_configure() -> None:
+    django.setup()
+
+
+def pytest_unconfigure() -> None:
+    from django.conf import settings
+
+    if settings.BASE_DIR.name.startswith("otel-django-tests-"):
+        shutil.rmtree(settings.BASE_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Path:
+    """The site's SQLite database with its tables; returns its file."""
+    from django.conf import settings
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, run_syncdb=True)
+    return Path(settings.DATABASES["default"]["NAME"])
+
+
+@pytest.fixture
+def database(migrated: Path) -> None:
+    """Tables that are empty when the test begins."""
+    from django.core.management import call_command
+
+    call_command("flush", verbosity=0, interactive=False)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from django.urls import include, path, re_path
+
+from tests.site import views
+
+articles = (
+    [
+        path("", views.plain, name="list"),
+        path("<int:pk>/", views.plain, name="detail"),
+        path("<int:pk>/comments/<slug:slug>/", views.plain_async, name="comment"),
+    ],
+    "articles",
+)
+api = [
+    path("articles/", include(articles, namespace="v1-articles")),
+    re_path(r"^years/(?P<year>[0-9]{4})/$", views.plain, name="year"),
+]
+
+urlpatterns = [
+    path("", views.plain, name="home"),
+    path("plain/", views.plain, name="plain"),
+    path("plain-async/", views.plain_async, name="plain-async"),
+    path("unnamed/", views.plain),
+    path("current/", views.current),
+    path("current-async/", views.current_async),
+    path("api/v1/", include(api)),
+    re_path(r"^old/(?P<slug>[^/]+)/$", views.plain),
+    path("methods/", views.Methods.as_view(), name="methods"),
+    path("methods-async/", views.MethodsAsync.as_view(), name="methods-async"),
+    path("callable/", views.Instance(), name="callable"),
+    path("raises/", views.raises, name="raises"),
+    path("raises-async/", views.raises_async, name="raises-async"),
+    path("raises-404/", views.raises_not_found),
+    path("raises-403/", views.raises_denied),
+    path("raises-400/", views.raises_suspicious),
+    path("answers-500/", views.answers_500),
+    path("no-content/", views.no_content),
+    path("moved/", views.moved),
+    path("template/", views.template),
+    path("slow/", views.slow),
+    path("slow-async/", views.slow_async),
+    path("file/", views.file),
+    path("stream/", views.stream),
+    path("stream-raises/", views.stream_raises),
+    path("stream-list/", views.stream_list),
+    path("stream-async/", views.stream_async),
+    path("stream-async-raises/", views.stream_async_raises),
+    path("user/", views.user),
+    path("user-untouched/", views.user_untouched),
+    path("reset/<uidb64>/<token>/", views.plain, name="reset"),
+    path("any/<path:rest>", views.plain, name="any"),
+    path("livez", views.plain),
+    path("metrics", views.plain),
+]
