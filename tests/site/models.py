@@ -6,9 +6,9 @@ from django.db import models
 
 
 class Author(models.Model):
-    name = models.CharField(max_length=100)
+    name: models.CharField[str, str] = models.CharField(max_length=100)
 
 
 class Book(models.Model):
-    title = models.CharField(max_length=100)
-    author = models.ForeignKey(Author, on_delete=models.CASCADE)
+    title: models.CharField[str, str] = models.CharField(max_length=100)
+    author: models.ForeignKey[Author, Author] = models.ForeignKey(Author, on_delete=models.CASCADE)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from tests.site import views
 
@@ -12,7 +12,7 @@ articles = (
     ],
     "articles",
 )
-api = [
+api: list[URLPattern | URLResolver] = [
     path("articles/", include(articles, namespace="v1-articles")),
     re_path(r"^years/(?P<year>[0-9]{4})/$", views.plain, name="year"),
 ]
