@@ -1,0 +1,69 @@
+# Everything here sets up its own environment in .venv, with uv where it is installed and with
+# venv and pip otherwise. PYTHON chooses the interpreter, VENV another folder.
+ifndef PYTHON
+PYTHON := $(shell for each in python3.13 python3.12 python3.11 python3.10 python3; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$each" && break; done)
+endif
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The stamp carries the interpreter's version: asking for another one makes the environment anew.
+VERSION := $(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())' 2>/dev/null)
+READY := $(VENV)/.ready-$(VERSION)
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
+ARGS ?=
+
+SOURCES := $(wildcard otel_django tests examples benchmarks docs)
+PYTEST := $(BIN)/python -m pytest --timeout=300
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-services test-faults lint format bench docs clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY)  ## Make or renew the environment in .venv
+
+demo: $(READY)  ## Serve the example shop with traffic and live traces (PORT, DEMO_SECONDS, DEMO_TRAFFIC, DEMO_DIR)
+	@exec $(BIN)/python examples/shop/demo.py
+
+test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
+	$(PYTEST) tests/unit tests/servers $(ARGS)
+
+test-services: $(READY)  ## Run the tests that need PostgreSQL and MariaDB
+	$(PYTEST) tests/integration $(ARGS)
+
+test-faults: $(READY)  ## Run the tests that kill processes and cut connections
+	$(PYTEST) tests/faults $(ARGS)
+
+lint: $(READY)  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+
+format: $(READY)  ## Format the code and apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## Measure the cost against bare Django and the upstream packages
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY)  ## Write the generated part of the reference again
+	$(BIN)/python docs/generate_reference.py
+
+clean:  ## Remove the environment, caches and the demo's data
+	rm -rf $(VENV) .demo .otel_django build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Renewed when pyproject.toml changes.
+$(READY): pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo "Python 3.10 or newer is needed: say which with PYTHON=/path/to/python" >&2; exit 1; }
+ifneq ($(UV),)
+	uv venv --quiet --clear --python "$(PYTHON)" $(VENV)
+	uv pip install --quiet --python $(BIN)/python --editable . --group dev
+else
+	"$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+endif
+	@touch $@
