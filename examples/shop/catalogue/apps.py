@@ -1,0 +1,7 @@
+"""The catalogue: brands, categories and products."""
+
+from django.apps import AppConfig
+
+
+class CatalogueConfig(AppConfig):
+    name = "catalogue"

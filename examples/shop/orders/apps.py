@@ -1,0 +1,7 @@
+"""Carts and orders."""
+
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    name = "orders"
