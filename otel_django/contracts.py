@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where the worker thread puts finished spans. Every method runs on the worker thread."""
+    """Where the worker thread puts finished spans. Every method but ``spill`` runs on the worker thread."""
 
     def accept(self, batch: Sequence[Span]) -> None:
         """Take ended spans; never raises, returns soon."""
+        ...
+
+    def spill(self, batch: Sequence[Span]) -> None:
+        """The queue is full: keep the batch without network; called on a request's thread."""
         ...
 
     def poll(self, now_s: float) -> float | None:

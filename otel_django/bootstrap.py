@@ -1,0 +1,310 @@
+"""Settings in, one runtime a process out: the only module that names concrete classes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from otel_django import guard
+from otel_django.clock import SYSTEM_CLOCK
+from otel_django.version import VERSION
+
+if TYPE_CHECKING:
+    from otel_django.conf import Settings
+    from otel_django.contracts import Instrumentation, Sink
+    from otel_django.pipeline.worker import Worker
+    from otel_django.tracing.provider import TracerProvider
+    from otel_django.tracing.samplers import HeadSampler
+
+_logger = logging.getLogger(guard.LOGGER_NAME)
+_lock = threading.Lock()
+_runtime: Runtime | None = None
+
+
+class Runtime:
+    """Everything that is running in this process.
+
+    ``provider`` is the global tracer provider; ``drops`` counts what was lost, by cause.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from otel_django.pipeline.drops import Drops
+        from otel_django.pipeline.processes import ProcessHooks
+
+        self.settings = settings
+        self.drops = Drops()
+        self.sinks = self._make_sinks()
+        self.worker = self._make_worker()
+        for sink in self.sinks:
+            if hasattr(sink, "on_wait"):
+                sink.on_wait = self.worker.drain_into_sinks
+        self.provider = self._make_provider()
+        self.instrumentations = self._make_instrumentations()
+        self.hooks = ProcessHooks(on_exit=self.shutdown, on_fork=self.after_fork)
+        self._ended = False
+
+    # --- parts
+
+    def _make_sinks(self) -> tuple[Sink, ...]:
+        sinks = [sink for name in self.settings.traces_exporters for sink in self._exporter(name)]
+        if self.settings.store is not None:
+            from otel_django.store.writer import StoreWriter
+
+            sinks.append(
+                StoreWriter(
+                    self.settings.store,
+                    retention_hours=self.settings.store_retention_hours,
+                    max_mb=self.settings.store_max_mb,
+                    drops=self.drops,
+                    clock=SYSTEM_CLOCK,
+                )
+            )
+        return tuple(sinks)
+
+    def _exporter(self, name: str) -> list[Sink]:
+        """The sink of one name in ``OTEL_TRACES_EXPORTER``; a failing one is left out and said."""
+        try:
+            if name == "otlp":
+                return [self._otlp_sender()]
+            return [_foreign_exporter(name, self.drops)]
+        except Exception as error:
+            _logger.warning("The exporter %r can't be used: %s", name, error)
+            guard.caught(f"exporter {name}")
+            return []
+
+    def _otlp_sender(self) -> Sink:
+        from otel_django.pipeline.otlp_trace import encode_request
+        from otel_django.pipeline.sender import OtlpSender
+        from otel_django.pipeline.spool import Spool
+
+        settings = self.settings
+        return OtlpSender(
+            settings.otlp_traces,
+            transport=_transport(settings),
+            spool=Spool(settings.spool_dir, max_bytes=settings.spool_max_mb << 20),
+            encode=lambda batch: encode_request(batch, self._pause),
+            drops=self.drops,
+            clock=SYSTEM_CLOCK,
+            rng=random.Random(),
+        )
+
+    def _pause(self) -> None:
+        self.worker.pause()
+
+    def _make_worker(self) -> Worker:
+        from otel_django.pipeline.worker import Worker
+
+        settings = self.settings
+        return Worker(
+            self.sinks,
+            delay_s=settings.bsp_schedule_delay_s,
+            batch_size=settings.bsp_max_export_batch_size,
+            max_bytes=settings.queue_max_mb << 20,
+            max_items=settings.bsp_max_queue_size,
+            drops=self.drops,
+            clock=SYSTEM_CLOCK,
+            on_fork=self.after_fork,
+        )
+
+    def _make_provider(self) -> TracerProvider:
+        from otel_django.tracing.exceptions import ExceptionFormatter
+        from otel_django.tracing.limits import Limits, Normaliser
+        from otel_django.tracing.local_trace import KeepPolicy
+        from otel_django.tracing.provider import TracerProvider
+        from otel_django.tracing.redaction import Redactor
+        from otel_django.tracing.resource import build_resource, in_child
+
+        settings = self.settings
+        redactor = Redactor(settings.redact)
+        limits = settings.span_limits
+        given_id = settings.resource_attributes.get("service.instance.id")
+        return TracerProvider(
+            resource=build_resource(
+                settings.service_name, settings.resource_attributes, settings.base_dir
+            ),
+            sampler=_sampler(settings),
+            normaliser=Normaliser(
+                redactor,
+                Limits(
+                    attributes=limits.attributes,
+                    events=limits.events,
+                    links=limits.links,
+                    event_attributes=limits.event_attributes,
+                    link_attributes=limits.link_attributes,
+                    value_length=limits.value_length,
+                ),
+            ),
+            exceptions=ExceptionFormatter(redactor, settings.base_dir),
+            sink=self.worker.put if self.sinks else _nowhere,
+            keep=KeepPolicy(
+                errors="errors" in settings.keep,
+                slow="slow" in settings.keep,
+                slow_s=settings.slow_request_s,
+            )
+            if settings.keep
+            else None,
+            exception_events=settings.exception_events,
+            child_resource=lambda resource: in_child(resource, given_id),
+        )
+
+    def _make_instrumentations(self) -> tuple[Instrumentation, ...]:
+        from otel_django.instrumentation.cache import CacheInstrumentation
+        from otel_django.instrumentation.database import DatabaseInstrumentation
+        from otel_django.instrumentation.http_server import HttpServerInstrumentation
+
+        disabled = self.settings.disabled_instrumentations
+        offered: dict[str, type[Instrumentation]] = {
+            "cache": CacheInstrumentation,
+            "database": DatabaseInstrumentation,
+        }
+        if self.settings.django_instrument:
+            offered["django"] = HttpServerInstrumentation
+            if self.settings.detail == "full":
+                from otel_django.instrumentation.detail import DetailInstrumentation
+
+                offered["detail"] = DetailInstrumentation
+        if "*" in disabled:
+            return ()
+        return tuple(make() for name, make in offered.items() if name not in disabled)
+
+    # --- life
+
+    def start(self) -> None:
+        """Become the global provider, patch what is instrumented, watch for fork and exit."""
+        from opentelemetry import trace
+
+        trace.set_tracer_provider(self.provider)
+        tracer = self.provider.tracer("otel_django", VERSION)
+        for instrumentation in self.instrumentations:
+            with guard.guarded(f"{type(instrumentation).__name__}.install"):
+                instrumentation.install(tracer, self.settings)
+        self.hooks.install()
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Everything that ended before this call is sent or stored; False when time ran out."""
+        deadline = time.monotonic() + timeout_s
+        complete = self.worker.flush(timeout_s)
+        left_ms = max(1, int((deadline - time.monotonic()) * 1000))
+        return SdkProcessors.flush(self.provider, left_ms) and complete
+
+    def shutdown(self) -> None:
+        """Flush within ``OTEL_DJANGO_SHUTDOWN_TIMEOUT`` and stop the thread; patches stay."""
+        if self._ended:
+            return
+        self._ended = True
+        with guard.guarded("shutdown"):
+            self.worker.shutdown(self.settings.shutdown_timeout_s)
+            self.provider.shutdown()
+
+    def after_fork(self) -> None:
+        """In a forked child (from the hook, or from the queue where hooks don't run: uWSGI)."""
+        with guard.guarded("after_fork"):
+            self._ended = False
+            self.drops.after_fork()
+            self.provider._handle_fork()
+            self.worker.after_fork()
+
+    def stop(self) -> None:
+        """Undo ``start`` as far as can be: for tests and ``testing.capture()``."""
+        for instrumentation in reversed(self.instrumentations):
+            with guard.guarded(f"{type(instrumentation).__name__}.uninstall"):
+                instrumentation.uninstall()
+        self.hooks.uninstall()
+        self.shutdown()
+
+
+class SdkProcessors:
+    """The user's own span processors on our provider."""
+
+    @staticmethod
+    def flush(provider: TracerProvider, timeout_ms: int) -> bool:
+        """Flush them; True when there are none."""
+        return not provider.processors or provider.force_flush(timeout_ms)
+
+
+def _nowhere(span: object) -> None:
+    """No exporter and no store: users' processors may still want the spans."""
+
+
+def _transport(settings: Settings) -> object:
+    if settings.otlp_traces.protocol == "grpc":
+        from otel_django.pipeline.grpc_transport import GrpcTransport
+
+        return GrpcTransport(settings.otlp_traces)
+    from otel_django.pipeline.http_transport import HttpTransport
+
+    return HttpTransport(settings.otlp_traces)
+
+
+def _foreign_exporter(name: str, drops: object) -> Sink:
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+    from otel_django.pipeline.exporter_sink import ExporterSink
+
+    if name == "console":
+        return ExporterSink(ConsoleSpanExporter(), drops)
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="opentelemetry_traces_exporter", name=name):
+        return ExporterSink(entry.load()(), drops)
+    raise LookupError("no installed package offers it")
+
+
+def _sampler(settings: Settings) -> HeadSampler:
+    from otel_django.tracing.samplers import SAMPLER_NAMES, Custom, sampler_from
+
+    if settings.traces_sampler in SAMPLER_NAMES:
+        return sampler_from(settings.traces_sampler, settings.traces_sampler_arg)
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="opentelemetry_traces_sampler", name=settings.traces_sampler):
+        return Custom(entry.load()(str(settings.traces_sampler_arg)))
+    return sampler_from("parentbased_always_on", 1.0)
+
+
+def wanted(settings: Settings) -> bool:
+    """Whether this process is to be observed: a server is; a command or a test run isn't."""
+    from otel_django.host_environment import current_process
+
+    if settings.sdk_disabled or settings.enabled is False:
+        return False
+    return settings.enabled is True or current_process().kind == "server"
+
+
+def start(settings: Settings) -> Runtime | None:
+    """Start this process's runtime; a second call returns the first one's.
+
+    None where another tracer provider is in charge already.
+    """
+    global _runtime
+    with _lock:
+        if _runtime is None:
+            guard.set_strict(settings.strict)
+            if _foreign_provider():
+                _logger.warning(
+                    "Another OpenTelemetry tracer provider is set up already; otel_django leaves "
+                    "it in charge and records nothing of its own."
+                )
+                return None
+            _runtime = Runtime(settings)
+            _runtime.start()
+        return _runtime
+
+
+def _foreign_provider() -> bool:
+    from opentelemetry import trace
+
+    return trace._TRACER_PROVIDER is not None
+
+
+def runtime() -> Runtime | None:
+    """This process's runtime, or None when it isn't observed."""
+    return _runtime
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Flush this process's runtime, if there is one."""
+    return _runtime is None or _runtime.flush(timeout_s)

@@ -1,0 +1,149 @@
+"""Facts about the process and its host that aren't settings: what runs it, and where.
+
+Beside ``conf`` the only reader of the environment; it reads no option of anybody's.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["server", "command", "reloader", "test"]
+
+SERVER_COMMANDS = frozenset({"runserver", "runserver_plus", "testserver", "run_monitoring"})
+_TEST_RUNNERS = frozenset({"pytest", "py.test", "nosetests", "tox"})
+_TEST_MARKS = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What kind of process this is; ``command`` is the management command, if it is one."""
+
+    kind: Kind
+    command: str | None = None
+
+
+def current_process() -> Process:
+    """Judge by the running management command, else by who was started.
+
+    A server (or worker, or script that sets Django up) is observed from its start; an ordinary
+    management command and a test run are left alone.
+    """
+    if _under_pytest():
+        return Process("test")
+    argv = _management_argv()
+    if argv is None:
+        name = Path(sys.argv[0]).name if sys.argv else ""
+        tests = name == "unittest" or (name == "__main__.py" and "unittest" in sys.argv[0])
+        return Process("test" if tests else "server")
+    command = argv[1] if len(argv) > 1 else "help"
+    if command == "test":
+        return Process("test", command)
+    if command not in SERVER_COMMANDS:
+        return Process("command", command)
+    reloads = command in {"runserver", "runserver_plus"} and "--noreload" not in argv
+    if reloads and not (os.environ.get("RUN_MAIN") or os.environ.get("WERKZEUG_RUN_MAIN")):
+        return Process("reloader", command)
+    return Process("server", command)
+
+
+def _under_pytest() -> bool:
+    """pytest runs in this very process; a server that a test started only inherits its variables."""
+    if "_pytest" not in sys.modules:
+        return False
+    started = Path(sys.argv[0]) if sys.argv else Path()
+    return (
+        started.name in _TEST_RUNNERS
+        or started.parent.name in _TEST_RUNNERS
+        or any(mark in os.environ for mark in _TEST_MARKS)
+    )
+
+
+def _management_argv() -> list[str] | None:
+    """The arguments of the management utility that is setting Django up, however it was started."""
+    management = sys.modules.get("django.core.management")
+    if management is None:
+        return None
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "execute":
+            utility = frame.f_locals.get("self")
+            if isinstance(utility, management.ManagementUtility):
+                return list(utility.argv)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def host_name() -> str:
+    """The machine's or container's name."""
+    return socket.gethostname()
+
+
+def runtime_attributes() -> dict[str, str]:
+    """``process.runtime.*``."""
+    return {
+        "process.runtime.name": sys.implementation.name,
+        "process.runtime.version": platform.python_version(),
+        "process.runtime.description": sys.version.replace("\n", " "),
+    }
+
+
+def command_name() -> str:
+    """The program's file name, without folder and arguments."""
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else sys.implementation.name
+
+
+def container_attributes() -> dict[str, str]:
+    """``container.id`` and ``k8s.*`` where the process runs in a container or pod."""
+    found: dict[str, str] = {}
+    container = _container_id()
+    if container:
+        found["container.id"] = container
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        found["k8s.pod.name"] = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME", "")
+        namespace = os.environ.get("POD_NAMESPACE") or _read(_SERVICE_ACCOUNT)
+        if namespace:
+            found["k8s.namespace.name"] = namespace.strip()
+    return {key: value for key, value in found.items() if value}
+
+
+def _container_id() -> str | None:
+    """From the control group (v1) or the mounts (v2): 64 hexadecimal digits."""
+    for path, marker in (("/proc/self/cgroup", "/"), ("/proc/self/mountinfo", "/containers/")):
+        for line in _read(Path(path)).splitlines():
+            if marker not in line:
+                continue
+            for part in line.replace(".scope", "").replace("-", "/").split("/"):
+                if len(part) == 64 and all(digit in "0123456789abcdef" for digit in part):
+                    return part
+    return None
+
+
+def git_revision(folder: Path) -> str | None:
+    """The checked-out revision of the project in ``folder``, 12 digits, read without running git."""
+    git = folder / ".git"
+    head = _read(git / "HEAD").strip()
+    if head.startswith("ref: "):
+        reference = head[5:]
+        head = _read(git / reference).strip() or _packed(git, reference)
+    return head[:12] if len(head) >= 40 else None
+
+
+def _packed(git: Path, reference: str) -> str:
+    for line in _read(git / "packed-refs").splitlines():
+        if line.endswith(f" {reference}"):
+            return line.partition(" ")[0]
+    return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

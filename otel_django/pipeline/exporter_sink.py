@@ -1,0 +1,51 @@
+"""A span exporter of somebody else's (console, Zipkin, …) as a sink of the worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from otel_django import guard
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from otel_django.pipeline.drops import Drops
+    from otel_django.tracing.span import Span
+
+
+class ExporterSink:
+    """Gives each batch to ``exporter``; what it refuses is counted as ``rejected``."""
+
+    def __init__(self, exporter: SpanExporter, drops: Drops) -> None:
+        self._exporter = exporter
+        self._drops = drops
+
+    def accept(self, batch: Sequence[Span]) -> None:
+        """Export on the worker thread."""
+        try:
+            result = self._exporter.export(batch)
+        except Exception:
+            guard.caught(f"{type(self._exporter).__name__}.export")
+        else:
+            if result.value == 0:
+                return
+        self._drops.add("traces", "rejected", len(batch))
+
+    def spill(self, batch: Sequence[Span]) -> None:
+        """There is nowhere to keep it."""
+        self._drops.add("traces", "queue_full", len(batch))
+
+    def poll(self, now_s: float) -> None:
+        """Nothing periodic."""
+
+    def flush(self, deadline_s: float) -> bool:
+        """Nothing is held here."""
+        return True
+
+    def close(self, deadline_s: float) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown()
+
+    def after_fork(self) -> None:
+        """The exporter's own affair."""

@@ -1,0 +1,91 @@
+"""The part of a trace that runs in this process: one object shared by its spans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from otel_django.tracing.samplers import EMPTY_STATE, ot_members, with_threshold
+
+if TYPE_CHECKING:
+    from opentelemetry.trace.span import TraceState
+
+    from otel_django.tracing.span import Span
+
+MAX_HELD_SPANS = 5000
+
+
+class LocalTrace:
+    """Shared by all spans below one local root.
+
+    ``root``        the local root span
+    ``statements``  repeated statements, filled by the database instrumentation
+    ``finish``      called with the root just before it ends
+    ``errors``      whether any span failed
+    ``held``        ended spans that wait for the root's end (``OTEL_DJANGO_KEEP``), else None
+    ``discarded``   the root ended and the trace isn't kept
+    ``generation``  the fork generation it began in
+    ``request_id``  the request's id, for log lines and tasks
+    """
+
+    __slots__ = (
+        "discarded",
+        "errors",
+        "finish",
+        "generation",
+        "held",
+        "request_id",
+        "root",
+        "sampled",
+        "statements",
+    )
+
+    root: Span
+
+    def __init__(self, generation: int, sampled: bool) -> None:
+        self.generation = generation
+        self.sampled = sampled
+        self.statements: Any = None
+        self.finish: Callable[[Span], None] | None = None
+        self.errors = False
+        self.held: list[Span] | None = None
+        self.discarded = False
+        self.request_id: str | None = None
+
+
+class KeepPolicy:
+    """``OTEL_DJANGO_KEEP``: errors and slow requests survive a low sampling ratio.
+
+    The head's decision is what propagates; the spans that leave carry in ``ot=th`` the probability
+    they were kept with: 1 (``th:0``) for errors and slow ones, the head's for the rest.
+    """
+
+    def __init__(self, *, errors: bool, slow: bool, slow_s: float) -> None:
+        self._errors = errors
+        self._slow_ns = int(slow_s * 1e9) if slow else None
+
+    def holds(self, sampled: bool, state: TraceState) -> bool:
+        """Whether spans must wait for the root's end: unless kept with certainty anyway."""
+        return not sampled or ot_members(state).get("th", "0") != "0"
+
+    def decide(self, local: LocalTrace) -> list[Span]:
+        """The root has ended: the spans to send on, their tracestate set."""
+        held = local.held or []
+        local.held = None
+        root = local.root
+        remarkable = (self._errors and local.errors) or (
+            self._slow_ns is not None and root._end_time - root._start_time >= self._slow_ns
+        )
+        if remarkable:
+            states: dict[int, TraceState] = {}
+            for span in held:
+                state = span._context[4] or EMPTY_STATE
+                key = id(state)
+                if key not in states:
+                    states[key] = with_threshold(state, 0)
+                span._export_state = states[key]
+            return held
+        if local.sampled:
+            return held
+        local.discarded = True
+        return []

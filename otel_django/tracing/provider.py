@@ -1,0 +1,174 @@
+"""The tracer provider: the SDK's to everybody who asks, with our tracer and span inside."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, _TracerConfig
+from opentelemetry.sdk.trace import SpanLimits as SdkSpanLimits
+from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
+
+from otel_django import guard
+from otel_django.tracing.exceptions import ExceptionFormatter
+from otel_django.tracing.ids import RandomIds
+from otel_django.tracing.limits import Normaliser
+from otel_django.tracing.local_trace import KeepPolicy
+from otel_django.tracing.samplers import HeadSampler
+from otel_django.tracing.tracer import Tracer
+
+if TYPE_CHECKING:
+    from opentelemetry import trace as trace_api
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import Attributes
+
+    from otel_django.tracing.span import Span
+
+
+class TracerProvider(SdkTracerProvider):
+    """Gives tracers whose spans go to ``sink`` when they end.
+
+    Span processors of the user's are called as the SDK calls its own: ``on_start`` and ``on_end``
+    on the thread that runs the span. A fault in one never reaches the site.
+    """
+
+    id_generator: RandomIds
+    sampler: HeadSampler
+
+    def __init__(
+        self,
+        *,
+        resource: Resource,
+        sampler: HeadSampler,
+        normaliser: Normaliser,
+        exceptions: ExceptionFormatter,
+        sink: Callable[[Span], None],
+        keep: KeepPolicy | None = None,
+        exception_events: bool = True,
+        child_resource: Callable[[Resource], Resource] | None = None,
+    ) -> None:
+        limits = normaliser.limits
+        self.normaliser = normaliser
+        self.exceptions = exceptions
+        self.exception_events = exception_events
+        self.keep = keep
+        self.generation = 0
+        self.processors: tuple[SpanProcessor, ...] = ()
+        self._sink = sink
+        self._child_resource = child_resource
+        self._pid = os.getpid()
+        super().__init__(
+            sampler=sampler,
+            resource=resource,
+            shutdown_on_exit=False,
+            id_generator=RandomIds(),
+            span_limits=SdkSpanLimits(
+                max_attributes=limits.attributes,
+                max_events=limits.events,
+                max_links=limits.links,
+                max_event_attributes=limits.event_attributes,
+                max_link_attributes=limits.link_attributes,
+                max_attribute_length=limits.value_length,
+            ),
+        )
+        self._disabled = False  # the settings decide, before a provider is made
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> trace_api.Tracer:
+        """The tracer of a scope; equal scopes get the same one."""
+        return self.tracer(
+            instrumenting_module_name or "", instrumenting_library_version, schema_url, attributes
+        )
+
+    def tracer(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Tracer:
+        """As ``get_tracer``, typed as our own."""
+        scope = InstrumentationScope(name, version or "", schema_url, attributes)
+        with self._tracers_lock:
+            tracers: dict[InstrumentationScope, Any] = self._tracers
+            tracer: Tracer | None = tracers.get(scope)
+            if tracer is None:
+                config: _TracerConfig = self._apply_tracer_configurator(scope)
+                info = InstrumentationInfo(name, version or "", schema_url)
+                tracer = Tracer(self, scope, info, enabled=config.is_enabled)
+                tracers[scope] = tracer
+        return tracer
+
+    # --- a span's life
+
+    def started(self, span: Span, context: Context | None) -> None:
+        """Tell the user's processors that ``span`` began."""
+        for processor in self.processors:
+            try:
+                processor.on_start(span, context)  # type: ignore[arg-type]
+            except Exception:
+                guard.caught(f"{type(processor).__name__}.on_start")
+
+    def ending(self, span: Span, end_time: int) -> None:
+        """Last changes by processors, then the end."""
+        for processor in self.processors:
+            try:
+                processor._on_ending(span)  # type: ignore[arg-type]
+            except Exception:
+                guard.caught(f"{type(processor).__name__}._on_ending")
+        span._end_time = end_time
+        for processor in self.processors:
+            try:
+                processor.on_end(span)
+            except Exception:
+                guard.caught(f"{type(processor).__name__}.on_end")
+
+    def emit(self, span: Span) -> None:
+        """Hand an ended span on, now or when its local root has ended (``KeepPolicy``)."""
+        local = span._local
+        if local.generation != self.generation:
+            return  # began before a fork: the parent process ends it
+        held = local.held
+        if held is None:
+            if not local.discarded:
+                self._sink(span)
+            return
+        held.append(span)
+        if local.root is span and self.keep is not None:
+            for each in self.keep.decide(local):
+                self._sink(each)
+
+    # --- processors, fork
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Add a processor of the user's, called in the order of adding."""
+        super().add_span_processor(span_processor)
+        self.processors = (*self.processors, span_processor)
+        with self._tracers_lock:
+            tracers: dict[InstrumentationScope, Any] = self._tracers
+            for tracer in tracers.values():
+                tracer.processors = self.processors
+
+    def _handle_fork(self) -> None:
+        """Replaces the SDK's, which runs resource detectors in threads inside the fork hook."""
+        pid = os.getpid()
+        if pid == self._pid:
+            return
+        self._pid = pid
+        self._tracers_lock = threading.Lock()
+        self.generation += 1
+        self.id_generator.reseed()
+        if self._child_resource is not None:
+            self._resource = self._child_resource(self._resource)
+            tracers: dict[InstrumentationScope, Any] = self._tracers
+            for tracer in tracers.values():
+                tracer._set_resource(self._resource)

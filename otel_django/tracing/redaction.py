@@ -1,0 +1,113 @@
+"""One function that every outgoing text passes: secrets out, meaning kept.
+
+Masked by default: passwords, tokens, cookies and the like by their name; user names and passwords
+in URLs; the values of query parameters; authorization schemes; JSON web tokens; file system paths.
+Exceptions of database drivers lose their message, which holds row values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+MASK: Final = "[redacted]"
+
+SENSITIVE_NAMES: Final = frozenset(
+    "password passwd passphrase pwd pass secret token apikey api_key auth authorization "
+    "credential credentials cookie setcookie set_cookie session sessionid session_id csrf "
+    "csrfmiddlewaretoken csrftoken xsrf jwt bearer otp pin cvv cvc ssn iban card cardnumber "
+    "card_number privatekey private_key accesskey access_key secretkey secret_key signature "
+    "sig dsn connection_string".split()
+)
+"""Names whose values never leave, compared in lower case, part by part."""
+
+_QUERY_KEYS: Final = frozenset({"url.query", "http.query"})
+_URL_KEYS: Final = frozenset({"url.full", "http.url", "http.target", "url.original"})
+
+_PART = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_]+")
+_URL_USERINFO = re.compile(r"(?<=://)[^\s/?#@'\"]*:?[^\s/?#'\"]*@")
+_QUERY_VALUE = re.compile(r"([?&;][\w.\-\[\]%~+]{1,200}=)[^&;\s#'\"<>)]+")
+_AUTH_SCHEME = re.compile(r"\b(bearer|basic|digest|negotiate|token|apikey)\s+[\w.\-+/=~:]{4,}", re.I)
+_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
+_CLOUD_KEY = re.compile(r"\b(?:AKIA|ASIA|ghp_|gho_|ghs_|glpat-|sk_live_|sk-|xox[abprs]-)[\w-]{8,}")
+_PEM = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----.*?(?:-----END [^-]*-----|\Z)", re.S)
+_PATH = re.compile(
+    r"(?:/(?:home|root|srv|var|tmp|opt|etc|usr|mnt|media|data|app|run|proc|private|Users|Volumes)"
+    r"(?=/)|\b[A-Za-z]:(?=[\\/][^\\/]))[\\/][^\s'\"<>|:*?,;)\]}]+"
+)
+_TRIGGER = re.compile(r"://|[?&=:/\\]|eyJ|-----BEGIN|bearer|basic|token|digest|AKIA|ghp_|sk-|xox", re.I)
+
+
+class Redactor:
+    """Masks secrets in attribute values, messages and stack traces.
+
+    ``extra_names``: further names whose values must not leave (``OTEL_DJANGO_REDACT``).
+    """
+
+    def __init__(self, extra_names: Iterable[str] = ()) -> None:
+        extra = {_flat(name) for name in extra_names if name}
+        self._names = SENSITIVE_NAMES | extra
+        words = "|".join(sorted((re.escape(n) for n in self._names), key=len, reverse=True))
+        words = words.replace("_", "[-_ ]?")
+        self._assignment = re.compile(
+            rf"""(?P<head>(?<![A-Za-z])['"]?[\w.\-]*?(?:{words})['"]?\s*(?:=>|[:=])\s*)"""
+            r"""(?P<value>'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s,;&'"<>{}()\[\]]+)""",
+            re.I,
+        )
+        self._sensitive: dict[str, bool] = {}
+
+    def is_sensitive(self, name: str) -> bool:
+        """Whether values under this attribute, header or parameter name must not leave."""
+        known = self._sensitive.get(name)
+        if known is None:
+            known = self._judge(name)
+            if len(self._sensitive) < 4096:
+                self._sensitive[name] = known
+        return known
+
+    def _judge(self, name: str) -> bool:
+        parts = [part.lower() for part in _PART.findall(name)]
+        if not parts:
+            return False
+        pairs = {f"{a}_{b}" for a, b in zip(parts, parts[1:], strict=False)}
+        pairs |= {a + b for a, b in zip(parts, parts[1:], strict=False)}
+        return bool(self._names.intersection(parts) or self._names.intersection(pairs))
+
+    def value(self, name: str, text: str) -> str:
+        """``text`` as it may leave under the attribute ``name``."""
+        if self.is_sensitive(name):
+            return MASK
+        if name in _QUERY_KEYS:
+            return self.query(text)
+        if name in _URL_KEYS:
+            return self.text(text)
+        return self.text(text)
+
+    def query(self, query: str) -> str:
+        """A query string with every value masked, names kept (``a=[redacted]&b=[redacted]``)."""
+        return _QUERY_VALUE.sub(rf"\1{MASK}", f"?{query}")[1:]
+
+    def text(self, text: str) -> str:
+        """Free text (a message, a description, a URL) without what looks like a secret."""
+        if not _TRIGGER.search(text):
+            return text
+        text = _PEM.sub(MASK, text)
+        text = _URL_USERINFO.sub("", text)
+        text = _QUERY_VALUE.sub(rf"\1{MASK}", text)
+        text = _JWT.sub(MASK, text)
+        text = _AUTH_SCHEME.sub(rf"\1 {MASK}", text)
+        text = _CLOUD_KEY.sub(MASK, text)
+        text = self._assignment.sub(rf"\g<head>{MASK}", text)
+        return _PATH.sub(_mask_path, text)
+
+
+def _flat(name: str) -> str:
+    return "_".join(part.lower() for part in _PART.findall(name))
+
+
+def _mask_path(match: re.Match[str]) -> str:
+    """Keep the suffix of a file (it tells what it was), nothing of where it lies."""
+    last = re.split(r"[\\/]", match.group().rstrip("\\/."))[-1]
+    suffix = last.rpartition(".")[2] if "." in last.strip(".") else ""
+    return f"[path].{suffix}" if suffix.isalnum() and len(suffix) <= 5 else "[path]"

@@ -1,0 +1,208 @@
+"""Samplers by consistent probability (OpenTelemetry: *TraceState: Probability Sampling*).
+
+A trace is kept when its 56 random bits R reach the threshold T; T travels as ``ot=th:…`` in the
+tracestate, so that what was kept can be counted back to what there was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace.span import SpanContext, TraceState
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link
+    from opentelemetry.util.types import Attributes
+
+OT: Final = "ot"
+MAX_THRESHOLD: Final = 1 << 56
+EMPTY_STATE: Final = TraceState()
+
+
+class Head(NamedTuple):
+    """What a sampler says at the start of a trace's local part."""
+
+    sampled: bool
+    state: TraceState
+
+
+def threshold(ratio: float) -> int:
+    """The 56-bit rejection threshold T of a sampling ratio in 0..1."""
+    return MAX_THRESHOLD - round(min(max(ratio, 0.0), 1.0) * MAX_THRESHOLD)
+
+
+def encode_threshold(value: int) -> str:
+    """``th``'s hexadecimal digits, trailing zeros left out (``0`` for T = 0)."""
+    return f"{value:014x}".rstrip("0") or "0"
+
+
+def ot_members(state: TraceState) -> dict[str, str]:
+    """The sub-keys of tracestate's ``ot`` entry (``th``, ``rv``, …)."""
+    text = state.get(OT)
+    if not text:
+        return {}
+    return dict(part.split(":", 1) for part in text.split(";") if ":" in part)
+
+
+def with_threshold(state: TraceState, value: int | None) -> TraceState:
+    """``state`` with ``ot=th`` set to ``value``, or removed for None; other sub-keys stay."""
+    members = ot_members(state)
+    if value is None:
+        if "th" not in members:
+            return state
+        del members["th"]
+    else:
+        members["th"] = encode_threshold(value)
+    if not members:
+        return state.delete(OT)
+    text = ";".join(f"{key}:{item}" for key, item in members.items())
+    return state.update(OT, text) if OT in state else state.add(OT, text)
+
+
+def randomness(trace_id: int, members: dict[str, str]) -> int:
+    """R: the explicit ``rv`` if there is one, else the trace id's low 56 bits."""
+    explicit = members.get("rv")
+    if explicit is not None and len(explicit) == 14:
+        try:
+            return int(explicit, 16)
+        except ValueError:
+            pass
+    return trace_id & (MAX_THRESHOLD - 1)
+
+
+class HeadSampler(Sampler):
+    """A sampler that also offers the cheap question ``head``, asked once a local trace.
+
+    Subclasses decide by the trace id and the parent alone, so every span of a local trace gets
+    the answer of its root.
+    """
+
+    def head(self, parent: SpanContext | None, trace_id: int) -> Head:
+        """Decide for a local root with a valid ``parent`` (remote or not) or None."""
+        raise NotImplementedError
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+    ) -> SamplingResult:
+        """The SDK's form of the same decision."""
+        parent = get_current_span(parent_context).get_span_context()
+        sampled, state = self.head(parent if parent.is_valid else None, trace_id)
+        decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.DROP
+        return SamplingResult(decision, attributes if sampled else None, state)
+
+
+class AlwaysOn(HeadSampler):
+    """Keep everything."""
+
+    def head(self, parent: SpanContext | None, trace_id: int) -> Head:
+        """Sampled; the parent's tracestate stays."""
+        return _ON if parent is None else Head(True, parent.trace_state)
+
+    def get_description(self) -> str:
+        """The specification's name."""
+        return "AlwaysOnSampler"
+
+
+class AlwaysOff(HeadSampler):
+    """Keep nothing."""
+
+    def head(self, parent: SpanContext | None, trace_id: int) -> Head:
+        """Not sampled."""
+        return _OFF if parent is None else Head(False, with_threshold(parent.trace_state, None))
+
+    def get_description(self) -> str:
+        """The specification's name."""
+        return "AlwaysOffSampler"
+
+
+class Ratio(HeadSampler):
+    """Keep a share of all traces, the same ones in every service with the same or a higher share."""
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+        self.threshold = threshold(ratio)
+        self._root = Head(True, with_threshold(EMPTY_STATE, self.threshold))
+
+    def head(self, parent: SpanContext | None, trace_id: int) -> Head:
+        """Sampled when R >= T."""
+        if parent is None:
+            kept = (trace_id & (MAX_THRESHOLD - 1)) >= self.threshold
+            return self._root if kept else _OFF
+        state = parent.trace_state
+        kept = randomness(trace_id, ot_members(state)) >= self.threshold
+        return Head(kept, with_threshold(state, self.threshold if kept else None))
+
+    def get_description(self) -> str:
+        """The specification's name with the ratio."""
+        return f"TraceIdRatioBased{{{self.ratio}}}"
+
+
+class ParentBased(HeadSampler):
+    """Follow the caller's decision; a trace that begins here asks ``root``."""
+
+    def __init__(self, root: HeadSampler) -> None:
+        self._root = root
+        self._ask_root = root.head
+
+    def head(self, parent: SpanContext | None, trace_id: int) -> Head:
+        """The parent's sampled flag, or the root sampler's answer."""
+        if parent is None:
+            return self._ask_root(None, trace_id)
+        return Head(bool(parent.trace_flags & 1), parent.trace_state)
+
+    def get_description(self) -> str:
+        """The specification's name with the root sampler."""
+        return f"ParentBased{{root:{self._root.get_description()}}}"
+
+
+class Custom(HeadSampler):
+    """A sampler of the user's (entry point ``opentelemetry_traces_sampler``): asked for each root."""
+
+    def __init__(self, inner: Sampler) -> None:
+        self._inner = inner
+
+    def head(self, parent: SpanContext | None, trace_id: int) -> Head:
+        """Ask it as the SDK does, with what a root knows."""
+        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+        context = set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
+        result = self._inner.should_sample(context, trace_id, "")
+        return Head(result.decision.is_sampled(), result.trace_state or EMPTY_STATE)
+
+    def get_description(self) -> str:
+        """The inner sampler's."""
+        return self._inner.get_description()
+
+
+_ON = Head(True, EMPTY_STATE)
+_OFF = Head(False, EMPTY_STATE)
+
+_BY_NAME: dict[str, Callable[[float], HeadSampler]] = {
+    "always_on": lambda ratio: AlwaysOn(),
+    "always_off": lambda ratio: AlwaysOff(),
+    "traceidratio": Ratio,
+    "parentbased_always_on": lambda ratio: ParentBased(AlwaysOn()),
+    "parentbased_always_off": lambda ratio: ParentBased(AlwaysOff()),
+    "parentbased_traceidratio": lambda ratio: ParentBased(Ratio(ratio)),
+}
+
+SAMPLER_NAMES: Final = tuple(_BY_NAME)
+
+
+def sampler_from(name: str, ratio: float) -> HeadSampler:
+    """The sampler of ``OTEL_TRACES_SAMPLER`` with ``OTEL_TRACES_SAMPLER_ARG``.
+
+    Raises:
+        KeyError: for a name that isn't in ``SAMPLER_NAMES``.
+    """
+    return _BY_NAME[name](ratio)

@@ -1,0 +1,352 @@
+"""The cheap span: slots, a plain dict of attributes, no lock, no copy when it ends.
+
+It is an ``opentelemetry.trace.Span`` to those who write it and a ``ReadableSpan`` to processors
+and exporters.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from time import time_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import Event as SdkEvent
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Link as ApiLink
+from opentelemetry.trace import Span as ApiSpan
+from opentelemetry.trace import SpanContext, SpanKind
+from opentelemetry.trace.status import Status, StatusCode
+
+from otel_django import names
+from otel_django.tracing.exceptions import exception_type
+
+if TYPE_CHECKING:
+    from opentelemetry.util.types import Attributes, AttributeValue
+
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.local_trace import LocalTrace
+    from otel_django.tracing.tracer import Tracer
+
+_logger = logging.getLogger(__name__)
+
+UNSET = Status(StatusCode.UNSET)
+ERROR = Status(StatusCode.ERROR)
+LARGE_CHARACTERS = 1024
+"""A text longer than this is accounted for one by one in the queue's byte budget."""
+
+
+class Event(SdkEvent):
+    """A span event with plain attributes."""
+
+    __slots__ = ("_dropped",)
+
+    def __init__(self, name: str, attributes: dict[str, Plain], timestamp: int, dropped: int) -> None:
+        self._name = name
+        self._timestamp = timestamp
+        self._attributes = attributes  # type: ignore[assignment]
+        self._dropped = dropped
+
+    @property
+    def dropped_attributes(self) -> int:
+        """Attributes left out by the limit."""
+        return self._dropped
+
+
+class Link(ApiLink):
+    """A link with plain attributes."""
+
+    def __init__(self, context: SpanContext, attributes: dict[str, Plain], dropped: int) -> None:
+        self._context = context
+        self._attributes = attributes  # type: ignore[assignment]
+        self._dropped = dropped
+
+    @property
+    def dropped_attributes(self) -> int:
+        """Attributes left out by the limit."""
+        return self._dropped
+
+
+class Span(ApiSpan, ReadableSpan):
+    """A recorded span. Made by ``Tracer``; times are nanoseconds since the Unix epoch."""
+
+    __slots__ = (
+        "_attributes",
+        "_context",
+        "_dropped_attributes",
+        "_dropped_events",
+        "_dropped_links",
+        "_end_time",
+        "_events",
+        "_export_state",
+        "_instrumentation_info",
+        "_instrumentation_scope",
+        "_kind",
+        "_large_bytes",
+        "_links",
+        "_local",
+        "_name",
+        "_on_exit",
+        "_parent",
+        "_resource",
+        "_start_time",
+        "_status",
+        "_tracer",
+    )
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        local: LocalTrace,
+        name: str,
+        kind: SpanKind,
+        context: SpanContext,
+        parent: SpanContext | None,
+        attributes: dict[str, Plain],
+        start_time: int,
+    ) -> None:
+        self._tracer = tracer
+        self._local = local
+        self._name = name
+        self._kind = kind
+        self._context = context
+        self._parent = parent
+        self._attributes: Any = attributes
+        self._start_time = start_time
+        self._end_time: Any = None
+        self._events: Any = ()
+        self._links: Any = ()
+        self._status = UNSET
+        self._resource = tracer.resource
+        self._instrumentation_scope = tracer._instrumentation_scope
+        self._instrumentation_info = tracer.instrumentation_info
+        self._export_state = None
+        self._dropped_attributes = self._dropped_events = self._dropped_links = 0
+        self._large_bytes = 0
+        self._on_exit = 3
+
+    def __repr__(self) -> str:
+        return f'Span(name="{self._name}", context={self._context})'
+
+    # --- what instrumentations of ours call: plain, safe values, no checks
+
+    def note(self, key: str, value: Plain) -> None:
+        """Set one attribute that is known to be plain, safe and within the limits."""
+        self._attributes[key] = value
+
+    def fail(self, error_type: str, description: str | None = None) -> None:
+        """Mark as failed: status ERROR and ``error.type``; ``description`` must be safe."""
+        self._attributes[names.ERROR_TYPE] = error_type
+        self._status = Status(StatusCode.ERROR, description) if description else ERROR
+        self._local.errors = True
+
+    def add_large(self, size_bytes: int) -> None:
+        """Account for a long text that was set by ``note`` or at the start."""
+        self._large_bytes += size_bytes
+
+    def local_root(self) -> LocalTrace:
+        """What the spans of this process's part of the trace share."""
+        return self._local
+
+    # --- the API
+
+    def get_span_context(self) -> SpanContext:
+        """The span's identity."""
+        return self._context
+
+    def is_recording(self) -> bool:
+        """True until it ends."""
+        return self._end_time is None
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        """Set an attribute; the value is made plain, shortened and redacted now."""
+        if self._end_time is not None:
+            _logger.warning("Setting attribute on ended span.")
+            return
+        if not key or not isinstance(key, str):
+            self._dropped_attributes += 1
+            return
+        attributes = self._attributes
+        normaliser = self._tracer.normaliser
+        if key not in attributes and len(attributes) >= normaliser.limits.attributes:
+            self._dropped_attributes += 1
+            return
+        plain = normaliser.value(key, value)
+        attributes[key] = plain
+        if type(plain) is not int and type(plain) is not bool:
+            self._account(plain)
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        """Set several attributes."""
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def _account(self, plain: Plain) -> None:
+        if isinstance(plain, str | bytes):
+            if len(plain) > LARGE_CHARACTERS:
+                self._large_bytes += len(plain)
+        elif isinstance(plain, list | dict):
+            self._large_bytes += 64 + sum(
+                len(item) if isinstance(item, str | bytes) else 64
+                for item in (plain if isinstance(plain, list) else plain.values())
+            )
+
+    def add_event(
+        self, name: str, attributes: Attributes = None, timestamp: int | None = None
+    ) -> None:
+        """Add an event; ``timestamp`` in nanoseconds since the epoch, now by default."""
+        if self._end_time is not None:
+            _logger.warning("Adding event to ended span.")
+            return
+        normaliser = self._tracer.normaliser
+        plain, dropped = normaliser.attributes(attributes, normaliser.limits.event_attributes)
+        self.append_event(Event(str(name), plain, timestamp or time_ns(), dropped))
+
+    def append_event(self, event: Event) -> None:
+        """Add an event whose attributes are plain and safe already."""
+        events = self._events
+        if not events:
+            if self._tracer.normaliser.limits.events > 0:
+                self._events = [event]
+            else:
+                self._dropped_events += 1
+        elif len(events) < self._tracer.normaliser.limits.events:
+            events.append(event)
+        else:
+            self._dropped_events += 1
+            return
+        self._large_bytes += 256
+        for value in (event._attributes or {}).values():
+            self._account(value)
+
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        """Add a link to another span."""
+        if self._end_time is not None:
+            _logger.warning("Adding link to ended span.")
+            return
+        if context is None or not (context.is_valid or attributes or context.trace_state):
+            return
+        limits = self._tracer.normaliser.limits
+        if len(self._links) >= limits.links:
+            self._dropped_links += 1
+            return
+        plain, dropped = self._tracer.normaliser.attributes(attributes, limits.link_attributes)
+        self._links = [*self._links, Link(context, plain, dropped)]
+        self._large_bytes += 128
+
+    def update_name(self, name: str) -> None:
+        """Rename the span."""
+        if self._end_time is not None:
+            _logger.warning("Updating name of ended span.")
+            return
+        self._name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; OK is final, UNSET is ignored, the description is redacted."""
+        if self._end_time is not None:
+            _logger.warning("Setting status of ended span.")
+            return
+        if isinstance(status, Status):
+            code, description = status.status_code, status.description
+        else:
+            code = status
+        if self._status.status_code is StatusCode.OK or code is StatusCode.UNSET:
+            return
+        if code is not StatusCode.ERROR:
+            self._status = Status(code)
+            return
+        self._local.errors = True
+        self._status = Status(code, self._description(description)) if description else ERROR
+
+    def _description(self, description: str) -> str:
+        """A safe description; the API's ``use_span`` puts the exception's own text into it."""
+        exc = sys.exc_info()[1]
+        if exc is not None:
+            own = str(exc)
+            if own and own in description:
+                safe = self._tracer.exceptions.message(exc)
+                return self._tracer.normaliser.redactor.text(description.replace(own, safe))
+        return self._tracer.normaliser.redactor.text(description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add the exception as an event: type, redacted message, stack trace without values."""
+        if self._end_time is not None:
+            _logger.warning("Recording exception on ended span.")
+            return
+        tracer = self._tracer
+        if not tracer.exception_events:
+            return
+        plain: dict[str, Plain] = {**tracer.exceptions.attributes(exception)}
+        dropped = 0
+        if attributes:
+            limit = tracer.normaliser.limits.event_attributes
+            more, dropped = tracer.normaliser.attributes(attributes, limit)
+            plain.update(more)
+        self.append_event(Event(names.EXCEPTION_EVENT, plain, timestamp or time_ns(), dropped))
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span and hand it on; a second call changes nothing."""
+        if self._end_time is not None:
+            _logger.warning("Calling end() on an ended span.")
+            return
+        now = time_ns() if end_time is None else end_time
+        local = self._local
+        if local.root is self and local.finish is not None:
+            local.finish(self)
+        if now < self._start_time:
+            now = self._start_time
+        if self._tracer.processors:
+            self._tracer.provider.ending(self, now)
+        else:
+            self._end_time = now
+        self._tracer.emit(self)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """End; an exception is recorded and sets the status, as asked for at the start."""
+        if exc_val is not None and self._end_time is None:
+            if self._on_exit & 1:
+                self.record_exception(exc_val, escaped=True)
+            if self._on_exit & 2:
+                self._attributes.setdefault(names.ERROR_TYPE, exception_type(exc_val))
+                self.set_status(StatusCode.ERROR, f"{exc_type.__name__ if exc_type else ''}: {exc_val}")
+        self.end()
+
+    # --- ReadableSpan
+
+    @property
+    def dropped_attributes(self) -> int:
+        """Attributes left out by the limit."""
+        return self._dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """Events left out by the limit."""
+        return self._dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        """Links left out by the limit."""
+        return self._dropped_links
+
+    @property
+    def events(self) -> Sequence[SdkEvent]:
+        """The events in the order they were added."""
+        return tuple(self._events)
+
+    @property
+    def links(self) -> Sequence[ApiLink]:
+        """The links in the order they were added."""
+        return tuple(self._links)
