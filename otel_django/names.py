@@ -48,6 +48,9 @@ DJANGO_VIEW: Final = "django.view"
 DJANGO_URL_NAME: Final = "django.url_name"
 DJANGO_APP: Final = "django.app"
 DJANGO_REQUEST_ID: Final = "django.request_id"
+DJANGO_CLIENT_DISCONNECTED: Final = "django.client_disconnected"
+HTTP_REQUEST_HEADER: Final = "http.request.header."  # + name, in lower case
+HTTP_RESPONSE_HEADER: Final = "http.response.header."
 USER_ID: Final = "user.id"
 USER_HASH: Final = "user.hash"
 
