@@ -1,0 +1,1 @@
+"""What the package costs, beside bare Django and its peers: ``python -m benchmarks``."""

@@ -1,0 +1,68 @@
+"""What the package may cost at most, and whether a run kept to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.contestants import CONTRIB_TRACES, OWN, OWN_OFF
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.figures import Results
+
+
+@dataclass(frozen=True)
+class Budget:
+    what: str
+    limit: float
+    unit: str
+    measured: Callable[[Results], float | None]
+
+    def verdict(self, results: Results) -> str:
+        value = self.measured(results)
+        if value is None:
+            return "not measured"
+        return "met" if value <= self.limit else "missed"
+
+
+BUDGETS = (
+    Budget(
+        "traces alone, trivial request: share of what contrib adds",
+        0.1,
+        "×",
+        lambda results: results.added_ratio(OWN.name, CONTRIB_TRACES.name, "trivial"),
+    ),
+    Budget(
+        "a recorded query, export included", 15, "µs", lambda results: results.query_us(OWN.name)
+    ),
+    Budget(
+        "a request sampled out", 10, "µs", lambda results: results.added_us(OWN_OFF.name, "trivial")
+    ),
+    Budget(
+        "a page of ten queries sampled out",
+        40,
+        "µs",
+        lambda results: results.added_us(OWN_OFF.name, "queries"),
+    ),
+    Budget(
+        "p99 of a ten-query page while exporting, as a multiple of bare",
+        1.25,
+        "×",
+        lambda results: results.latency_ratio(OWN.name, 0.99),
+    ),
+    Budget("memory of a process", 20, "MiB", lambda results: results.memory_mib(OWN.name)),
+    Budget(
+        "start-up until the first response",
+        150,
+        "ms",
+        lambda results: results.start_ms(OWN.name, "first response"),
+    ),
+    Budget(
+        "a command that isn't traced",
+        20,
+        "ms",
+        lambda results: results.start_ms(OWN.name, "manage.py check"),
+    ),
+)

@@ -1,0 +1,172 @@
+"""Who is measured: what each needs, how it is switched on, what it must have sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("trivial", "queries", "cached")
+SPANS = {"trivial": 1, "queries": 11, "cached": 1}
+NOTHING = {"trivial": 0, "queries": 0, "cached": 0}
+
+# Where the sink counts what a contestant sends; the key is the first part of the path.
+_OTLP = {
+    "OTEL_SERVICE_NAME": "bench",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:{port}/{key}",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+}
+_SENTRY = {"SENTRY_DSN": "http://bench@127.0.0.1:{port}/{key}/1"}
+_CONTRIB = (
+    "opentelemetry-sdk",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-instrumentation-django",
+    "opentelemetry-instrumentation-sqlite3",
+    "opentelemetry-instrumentation-logging",
+)
+_OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """``expects`` says what arrives for a request of each page: kind → page → count.
+
+    More than that is allowed, less is not; where 0 is expected, nothing may arrive. ``seen`` is
+    the same for what is counted inside the process. ``at_least_one`` names the kinds that are
+    only sent at an interval.
+    """
+
+    name: str
+    title: str
+    observer: str
+    requirements: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    expects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    seen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    at_least_one: tuple[str, ...] = ()
+
+    def environ(self, port: int, key: str) -> dict[str, str]:
+        """Its variables, pointed at the sink."""
+        values = {
+            name: value.format(port=port, key=key) for name, value in self.environment.items()
+        }
+        return {**values, "BENCH_OBSERVER": self.observer}
+
+
+BARE = Contestant("bare", "Django alone", "bare")
+
+CONTRIB_TRACES = Contestant(
+    "contrib-traces",
+    "contrib, traces",
+    "contrib_traces",
+    _CONTRIB,
+    _OTLP,
+    expects={"traces": SPANS},
+)
+
+CONTRIB_OFF = Contestant(
+    "contrib-off",
+    "contrib, traces, sampled out",
+    "contrib_traces",
+    _CONTRIB,
+    {**_OTLP, **_OFF},
+    expects={"traces": NOTHING},
+)
+
+CONTRIB_SIGNALS = Contestant(
+    "contrib-signals",
+    "contrib, traces + metrics + logs",
+    "contrib_signals",
+    _CONTRIB,
+    _OTLP,
+    expects={"traces": SPANS},
+    at_least_one=("metrics",),
+)
+
+PROMETHEUS = Contestant(
+    "prometheus",
+    "django-prometheus, metrics",
+    "prometheus",
+    ("django-prometheus",),
+    seen={
+        "requests": {"trivial": 1, "queries": 1, "cached": 1},
+        "queries": {"trivial": 0, "queries": 10, "cached": 0},
+    },
+)
+
+SENTRY = Contestant(
+    "sentry",
+    "Sentry, traces",
+    "sentry",
+    ("sentry-sdk",),
+    {**_SENTRY, "BENCH_SAMPLE_RATE": "1.0"},
+    expects={
+        "transactions": {"trivial": 1, "queries": 1, "cached": 1},
+        "queries": {"trivial": 0, "queries": 10, "cached": 0},
+    },
+)
+
+SENTRY_OFF = Contestant(
+    "sentry-off",
+    "Sentry, traces, sampled out",
+    "sentry",
+    ("sentry-sdk",),
+    {**_SENTRY, "BENCH_SAMPLE_RATE": "0.0"},
+    expects={"transactions": NOTHING},
+)
+
+OWN = Contestant(
+    "otel-django",
+    "otel_django, traces",
+    "own",
+    (f"-e {ROOT}",),
+    _OTLP,
+    expects={"traces": SPANS},
+)
+
+OWN_OFF = Contestant(
+    "otel-django-off",
+    "otel_django, traces, sampled out",
+    "own",
+    (f"-e {ROOT}",),
+    {**_OTLP, **_OFF},
+    expects={"traces": NOTHING},
+)
+
+ALL = (
+    BARE,
+    CONTRIB_TRACES,
+    OWN,
+    CONTRIB_OFF,
+    OWN_OFF,
+    CONTRIB_SIGNALS,
+    PROMETHEUS,
+    SENTRY,
+    SENTRY_OFF,
+)
+# Behind a real server, and at start-up, a contestant that is sampled out tells nothing new.
+SERVED = (BARE, CONTRIB_TRACES, OWN, PROMETHEUS, SENTRY)
+STARTED = (BARE, CONTRIB_TRACES, OWN, CONTRIB_SIGNALS, PROMETHEUS, SENTRY)
+
+
+def shortfall(
+    contestant: Contestant,
+    requests: Mapping[str, int],
+    arrived: Mapping[str, int],
+    seen: Mapping[str, int],
+) -> str | None:
+    """Why its figures don't count: what it should have sent for ``requests`` and didn't."""
+    for kinds, counts in ((contestant.expects, arrived), (contestant.seen, seen)):
+        for kind, by_page in kinds.items():
+            due = sum(number * by_page[page] for page, number in requests.items())
+            got = counts.get(kind, 0)
+            if got < due or (due == 0 and got > 0):
+                return f"{got:,} {kind} of {due:,}"
+    for kind in contestant.at_least_one:
+        if not arrived.get(kind):
+            return f"no {kind}"
+    return None

@@ -1,0 +1,101 @@
+"""Drives the site's WSGI handler in this process, as told on standard input.
+
+One JSON object a line in, one out: ``{"do": "run", "page": "trivial", "requests": 400}`` answers
+with the processor time of the burst, sending included, of which ``main_cpu_s`` was spent on the
+thread that serves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.site.observers import Observer, current
+from benchmarks.site.wsgi_call import Application, environ_for, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTLE_S = 0.01
+"""After a flush, for what the sending thread still does once the answer is there."""
+
+
+class Driver:
+    """The commands."""
+
+    def __init__(self, application: Application, observer: Observer) -> None:
+        self._application = application
+        self._observer = observer
+
+    def run(self, page: str, requests: int) -> dict[str, Any]:
+        """A burst: served, then flushed."""
+        application, template = self._application, environ_for(f"/{page}/")
+        latencies: list[int] = []
+        clock = time.perf_counter_ns
+        main, process = time.thread_time(), time.process_time()
+        for _ in range(requests):
+            began = clock()
+            serve(application, template)
+            latencies.append(clock() - began)
+        served = time.thread_time()
+        self._observer.flush()
+        time.sleep(SETTLE_S)
+        spent = time.process_time() - process
+        latencies.sort()
+        return {
+            "cpu_s": spent,
+            "main_cpu_s": served - main,
+            "p50_s": latencies[len(latencies) // 2] / 1e9,
+            "p99_s": latencies[len(latencies) * 99 // 100] / 1e9,
+        }
+
+    def sample(self, page: str, seconds: float) -> dict[str, Any]:
+        """Which lines are on the stack while the page is served."""
+        from benchmarks.site.sampling import sampled
+
+        template = environ_for(f"/{page}/")
+        return sampled(
+            lambda: serve(self._application, template), self._observer.flush, seconds=seconds
+        )
+
+    def memory(self) -> dict[str, Any]:
+        return {"rss_bytes": _memory_bytes("Rss"), "pss_bytes": _memory_bytes("Pss")}
+
+    def finish(self) -> dict[str, Any]:
+        self._observer.finish()
+        return {"seen": self._observer.seen()}
+
+
+def _memory_bytes(kind: str) -> int:
+    rollup = Path("/proc/self/smaps_rollup")
+    if not rollup.exists():
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    for line in rollup.read_text().splitlines():
+        if line.startswith(f"{kind}:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(kind)
+
+
+def main() -> None:
+    # Whatever the contestant prints must not mix with the answers.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.site.settings")
+    from benchmarks.site.wsgi import application
+
+    driver = Driver(application, current())
+    answers.write('{"ready": true}\n')
+    for line in sys.stdin:
+        command = json.loads(line)
+        answer: Callable[..., dict[str, Any]] = getattr(driver, command.pop("do"))
+        answers.write(json.dumps(answer(**command)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

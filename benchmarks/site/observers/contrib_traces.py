@@ -1,0 +1,30 @@
+"""The upstream packages wired by hand: spans of requests and of SQLite to OTLP over HTTP."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from benchmarks.site.observers import Observer
+
+
+class ContribTraces(Observer):
+    def start(self) -> None:
+        self._provider = TracerProvider()
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        trace.set_tracer_provider(self._provider)
+        import_module("opentelemetry.instrumentation.django").DjangoInstrumentor().instrument()
+        import_module("opentelemetry.instrumentation.sqlite3").SQLite3Instrumentor().instrument()
+
+    def flush(self) -> None:
+        self._provider.force_flush()
+
+    def finish(self) -> None:
+        self.flush()
+
+
+observer = ContribTraces()

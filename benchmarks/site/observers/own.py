@@ -1,0 +1,23 @@
+"""This package: one line in INSTALLED_APPS."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from benchmarks.site.observers import Observer
+
+
+class Own(Observer):
+    def configure(self, settings: dict[str, Any]) -> None:
+        settings["INSTALLED_APPS"].insert(0, "otel_django")
+
+    def flush(self) -> None:
+        trace = import_module("opentelemetry.trace")
+        trace.get_tracer_provider().force_flush(30_000)
+
+    def finish(self) -> None:
+        self.flush()
+
+
+observer = Own()

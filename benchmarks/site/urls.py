@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from benchmarks.site import views
+
+urlpatterns = [
+    path("trivial/", views.trivial),
+    path("queries/", views.queries),
+    path("cached/", views.cached),
+]
