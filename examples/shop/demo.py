@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -174,6 +175,27 @@ class Demo:
         )
 
 
+@contextlib.contextmanager
+def own_ctrl_c() -> Iterator[None]:
+    """Take the terminal's Ctrl-C from `make`, which would report a failure for it.
+
+    What a shell does for each of its jobs: a process group of its own, in the foreground.
+    """
+    group = os.getpgrp()
+    if not sys.stdin.isatty() or group == os.getpid() or os.tcgetpgrp(0) != group:
+        yield
+        return
+    for number in (signal.SIGTTOU, signal.SIGTSTP):  # with no shell to resume it, never stopped
+        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.tcsetpgrp(0, group)
+
+
 def refuse_taken_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -206,7 +228,9 @@ def say(text: str) -> None:
 
 def main() -> int:
     try:
-        Demo(Options.read(dict(os.environ))).run()
+        demo = Demo(Options.read(dict(os.environ)))
+        with own_ctrl_c():
+            demo.run()
     except DemoFailed as failure:
         print(failure, file=sys.stderr)
         return 1
