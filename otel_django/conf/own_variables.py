@@ -1,0 +1,154 @@
+"""The variables of this package: ``OTEL_DJANGO_*``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_django.conf import list_parsers as lists
+from otel_django.conf import parsers as p
+from otel_django.conf.variable import PREFIX, Variable
+
+
+def _ours(name: str, field: str, parser: p.Parser, default: str, doc: str) -> Variable:
+    return Variable((PREFIX + name,), field, parser, default, doc, "Behaviour of otel_django")
+
+
+OURS: Final = (
+    _ours(
+        "ENABLED",
+        "enabled",
+        p.tristate(),
+        "auto",
+        "`false` switches this package off, `true` on everywhere; `auto` is on "
+        "but in tests and in management commands that aren't the project's own.",
+    ),
+    _ours(
+        "STRICT",
+        "strict",
+        p.switch(),
+        "false",
+        "Raise this package's own faults instead of counting and logging them; for tests.",
+    ),
+    _ours(
+        "DETAIL",
+        "detail",
+        p.choice("standard", "full"),
+        "standard",
+        "`full` adds spans for middleware, views and templates.",
+    ),
+    _ours(
+        "INSTRUMENTATION",
+        "instrumentation",
+        p.choice("own", "contrib"),
+        "own",
+        "`contrib` uses OpenTelemetry's own Django instrumentation in place of this package's.",
+    ),
+    _ours(
+        "KEEP",
+        "keep",
+        lists.some_of("errors", "slow"),
+        "",
+        "Traces that are kept although the sampler left them out; this costs what recording costs.",
+    ),
+    _ours(
+        "SLOW_REQUEST_MS",
+        "slow_request_s",
+        p.number("milliseconds", per_unit=1000),
+        "1000",
+        "From when on a request is slow.",
+    ),
+    _ours(
+        "SLOW_QUERY_MS",
+        "slow_query_s",
+        p.number("milliseconds", per_unit=1000),
+        "100",
+        "From when on a query is slow, so that its span names the code line that ran it.",
+    ),
+    _ours(
+        "N_PLUS_ONE",
+        "n_plus_one",
+        p.whole(2, off=True),
+        "5",
+        "How often a statement must be repeated in a request to be reported as an N+1.",
+    ),
+    _ours(
+        "TRUST_INBOUND",
+        "trust_inbound",
+        lists.networks("auto", "always", "never"),
+        "auto",
+        "Whose trace context is continued; everybody else's is only linked. `auto`: "
+        "loopback and private peers that send no forwarding header.",
+    ),
+    _ours(
+        "REDACT",
+        "redact",
+        lists.names(),
+        "",
+        "Further names whose values never leave, besides those that never do anyway.",
+    ),
+    _ours(
+        "USER_ID",
+        "user_id",
+        p.choice("off", "hash", "plain"),
+        "off",
+        "Whether spans say which user made the request.",
+    ),
+    _ours(
+        "EXCEPTION_EVENTS",
+        "exception_events",
+        p.switch(),
+        "true",
+        "Whether exceptions are written as span events, which Jaeger shows.",
+    ),
+    _ours(
+        "STORE",
+        "store",
+        p.path("on", "off"),
+        "(on under DEBUG if no endpoint and no exporter is set, else off)",
+        "The embedded store: the path of its SQLite file, or `on` for "
+        "`.otel_django/store.sqlite3`. Relative paths start at BASE_DIR.",
+    ),
+    _ours(
+        "STORE_RETENTION_HOURS",
+        "store_retention_hours",
+        p.number("hours", above=True),
+        "24",
+        "How long the embedded store keeps things.",
+    ),
+    _ours(
+        "STORE_MAX_MB",
+        "store_max_mb",
+        p.whole(1),
+        "512",
+        "How many megabytes the embedded store may take; the oldest goes first.",
+    ),
+    _ours(
+        "SPOOL_DIR",
+        "spool_dir",
+        p.path(),
+        "(`.otel_django/spool`)",
+        "Where telemetry waits on disk while the receiver is away. Relative paths start at "
+        "BASE_DIR.",
+    ),
+    _ours(
+        "SPOOL_MAX_MB",
+        "spool_max_mb",
+        p.whole(1),
+        "512",
+        "How many megabytes may wait on disk; past that, new telemetry is dropped and counted.",
+    ),
+    _ours(
+        "QUEUE_MAX_MB",
+        "queue_max_mb",
+        p.whole(1),
+        "16",
+        "How many megabytes of finished spans may wait in a process's memory.",
+    ),
+    _ours(
+        "SHUTDOWN_TIMEOUT",
+        "shutdown_timeout_s",
+        p.number("seconds"),
+        "2",
+        "How long the end of a process may wait for telemetry to leave.",
+    ),
+)

@@ -1,0 +1,93 @@
+"""The settings as the rest of the package sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from otel_django.conf.otlp import OtlpSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Network, IPv6Network
+
+    from otel_django.conf.sources import Origin, Problem
+
+DATA_DIR: Final = ".otel_django"
+UNKNOWN_SERVICE: Final = "unknown_service"
+
+
+@dataclass(frozen=True)
+class SpanLimitSettings:
+    """How much a span may hold; ``value_length`` None is no limit."""
+
+    attributes: int = 128
+    events: int = 128
+    links: int = 128
+    event_attributes: int = 128
+    link_attributes: int = 128
+    value_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every effective value. Times are in seconds; paths are absolute and need not exist.
+
+    ``enabled`` None is "auto". ``traces_exporters`` is empty for none. ``resource_attributes`` has
+    no ``service.name``: that is ``service_name``. ``store`` None is off. ``origins`` has one entry
+    per field that a variable fills ("otlp_traces.headers" for a group's).
+    """
+
+    enabled: bool | None = None
+    sdk_disabled: bool = False
+    strict: bool = False
+    service_name: str = UNKNOWN_SERVICE
+    resource_attributes: Mapping[str, str] = field(default_factory=dict)
+    traces_exporters: tuple[str, ...] = ()
+    otlp_traces: OtlpSettings = field(default_factory=OtlpSettings)
+    traces_sampler: str = "parentbased_always_on"
+    traces_sampler_arg: float = 1.0
+    propagators: tuple[str, ...] = ("tracecontext", "baggage")
+    bsp_schedule_delay_s: float = 0.5
+    bsp_max_queue_size: int | None = None
+    bsp_max_export_batch_size: int = 512
+    bsp_export_timeout_s: float = 30.0
+    span_limits: SpanLimitSettings = field(default_factory=SpanLimitSettings)
+    semconv_opt_in: frozenset[str] = frozenset()
+    disabled_instrumentations: frozenset[str] = frozenset()
+    django_instrument: bool = True
+    excluded_urls: tuple[str, ...] = ()
+    traced_request_attrs: tuple[str, ...] = ()
+    capture_request_headers: tuple[str, ...] = ()
+    capture_response_headers: tuple[str, ...] = ()
+    sanitize_fields: tuple[str, ...] = ()
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    detail: Literal["standard", "full"] = "standard"
+    instrumentation: Literal["own", "contrib"] = "own"
+    keep: frozenset[str] = frozenset()
+    slow_request_s: float = 1.0
+    slow_query_s: float = 0.1
+    n_plus_one: int = 5
+    trust_inbound: Literal["auto", "always", "never"] | tuple[IPv4Network | IPv6Network, ...] = (
+        "auto"
+    )
+    redact: tuple[str, ...] = ()
+    user_id: Literal["off", "hash", "plain"] = "off"
+    exception_events: bool = True
+    store: Path | None = None
+    store_retention_hours: float = 24.0
+    store_max_mb: int = 512
+    spool_dir: Path = Path(DATA_DIR, "spool")
+    spool_max_mb: int = 512
+    queue_max_mb: int = 16
+    shutdown_timeout_s: float = 2.0
+    debug: bool = False
+    base_dir: Path | None = None
+    problems: tuple[Problem, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    @property
+    def project_root(self) -> Path | None:
+        """The folder of the site's own code."""
+        return self.base_dir
