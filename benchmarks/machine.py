@@ -40,10 +40,13 @@ class Surroundings:
 
 def surroundings(pythons: Iterable[Path]) -> Surroundings:
     """This machine, this checkout, and what the environments hold."""
-    found: dict[str, str] = {}
+    # The peers' requirements may hold back a package that ours doesn't: then both are named.
+    found: dict[str, set[str]] = {}
     for python in sorted(set(pythons)):
         held = {name.lower(): version for name, version in versions(python).items()}
-        found.update({name: held[name.lower()] for name in _SHOWN if name.lower() in held})
+        for name in _SHOWN:
+            if name.lower() in held:
+                found.setdefault(name, set()).add(held[name.lower()])
     return Surroundings(
         date=dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%d"),
         commit=_commit(),
@@ -52,7 +55,7 @@ def surroundings(pythons: Iterable[Path]) -> Surroundings:
         system=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         load=f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
-        versions=found,
+        versions={name: " and ".join(sorted(each)) for name, each in found.items()},
     )
 
 

@@ -122,7 +122,9 @@ def _shown(value: float | None, form: str) -> str:
 
 def invalid_lines(results: Results) -> list[str]:
     """A line for each contestant whose figures don't count."""
-    return [f"INVALID {name}: {reason}" for name, reason in results.invalid().items()]
+    return [
+        f"INVALID {name}: {reason.splitlines()[-1]}" for name, reason in results.invalid().items()
+    ]
 
 
 def as_text(results: Results, where: Surroundings) -> str:

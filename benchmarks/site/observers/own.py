@@ -13,8 +13,7 @@ class Own(Observer):
         settings["INSTALLED_APPS"].insert(0, "otel_django")
 
     def flush(self) -> None:
-        trace = import_module("opentelemetry.trace")
-        trace.get_tracer_provider().force_flush(30_000)
+        import_module("otel_django.bootstrap").flush(30.0)
 
     def finish(self) -> None:
         self.flush()
