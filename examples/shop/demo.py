@@ -20,6 +20,7 @@ from types import FrameType
 from typing import IO
 
 SHOP = Path(__file__).resolve().parent
+PROJECT = SHOP.parent.parent
 HOST = "127.0.0.1"
 START_WITHIN_S = 60.0
 LAST_TRACES_S = 1.0
@@ -48,7 +49,7 @@ class Options:
             seconds = float(environ["DEMO_SECONDS"]) if environ.get("DEMO_SECONDS") else None
         except ValueError as error:
             raise DemoFailed(f"PORT and DEMO_SECONDS are numbers: {error}.") from None
-        data_dir = Path(environ.get("DEMO_DIR") or SHOP.parent.parent / ".demo").resolve()
+        data_dir = Path(environ.get("DEMO_DIR") or PROJECT / ".demo").resolve()
         return cls(port, data_dir, seconds, environ.get("DEMO_TRAFFIC", "1") != "0")
 
 
@@ -67,12 +68,17 @@ class Demo:
             "DEMO_PASSWORD": self.password,
             "DEMO_CUSTOMER_PASSWORD": secrets.token_urlsafe(9),
             "SHOP_STOCK_SERVICE_URL": options.url,
+            "PYTHONPATH": os.pathsep.join(self.import_path()),
             "PYTHONUNBUFFERED": "1",
         }
 
     @property
     def server_log(self) -> Path:
         return self.options.data_dir / "server.log"
+
+    def import_path(self) -> list[str]:
+        """The project's own code first, installed or not."""
+        return [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
 
     def run(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
