@@ -1,0 +1,199 @@
+"""What a request's span says: route, view, addresses, user agent, path.
+
+Follows the HTTP semantic conventions (stable). Everything is read once, when the request is over
+and only if it is recorded, straight from the environ that Django keeps in ``request.META``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from otel_django import names
+from otel_django.tracing.redaction import MASK, Redactor
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.urls import ResolverMatch
+
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.trust import TrustPolicy
+
+KNOWN_METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
+)
+OTHER_METHOD: Final = "_OTHER"
+
+_MOST_ROUTES = 4096
+_MOST_HOSTS = 1024
+_MAX_TEXT = 2048
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_=-]{22,}")
+_VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/2.0": "2", "HTTP/3": "3"}
+
+
+class Route(NamedTuple):
+    """What is the same for every request of one URL pattern."""
+
+    path: str
+    attributes: dict[str, Plain]
+    span_names: dict[str, str]
+    secret_parts: tuple[str, ...]
+
+
+class RequestDescriber:
+    """Fills in a request span's attributes and name."""
+
+    def __init__(
+        self, redactor: Redactor, trust: TrustPolicy, value_length: int | None = None
+    ) -> None:
+        self._redactor = redactor
+        self._client_address = trust.client_address
+        self._longest = min(value_length or _MAX_TEXT, _MAX_TEXT)
+        self._routes: dict[tuple[str, str, str, str], Route] = {}
+        self._hosts: dict[tuple[str, str | None], dict[str, Plain]] = {}
+
+    def describe(self, request: HttpRequest, attributes: dict[str, Any]) -> str:
+        """Add to ``attributes`` what the request says; returns the span's name."""
+        self._add_connection(request, attributes)
+        method: str = attributes[names.HTTP_REQUEST_METHOD]
+        path = request.path
+        match = request.resolver_match
+        if match is None:
+            attributes[names.URL_PATH] = self.safe_path(path)
+            return span_method(method)
+        key = (match.route, match.view_name, match._func_path, request.META.get("SCRIPT_NAME", ""))
+        route = self._routes.get(key)
+        if route is None:
+            route = self._learn(key, match)
+        for part in route.secret_parts:
+            path = _mask_part(path, match.kwargs.get(part))
+        attributes[names.URL_PATH] = self.safe_path(path)
+        attributes.update(route.attributes)
+        name = route.span_names.get(method)
+        if name is None:
+            name = route.span_names[method] = f"{span_method(method)} {route.path}"
+        return name
+
+    def _add_connection(self, request: HttpRequest, attributes: dict[str, Any]) -> None:
+        meta = request.META
+        attributes[names.URL_SCHEME] = scheme = request.scheme
+        attributes.update(self._host(request, scheme))
+        version = meta.get("SERVER_PROTOCOL")
+        if version is not None:
+            attributes[names.NETWORK_PROTOCOL_VERSION] = _VERSIONS.get(version) or version[5:13]
+        elif (scope := getattr(request, "scope", None)) is not None:
+            attributes[names.NETWORK_PROTOCOL_VERSION] = scope.get("http_version", "1.1")
+        agent = meta.get("HTTP_USER_AGENT")
+        if agent is not None:
+            attributes[names.USER_AGENT_ORIGINAL] = agent[: self._longest]
+        client = self._client_address(meta)
+        if client:
+            attributes[names.CLIENT_ADDRESS] = client
+            peer = meta.get("REMOTE_ADDR")
+            if peer and peer != client:
+                attributes[names.NETWORK_PEER_ADDRESS] = peer
+
+    def safe_path(self, path: str) -> str:
+        """The path, cut to the longest allowed, without components that look like tokens."""
+        if len(path) > 22:
+            return _TOKEN_LIKE.sub(_mask_token, path[: self._longest])
+        return path
+
+    def _host(self, request: Any, scheme: str | None) -> dict[str, Plain]:
+        key = (request._get_raw_host(), scheme)
+        known = self._hosts.get(key)
+        if known is None:
+            known = _address_and_port(*key)
+            if len(self._hosts) < _MOST_HOSTS:
+                self._hosts[key] = known
+        return known
+
+    def _learn(self, key: tuple[str, str, str, str], match: ResolverMatch) -> Route:
+        pattern, view_name, _, script_name = key
+        path = script_name.rstrip("/") + route_template(pattern)
+        view = _view_of(match.func)
+        attributes: dict[str, Plain] = {names.HTTP_ROUTE: path, names.DJANGO_VIEW: _path_of(view)}
+        if match.url_name:
+            attributes[names.DJANGO_URL_NAME] = view_name
+        label = _app_label(view, match)
+        if label:
+            attributes[names.DJANGO_APP] = label
+        secret = tuple(name for name in match.kwargs if self._redactor.is_sensitive(name))
+        route = Route(path, attributes, {}, secret)
+        if len(self._routes) < _MOST_ROUTES:
+            self._routes[key] = route
+        return route
+
+
+def known_method(raw: str) -> str:
+    """``http.request.method``: a known method in upper case, or ``_OTHER``."""
+    if raw in KNOWN_METHODS:
+        return raw
+    upper = raw.upper()
+    return upper if upper in KNOWN_METHODS else OTHER_METHOD
+
+
+def span_method(method: str) -> str:
+    """The method as span names have it: "HTTP" for one that isn't known."""
+    return "HTTP" if method == OTHER_METHOD else method
+
+
+def route_template(pattern: str) -> str:
+    """A URL pattern as ``http.route``: as in the URLconf, from "/", without a regex's anchors."""
+    return "/" + pattern.removeprefix("^").removesuffix("$").removesuffix(r"\Z")
+
+
+def _view_of(func: Callable[..., Any]) -> Any:
+    """The class or function that serves; decorators that keep ``view_class`` are looked through."""
+    while hasattr(func, "func") and not hasattr(func, "__name__"):
+        func = func.func  # functools.partial
+    view: Any = getattr(func, "view_class", None) or getattr(func, "cls", None) or func
+    return view if hasattr(view, "__qualname__") else type(view)
+
+
+def _path_of(view: Any) -> str:
+    return f"{view.__module__}.{view.__qualname__}"
+
+
+def _app_label(view: Any, match: ResolverMatch) -> str | None:
+    from django.apps import apps
+
+    config = apps.get_containing_app_config(view.__module__)
+    return config.label if config is not None else match.app_name or None
+
+
+def _address_and_port(host: str, scheme: str | None) -> dict[str, Plain]:
+    address, colon, port = host.rpartition(":")
+    if not colon or not port.isdigit() or len(port) > 5:
+        address, port = host, "443" if scheme == "https" else "80"
+    return {
+        names.SERVER_ADDRESS: address.strip("[]")[:255],
+        names.SERVER_PORT: int(port),
+    }
+
+
+def _mask_part(path: str, value: object) -> str:
+    text = "" if value is None else str(value)
+    if not text:
+        return path
+    components = path.split("/")
+    if text in components:
+        return "/".join(MASK if component == text else component for component in components)
+    return path.replace(text, MASK)
+
+
+def _mask_token(match: re.Match[str]) -> str:
+    """Mask a run of 22 characters and more unless it reads like words, numbers or a UUID."""
+    run = match.group()
+    digits = letters = upper = 0
+    for character in run:
+        if character.isdigit():
+            digits += 1
+        elif character.isalpha():
+            letters += 1
+            upper += character.isupper()
+    lower = letters - upper
+    mixed = digits >= 2 and upper >= 2 and lower >= 2
+    unbroken = max(len(part) for part in re.split("[_=-]", run))
+    return MASK if mixed or (unbroken >= 32 and digits and letters) else run

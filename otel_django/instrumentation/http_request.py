@@ -1,0 +1,315 @@
+"""One request's span, from the first look at its headers to the last byte of its answer."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext, SpanKind
+
+from otel_django import guard, names
+from otel_django.instrumentation.http_attributes import (
+    RequestDescriber,
+    known_method,
+    span_method,
+)
+from otel_django.instrumentation.http_exclusion import PROBE_PATHS, ExcludedUrls
+from otel_django.instrumentation.http_headers import (
+    HeaderCapture,
+    add_server_timing,
+    is_staff,
+    loaded_user,
+    request_headers,
+    set_request_id,
+)
+from otel_django.instrumentation.http_streaming import keep_current
+from otel_django.tracing import request_id
+from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
+from otel_django.tracing.exceptions import exception_type
+from otel_django.tracing.propagation import Inbound
+from otel_django.tracing.span import Span
+from otel_django.tracing.tracer import DroppedSpan
+from otel_django.tracing.trust import FORWARDING_HEADERS, Environ, TrustPolicy
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+    from opentelemetry.trace import Span as ApiSpan
+
+    from otel_django.conf import Settings
+    from otel_django.tracing.tracer import Tracer
+
+_REQUEST_ID_HEADER = "HTTP_X_REQUEST_ID"
+_SERVER = SpanKind.SERVER
+_INTERNAL = SpanKind.INTERNAL
+
+
+class RequestTracing:
+    """What all requests of this process share: the settings, compiled."""
+
+    def __init__(self, tracer: Tracer, settings: Settings) -> None:
+        redactor = tracer.normaliser.redactor
+        self.tracer = tracer
+        self.debug = settings.debug
+        self.user_id = settings.user_id
+        self.traced_request_attrs = settings.traced_request_attrs
+        self.trust = TrustPolicy(settings.trust_inbound)
+        self.inbound = Inbound(settings.propagators)
+        self.excluded = ExcludedUrls(settings.excluded_urls)
+        self.describer = RequestDescriber(redactor, self.trust, settings.span_limits.value_length)
+        self.request_headers = HeaderCapture(
+            names.HTTP_REQUEST_HEADER,
+            settings.capture_request_headers,
+            settings.sanitize_fields,
+            redactor,
+        )
+        self.response_headers = HeaderCapture(
+            names.HTTP_RESPONSE_HEADER,
+            settings.capture_response_headers,
+            settings.sanitize_fields,
+            redactor,
+        )
+        self.captures_headers = bool(
+            settings.capture_request_headers or settings.capture_response_headers
+        )
+        self._inbound_headers = (*self.inbound.headers, _REQUEST_ID_HEADER)
+
+    @property
+    def headers_of_interest(self) -> tuple[str, ...]:
+        """The environ keys ``begin`` looks at, ``REMOTE_ADDR`` apart."""
+        return (*self._inbound_headers, "HTTP_TRACESTATE", *FORWARDING_HEADERS)
+
+    def is_excluded(self, environ: Environ, path_info: str) -> bool:
+        """Whether the request gets no span; ``environ`` needs scheme and host only."""
+        if path_info in PROBE_PATHS:
+            return True
+        if self.excluded.any is None:
+            return False
+        host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
+        return self.excluded.match(environ.get("wsgi.url_scheme", "http"), host, path_info)
+
+    def begin(self, environ: Environ, raw_method: str, path: str) -> ServedRequest | None:
+        """Start the request's span, or none where instrumentation is suppressed.
+
+        ``environ`` holds ``REMOTE_ADDR`` and the headers of interest. The caller makes
+        ``.context`` current, and sees to it that one of the ends is called.
+        """
+        base = get_context()
+        if SUPPRESS_KEY in base:
+            return None
+        remote = stranger = given_id = None
+        for header in self._inbound_headers:
+            if header in environ:
+                remote, stranger, given_id, base = self._inbound(environ, base)
+                break
+        method = known_method(raw_method)
+        attributes: dict[str, Any] = {
+            names.HTTP_REQUEST_METHOD: method,
+            names.URL_PATH: self.describer.safe_path(path),
+        }
+        if method != raw_method:
+            attributes[names.HTTP_REQUEST_METHOD_ORIGINAL] = raw_method[:40]
+        outer = base.get(SPAN_KEY)
+        if outer is None:
+            span: ApiSpan = self.tracer.begin_local_root(
+                span_method(method), _SERVER, attributes, remote
+            )
+        else:
+            span = self._begin_below(outer, method, attributes, remote)
+        if stranger is not None:
+            span.add_link(stranger)
+        return ServedRequest(self, span, base, given_id)
+
+    def _begin_below(
+        self, outer: Any, method: str, attributes: dict[str, Any], remote: SpanContext | None
+    ) -> ApiSpan:
+        """Where a span is current already: a middleware around the application, a test's."""
+        name = span_method(method)
+        if type(outer) is Span:
+            if outer._end_time is None:
+                kind = _INTERNAL if outer._kind is _SERVER else _SERVER
+                return self.tracer.begin(name, kind, attributes, outer)
+        elif type(outer) is DroppedSpan:
+            return outer
+        else:
+            context: SpanContext = outer.get_span_context()
+            if context.is_valid:
+                remote = context
+        return self.tracer.begin_local_root(name, _SERVER, attributes, remote)
+
+    def _inbound(
+        self, environ: Environ, base: Context
+    ) -> tuple[SpanContext | None, SpanContext | None, str | None, Context]:
+        """(parent, context of a stranger to link, request id, base context with its baggage)."""
+        remote, carried = self.inbound.extract(environ)
+        if not self.trust.trusts(environ):
+            return None, remote, None, base
+        if carried is not None:
+            base = Context({**base, **{k: v for k, v in carried.items() if k != SPAN_KEY}})
+        given: str | None = environ.get(_REQUEST_ID_HEADER)
+        if given is not None and not request_id.is_well_formed(given):
+            given = None
+        return remote, None, given, base
+
+
+class ServedRequest:
+    """A request that is being served.
+
+    ``context`` is what the request runs in; ``scope`` is set where an ASGI server handed it over.
+    Every way to end it may come more than once: the first counts.
+    """
+
+    __slots__ = (
+        "_given_id",
+        "_tracing",
+        "broken_off",
+        "context",
+        "ended",
+        "exception",
+        "failed",
+        "recording",
+        "request",
+        "request_id",
+        "scope",
+        "span",
+        "status_code",
+    )
+
+    def __init__(
+        self, tracing: RequestTracing, span: ApiSpan, base: Context, given_id: str | None
+    ) -> None:
+        self._tracing = tracing
+        self._given_id = given_id
+        self.span = span
+        self.recording = type(span) is Span
+        self.request_id = given_id or f"{span.get_span_context()[0]:032x}"
+        self.context = Context({**base, SPAN_KEY: span, request_id.CONTEXT_KEY: self.request_id})
+        self.request: HttpRequest | None = None
+        self.scope: Any = None
+        self.status_code: int | None = None
+        self.exception: BaseException | None = None
+        self.failed = False
+        self.broken_off = False
+        self.ended = False
+
+    def belongs_to(self, request: HttpRequest) -> None:
+        """The request object exists: mark it, so that exceptions and middleware find us."""
+        self.request = request
+        request._otel_django = self  # type: ignore[attr-defined]
+        request.otel_request_id = self.request_id  # type: ignore[attr-defined]
+        if self.recording:
+            self.span._local.request_id = self.request_id  # type: ignore[attr-defined]
+
+    def answered(self, response: HttpResponseBase) -> None:
+        """The site has an answer; its body may still have to be made."""
+        tracing = self._tracing
+        self.status_code = response.status_code
+        set_request_id(response, self.request_id)
+        if tracing.debug or self._seen_by_staff():
+            add_server_timing(response, self.span.get_span_context())
+        if self.recording:
+            if tracing.captures_headers:
+                self._capture_headers(response)
+            if response.streaming:
+                keep_current(response, self)
+
+    def answered_until_closed(self, response: HttpResponseBase) -> None:
+        """The same; the request ends when the server closes the response."""
+        self.answered(response)
+        response._resource_closers.append(self.close)  # type: ignore[attr-defined]
+
+    def raised(self, exc: BaseException) -> None:
+        """An exception that the site's code didn't catch; one that comes again counts once."""
+        if exc is self.exception or self.ended:
+            return
+        self.exception = exc
+        if self.recording:
+            self.span.record_exception(exc)
+
+    def escaped(self, exc: BaseException) -> None:
+        """An exception left the handler, or the making of a streamed body."""
+        try:
+            if isinstance(exc, (CancelledError, GeneratorExit)):
+                self.broken_off = True
+            else:
+                self.raised(exc)
+                self.failed = True
+        except Exception:
+            guard.caught("http_server.exception")
+
+    def close(self) -> None:
+        """The last byte is sent, or nobody is left to send it to: end the span."""
+        if self.ended:
+            return
+        self.ended = True
+        # One clock pair: the span's. What else is measured once a request belongs here.
+        try:
+            if self.recording:
+                self._finish(self.span)  # type: ignore[arg-type]
+        except Exception:
+            guard.caught("http_server.finish")
+        finally:
+            self.request = self.exception = None
+
+    def _finish(self, span: Span) -> None:
+        attributes = span._attributes
+        request = self.request
+        try:
+            if request is not None:
+                span._name = self._tracing.describer.describe(request, attributes)
+                if self._given_id is not None:
+                    attributes[names.DJANGO_REQUEST_ID] = self._given_id
+                self._add_what_was_asked_for(request, span)
+            if self.broken_off:
+                attributes[names.DJANGO_CLIENT_DISCONNECTED] = True
+            status = self.status_code
+            if status is not None:
+                attributes[names.HTTP_RESPONSE_STATUS_CODE] = status
+                self.failed = self.failed or status >= 500
+            if self.failed:
+                exc = self.exception
+                span.fail(str(status) if exc is None else exception_type(exc))
+        finally:
+            span.end()
+
+    def _add_what_was_asked_for(self, request: HttpRequest, span: Span) -> None:
+        tracing = self._tracing
+        if tracing.user_id != "off":
+            user = loaded_user(request)
+            if user is not None and getattr(user, "pk", None) is not None:
+                span._attributes.update(user_attribute(user.pk, tracing.user_id))
+        for name in tracing.traced_request_attrs:
+            value = _attribute_of(request, name)
+            if value is not None:
+                span.set_attribute(name, str(value))
+
+    def _capture_headers(self, response: HttpResponseBase) -> None:
+        tracing = self._tracing
+        attributes = self.span._attributes  # type: ignore[attr-defined]
+        if self.request is not None:
+            attributes.update(tracing.request_headers.capture(request_headers(self.request.META)))
+        attributes.update(tracing.response_headers.capture(response.headers.items()))
+
+    def _seen_by_staff(self) -> bool:
+        request = self.request
+        return request is not None and is_staff(loaded_user(request))
+
+
+def user_attribute(primary_key: object, how: str) -> dict[str, str]:
+    """``user.hash`` (keyed with SECRET_KEY, so that nobody can look ids up) or ``user.id``."""
+    if how == "plain":
+        return {names.USER_ID: str(primary_key)}
+    from django.utils.crypto import salted_hmac
+
+    keyed = salted_hmac("otel_django.user", str(primary_key), algorithm="sha256")
+    return {names.USER_HASH: keyed.hexdigest()[:32]}
+
+
+def _attribute_of(request: HttpRequest, name: str) -> Any:
+    """An attribute of the request, unless reading it would load the user or read the body."""
+    if name == "user":
+        return loaded_user(request)
+    if name in ("body", "POST", "FILES") and not hasattr(request, f"_{name.lower()}"):
+        return None
+    return getattr(request, name, None)
