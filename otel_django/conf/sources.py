@@ -15,7 +15,16 @@ from otel_django.conf.variables import VARIABLES
 
 Place = Literal["environment", "settings", "default"]
 Kind = Literal[
-    "value", "unknown_name", "milliseconds", "port", "combination", "nothing_kept", "config_file"
+    "value",
+    "unknown_name",
+    "milliseconds",
+    "port",
+    "combination",
+    "nothing_kept",
+    "config_file",
+    "file",
+    "grpc",
+    "service_name",
 ]
 
 _LONGEST_SHOWN: Final = 100

@@ -1,0 +1,130 @@
+"""Django system checks: what is wrong with the settings, and the cure.
+
+None stops the site: the letter of an id is W, and E only in strict mode, where a value that can't
+be used or a misspelt name is an error. Ids are stable.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core import checks
+
+from otel_django import conf, guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from django.apps import AppConfig
+
+TAG: Final = "otel_django"
+
+ABOUT: Final = {
+    "value": ("001", "A value can't be used, as a whole or in part."),
+    "unknown_name": ("002", "A setting's name isn't known and looks like a misspelt one."),
+    "milliseconds": ("003", "A time in seconds looks like milliseconds."),
+    "port": ("004", "The endpoint's port belongs to the other protocol."),
+    "combination": ("005", "A value has no effect, or not all of it, beside another one."),
+    "nothing_kept": ("006", "DEBUG is off and telemetry is neither kept nor sent."),
+    "config_file": ("007", "OTEL_CONFIG_FILE is set but not read."),
+    "file": ("008", "A certificate or key file can't be read."),
+    "grpc": ("009", "The protocol is grpc, but the package grpcio isn't installed."),
+    "service_name": ("010", "With `check --deploy`: nobody gave the service a name."),
+}
+"""By kind of problem: the number in the check's id, and what it says."""
+
+_ERRORS_WHEN_STRICT: Final = ("value", "unknown_name")
+
+
+def register_checks() -> None:
+    """Register with Django; a second call changes nothing."""
+    checks.register(check_settings, TAG)
+    checks.register(check_deployment, TAG, deploy=True)
+
+
+def check_settings(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """One message per problem with the settings, those included that only the machine shows."""
+    messages: list[checks.CheckMessage] = []
+    with guard.guarded("checks.settings"):
+        settings = conf.from_django()
+        problems = [*settings.problems, *_missing_files(settings), *_missing_grpc(settings)]
+        messages += [_message(problem, settings.strict) for problem in problems]
+    return messages
+
+
+def check_deployment(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """What matters in production only."""
+    messages: list[checks.CheckMessage] = []
+    with guard.guarded("checks.deployment"):
+        settings = conf.from_django()
+        messages += [_message(problem, strict=False) for problem in _unnamed_service(settings)]
+    return messages
+
+
+def _message(problem: conf.Problem, strict: bool) -> checks.CheckMessage:
+    error = strict and problem.kind in _ERRORS_WHEN_STRICT
+    kind = checks.Error if error else checks.Warning
+    number, _ = ABOUT[problem.kind]
+    return kind(problem.message, hint=problem.hint, id=f"{TAG}.{'E' if error else 'W'}{number}")
+
+
+def _sends(settings: conf.Settings) -> bool:
+    off = settings.sdk_disabled or settings.enabled is False
+    return "otlp" in settings.traces_exporters and not off
+
+
+def _missing_files(settings: conf.Settings) -> Iterator[conf.Problem]:
+    if not _sends(settings):
+        return
+    for field in ("certificate", "client_key", "client_certificate"):
+        path = getattr(settings.otlp_traces, field)
+        fault = _read_fault(path) if path else None
+        if fault:
+            name = settings.origins[f"otlp_traces.{field}"].variable
+            yield conf.Problem(
+                name,
+                path,
+                f"{name} names the file {path!r}, which can't be read: {fault}.",
+                "Give the path of a PEM file that the server's user may read.",
+                "file",
+            )
+
+
+def _read_fault(path: str) -> str | None:
+    try:
+        with Path(path).open("rb"):
+            return None
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or "it isn't a path"
+
+
+def _missing_grpc(settings: conf.Settings) -> Iterator[conf.Problem]:
+    from importlib.util import find_spec
+
+    if _sends(settings) and settings.otlp_traces.protocol == "grpc" and not find_spec("grpc"):
+        name = settings.origins["otlp_traces.protocol"].variable
+        yield conf.Problem(
+            name,
+            "grpc",
+            f"{name} is grpc, but the package grpcio isn't installed, so nothing is sent.",
+            "Install grpcio, or use http/protobuf.",
+            "grpc",
+        )
+
+
+def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:
+    origin = settings.origins["service_name"]
+    if _sends(settings) and origin.place == "default":
+        name = settings.service_name
+        yield conf.Problem(
+            origin.variable,
+            name,
+            f"Nobody gave the service a name, so it goes by {name!r}, taken from the project.",
+            f"Set {origin.variable}.",
+            "service_name",
+        )
