@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PAGE = "queries"
-RATE_HZ = 150.0
+RATE_HZ = 100.0
 WARM_UP_S = 1.5
 START_TIMEOUT_S = 30.0
 

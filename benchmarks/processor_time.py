@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BURST = {"trivial": 400, "queries": 120, "cached": 400}
 """Requests a turn: below every contestant's queue, more than a batch of spans."""
-WARM_UP_BURSTS = 3
+WARM_UP_BURSTS = 2
 
 
 @dataclass

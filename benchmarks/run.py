@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import hot_lines, latency, processor_time, report, startup
-from benchmarks.contestants import ALL, BARE, SERVED, STARTED, Contestant
+from benchmarks.contestants import ALL, BARE, CONTRIB_TRACES, OWN, SERVED, STARTED, Contestant
 from benchmarks.environments import Environments, NotInstallable, cache_folder, default_django
 from benchmarks.figures import Results
 from benchmarks.machine import surroundings
@@ -30,9 +30,17 @@ class Effort:
     segments: int
     segment_s: float
     starts: int
+    served: Sequence[Contestant] = SERVED
 
 
-QUICK = Effort(generations=1, turns=6, segments=3, segment_s=3.0, starts=3)
+QUICK = Effort(
+    generations=1,
+    turns=5,
+    segments=3,
+    segment_s=3.0,
+    starts=3,
+    served=(BARE, CONTRIB_TRACES, OWN),
+)
 FULL = Effort(generations=4, turns=10, segments=8, segment_s=5.0, starts=10)
 
 
@@ -120,7 +128,7 @@ def _measured(
         turns = processor_time.measure(
             running, chosen, generations=effort.generations, turns=effort.turns
         )
-    chosen_servers = [one for one in chosen if one in SERVED]
+    chosen_servers = [one for one in chosen if one in effort.served]
     if "latency" in parts:
         say("latency")
         served = latency.measure(
