@@ -51,7 +51,7 @@ class RequestDescriber:
         self._client_address = trust.client_address
         self._longest = min(value_length or _MAX_TEXT, _MAX_TEXT)
         self._routes: dict[tuple[str, str, str, str], Route] = {}
-        self._hosts: dict[tuple[str, str | None], dict[str, Plain]] = {}
+        self._connections: dict[tuple[str, str, str], dict[str, Plain]] = {}
 
     def describe(self, request: HttpRequest, attributes: dict[str, Any]) -> str:
         """Add to ``attributes`` what the request says; returns the span's name."""
@@ -75,15 +75,16 @@ class RequestDescriber:
             name = route.span_names[method] = f"{span_method(method)} {route.path}"
         return name
 
-    def _add_connection(self, request: HttpRequest, attributes: dict[str, Any]) -> None:
+    def _add_connection(self, request: Any, attributes: dict[str, Any]) -> None:
         meta = request.META
-        attributes[names.URL_SCHEME] = scheme = request.scheme
-        attributes.update(self._host(request, scheme))
-        version = meta.get("SERVER_PROTOCOL")
-        if version is not None:
-            attributes[names.NETWORK_PROTOCOL_VERSION] = _VERSIONS.get(version) or version[5:13]
-        elif (scope := getattr(request, "scope", None)) is not None:
-            attributes[names.NETWORK_PROTOCOL_VERSION] = scope.get("http_version", "1.1")
+        version = meta.get("SERVER_PROTOCOL") or request.scope.get("http_version", "")
+        key = (request._get_raw_host(), request.scheme, version)
+        known = self._connections.get(key)
+        if known is None:
+            known = _connection(*key)
+            if len(self._connections) < _MOST_HOSTS:
+                self._connections[key] = known
+        attributes.update(known)
         agent = meta.get("HTTP_USER_AGENT")
         if agent is not None:
             attributes[names.USER_AGENT_ORIGINAL] = agent[: self._longest]
@@ -99,15 +100,6 @@ class RequestDescriber:
         if len(path) > 22:
             return _TOKEN_LIKE.sub(_mask_token, path[: self._longest])
         return path
-
-    def _host(self, request: Any, scheme: str | None) -> dict[str, Plain]:
-        key = (request._get_raw_host(), scheme)
-        known = self._hosts.get(key)
-        if known is None:
-            known = _address_and_port(*key)
-            if len(self._hosts) < _MOST_HOSTS:
-                self._hosts[key] = known
-        return known
 
     def _learn(self, key: tuple[str, str, str, str], match: ResolverMatch) -> Route:
         pattern, view_name, _, script_name = key
@@ -163,14 +155,19 @@ def _app_label(view: Any, match: ResolverMatch) -> str | None:
     return config.label if config is not None else match.app_name or None
 
 
-def _address_and_port(host: str, scheme: str | None) -> dict[str, Plain]:
+def _connection(host: str, scheme: str, version: str) -> dict[str, Plain]:
+    """What every request to one Host over one protocol shares."""
     address, colon, port = host.rpartition(":")
     if not colon or not port.isdigit() or len(port) > 5:
         address, port = host, "443" if scheme == "https" else "80"
-    return {
+    attributes: dict[str, Plain] = {
+        names.URL_SCHEME: scheme,
         names.SERVER_ADDRESS: address.strip("[]")[:255],
         names.SERVER_PORT: int(port),
     }
+    if version:
+        attributes[names.NETWORK_PROTOCOL_VERSION] = _VERSIONS.get(version) or version[-8:]
+    return attributes
 
 
 def _mask_part(path: str, value: object) -> str:

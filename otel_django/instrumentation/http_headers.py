@@ -92,15 +92,14 @@ def loaded_user(request: HttpRequest) -> Any:
     """The request's user if the site has loaded it, else None: never a query for our sake."""
     state = request.__dict__
     user = state.get("user")
-    if isinstance(user, LazyObject):
-        user = user.__dict__.get("_wrapped", empty)
-        if user is empty:
-            user = None
-    if user is None:
-        user = state.get("_cached_user") or state.get("_acached_user")
-    return user
+    if user is None or not isinstance(user, LazyObject):
+        return user
+    loaded = user.__dict__.get("_wrapped", empty)
+    if loaded is not empty:
+        return loaded
+    return state.get("_cached_user") or state.get("_acached_user")
 
 
 def is_staff(user: Any) -> bool:
     """Whether a loaded user is staff, from its own fields alone."""
-    return getattr(user, "__dict__", {}).get("is_staff") is True
+    return user is not None and getattr(user, "__dict__", {}).get("is_staff") is True

@@ -96,6 +96,8 @@ class Inbound:
             traceparent = environ.get("HTTP_TRACEPARENT")
             if traceparent is not None:
                 remote = parse_traceparent(traceparent, environ.get("HTTP_TRACESTATE"))
+            if "HTTP_BAGGAGE" not in environ:
+                return remote, None
         context = Context()
         for propagator in self._propagators:
             context = propagator.extract(environ, context, _GETTER)

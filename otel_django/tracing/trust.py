@@ -54,7 +54,7 @@ class TrustPolicy:
             return self._decision
         if not self._is_ours(environ.get("REMOTE_ADDR") or ""):
             return False
-        if not any(header in environ for header in FORWARDING_HEADERS):
+        if not is_forwarded(environ):
             return True
         if self._needs_no_forwarding:
             return False
@@ -67,16 +67,25 @@ class TrustPolicy:
         "" when the server names no peer (a Unix socket) and no proxy names one either.
         """
         peer: str = environ.get("REMOTE_ADDR") or ""
-        if not self._is_ours(peer):
+        hops = forwarded_hops(environ)
+        if not hops or not self._is_ours(peer):
             return peer
         nearest = peer
-        for hop in reversed(forwarded_hops(environ)):
+        for hop in reversed(hops):
             if _address(hop) is None:
                 break  # "unknown", or nonsense: what stands left of it is worth no more
             nearest = hop
             if not self._is_ours(hop):
                 break
         return nearest
+
+
+def is_forwarded(environ: Environ) -> bool:
+    """Whether the peer says that it speaks for someone else."""
+    for header in FORWARDING_HEADERS:  # noqa: SIM110 - any() takes three times as long
+        if header in environ:
+            return True
+    return False
 
 
 def forwarded_hops(environ: Environ) -> list[str]:
