@@ -9,6 +9,8 @@ log record and a streamed body are all inside.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.core.handlers.base import BaseHandler
@@ -79,7 +81,29 @@ def begin(tracing: RequestTracing, request: HttpRequest) -> ServedRequest | None
         return None
 
 
+@contextmanager
+def serving(served: ServedRequest) -> Iterator[Callable[[HttpResponseBase], None]]:
+    """Run the block in the request's context; it hands its response to what is yielded."""
+    token = set_context(served.context)
+    try:
+        yield lambda response: _answered(served, response)
+    except BaseException as exc:
+        served.escaped(exc)
+        served.close()
+        raise
+    finally:
+        detach(token)
+
+
+def _answered(served: ServedRequest, response: HttpResponseBase) -> None:
+    try:
+        served.answered_until_closed(response)
+    except Exception:
+        guard.caught("http_server.answer")
+
+
 def _traced_get_response(self: BaseHandler, request: HttpRequest) -> HttpResponseBase:
+    # ``with serving(...)``, spelled out: a generator costs 1.5 µs.
     tracing = _tracing
     served = None if tracing is None else begin(tracing, request)
     if served is None:
@@ -93,8 +117,5 @@ def _traced_get_response(self: BaseHandler, request: HttpRequest) -> HttpRespons
         raise
     finally:
         detach(token)
-    try:
-        served.answered_until_closed(response)
-    except Exception:
-        guard.caught("http_server.answer")
+    _answered(served, response)
     return response

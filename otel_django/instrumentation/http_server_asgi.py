@@ -132,24 +132,14 @@ async def _answer_alone(
     handler: BaseHandler, request: HttpRequest, tracing: RequestTracing
 ) -> HttpResponseBase:
     """Without ``handle``: the asynchronous test client, other servers' own handlers."""
-    from otel_django.instrumentation.http_server import begin
+    from otel_django.instrumentation.http_server import begin, serving
 
     served = begin(tracing, request)
     if served is None:
         return await _get_response_async(handler, request)  # type: ignore[no-any-return]
-    token = set_context(served.context)
-    try:
+    with serving(served) as answered:
         response: HttpResponseBase = await _get_response_async(handler, request)
-    except BaseException as exc:
-        served.escaped(exc)
-        served.close()
-        raise
-    finally:
-        detach(token)
-    try:
-        served.answered_until_closed(response)
-    except Exception:
-        guard.caught("http_server.answer")
+        answered(response)
     return response
 
 
