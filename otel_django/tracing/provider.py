@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, _TracerConfig
 from opentelemetry.sdk.trace import SpanLimits as SdkSpanLimits
+from opentelemetry.sdk.trace import SpanProcessor, _TracerConfig
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
 
 from otel_django import guard
-from otel_django.tracing.exceptions import ExceptionFormatter
 from otel_django.tracing.ids import RandomIds
-from otel_django.tracing.limits import Normaliser
-from otel_django.tracing.local_trace import KeepPolicy
-from otel_django.tracing.samplers import HeadSampler
 from otel_django.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from opentelemetry import trace as trace_api
     from opentelemetry.context import Context
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.util.types import Attributes
 
+    from otel_django.tracing.exceptions import ExceptionFormatter
+    from otel_django.tracing.limits import Normaliser
+    from otel_django.tracing.local_trace import KeepPolicy
+    from otel_django.tracing.samplers import HeadSampler
     from otel_django.tracing.span import Span
 
 
@@ -103,7 +104,9 @@ class TracerProvider(SdkTracerProvider):
             tracer: Tracer | None = tracers.get(scope)
             if tracer is None:
                 config: _TracerConfig = self._apply_tracer_configurator(scope)
-                info = InstrumentationInfo(name, version or "", schema_url)
+                with warnings.catch_warnings():  # deprecated, but part of a ReadableSpan
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    info = InstrumentationInfo(name, version or "", schema_url)
                 tracer = Tracer(self, scope, info, enabled=config.is_enabled)
                 tracers[scope] = tracer
         return tracer
