@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
@@ -48,4 +49,173 @@ class Instrumentation(Protocol):
 
     def uninstall(self) -> None:
         """Put back what ``install`` changed."""
+        ...
+
+
+# --- Reading: what pages and commands ask of a backend. Times are nanoseconds since the epoch,
+# ids lower-case hexadecimal. ``partial`` is empty when an answer is whole, else a sentence that
+# says what is missing. A backend that can't answer at all raises ReadError.
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery:
+    """Which traces; every condition given must hold. Newest first, ``limit`` a page.
+
+    ``route`` is the root's ``http.route``, or its name where it has none. ``status_class`` is 2 to
+    5. Durations are the root's, inclusive. ``text`` is a trace id (eight digits of it will do) or
+    words that all occur in the trace's spans; a word may end in ``*``. ``cursor`` comes from the
+    page before.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    service: str | None = None
+    route: str | None = None
+    status_class: int | None = None
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+    errors_only: bool = False
+    text: str = ""
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """A row of the trace list. ``name``, ``route`` and what follows are the root's, as far as it
+    has arrived; ``error_count`` counts spans that failed, ``failed`` is the root's own status.
+    """
+
+    trace_id: str
+    start_ns: int
+    duration_ns: int
+    span_count: int
+    error_count: int
+    query_count: int
+    query_ns: int
+    name: str = ""
+    route: str = ""
+    service: str = ""
+    method: str | None = None
+    http_status: int | None = None
+    failed: bool = False
+    n_plus_one: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    """Traces, newest first; ``cursor`` asks for the next page, None: there is none."""
+
+    traces: tuple[TraceSummary, ...]
+    cursor: str | None = None
+    partial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """Something that happened at one moment of a span."""
+
+    name: str
+    time_ns: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLink:
+    """A span of another trace that this one has to do with."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """One span. ``local_root``: it has no parent in its own process. ``kind`` is one of internal,
+    server, client, producer, consumer; ``status`` of unset, ok, error.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    local_root: bool
+    name: str
+    kind: str
+    service: str
+    start_ns: int
+    duration_ns: int
+    status: str
+    status_message: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = ""
+    trace_state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceDetail:
+    """All spans of a trace by start."""
+
+    trace_id: str
+    spans: tuple[SpanRow, ...]
+    partial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPage:
+    """Spans in the order they arrived; ``cursor`` asks for those after them."""
+
+    spans: tuple[SpanRow, ...]
+    cursor: str
+
+
+class TraceReader(Protocol):
+    """Where traces are read from. Every answer is bounded in time and rows."""
+
+    def list_traces(self, query: TraceQuery) -> TracePage:
+        """One page of what ``query`` asks for."""
+        ...
+
+    def get_trace(self, trace_id: str) -> TraceDetail | None:
+        """A trace by its 32 digits, None if there is none."""
+        ...
+
+    def spans_since(self, cursor: str | None, limit: int = 2000) -> SpanPage:
+        """What arrived after ``cursor``; None: nothing yet, only where to go on from.
+
+        A backend may repeat spans; it must not leave any out.
+        """
+        ...
+
+    def services(self) -> tuple[str, ...]:
+        """The names of services there are traces of."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStats:
+    """One operation's calls in a range of time; percentiles are within 13 % of the true ones."""
+
+    service: str
+    name: str
+    route: str
+    count: int
+    errors: int
+    duration_ns: int
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+
+
+class OperationReader(Protocol):
+    """Sums over many spans; ranges are taken in whole minutes. Most time spent first."""
+
+    def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
+        """Requests and tasks by service and name."""
+        ...
+
+    def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
+        """Database statements; ``name`` is the statement, ``route`` empty."""
         ...

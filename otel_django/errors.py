@@ -21,3 +21,11 @@ class SpoolError(OtelDjangoError):
 
 class TransportError(OtelDjangoError):
     """A request to the receiver failed before an answer came (connection, TLS, time-out)."""
+
+
+class ReadError(OtelDjangoError):
+    """A backend could not answer; the text says what to do."""
+
+
+class ReadTimeoutError(ReadError):
+    """A backend had nothing to show when the time was up; a narrower question may do."""

@@ -1,0 +1,229 @@
+"""Reads the embedded store: read-only, each answer bounded in time and rows.
+
+A read sees one moment of the file: its transaction begins with the list of slices, so nothing
+vanishes below it while other processes write and drop. Connections live as long as one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final
+
+from otel_django.backends import embedded_rows as rows
+from otel_django.backends import embedded_search as search
+from otel_django.backends.embedded_session import Session, session
+from otel_django.contracts import (
+    OperationStats,
+    SpanPage,
+    SpanRow,
+    TraceDetail,
+    TracePage,
+    TraceQuery,
+    TraceSummary,
+)
+from otel_django.errors import ReadError
+from otel_django.store.json_text import dumps
+
+TIMEOUT_S: Final = 2.0
+FINISH_S: Final = 0.5
+MAX_PAGE: Final = 500
+MAX_SPANS: Final = 10_000
+MAX_OPERATIONS: Final = 500
+MINUTE_NS: Final = 60_000_000_000
+LATE: Final = "time was up: older traces may be missing; ask for a shorter range"
+
+
+class EmbeddedReader:
+    """A ``TraceReader`` and ``OperationReader`` of the store at ``path``; cheap to make.
+
+    Where there is no file yet, there is nothing to read: answers are empty.
+    """
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self.path = path
+        self._timeout_s = timeout_s
+
+    def _session(self) -> AbstractContextManager[Session]:
+        return session(self.path, self._timeout_s)
+
+    # --- TraceReader
+
+    def list_traces(self, query: TraceQuery) -> TracePage:
+        """One page; at most 500 traces."""
+        limit = max(1, min(query.limit, MAX_PAGE))
+        after = _parse_trace_cursor(query.cursor)
+        found: list[tuple[Any, ...]] = []
+        note = ""
+        with self._session() as read:
+            try:
+                for part in read.slices:
+                    if len(found) > limit:
+                        found = _newest_first(found)[: limit + 1]
+                        if search.newest_start(read, part) < found[-1][rows.START]:
+                            continue
+                    more = search.find(read, part, query, after, limit + 1)
+                    found += more.rows
+                    note = note or more.note
+            except TimeoutError:
+                if not found:
+                    raise
+                note = LATE
+            read.extend(FINISH_S)
+            found = _newest_first(found)
+            page, rest = found[:limit], found[limit:]
+            traces = _whole_traces(read, page)
+        last = page[-1] if rest else None
+        cursor = None if last is None else f"{last[rows.START]}:{last[rows.TRACE_ID]}"
+        return TracePage(tuple(traces), cursor, note)
+
+    def get_trace(self, trace_id: str) -> TraceDetail | None:
+        """All spans of a trace, 10,000 at most."""
+        found: list[tuple[Any, ...]] = []
+        total = 0
+        with self._session() as read:
+            for part in read.slices:
+                there = read.run(
+                    f"SELECT id, spans FROM trace_{part.id} WHERE trace_id = ?", (trace_id.lower(),)
+                )
+                for number, spans in there:
+                    total += spans
+                    sql = rows.SPAN_SQL.format(part.id) + "WHERE s.trace = ? ORDER BY s.id LIMIT ?"
+                    found += read.run(sql, (number, MAX_SPANS - len(found)))
+        if not total:
+            return None
+        make = rows.SpanRows().span
+        spans = {span.span_id: span for span in map(make, found)}
+        note = f"the first {len(found):,} of {total:,} spans" if len(found) < total else ""
+        ordered = sorted(spans.values(), key=lambda span: span.start_ns)
+        return TraceDetail(trace_id.lower(), tuple(ordered), note)
+
+    def spans_since(self, cursor: str | None, limit: int = 2000) -> SpanPage:
+        """What was written after ``cursor``; after a new store has begun, from its start."""
+        make = rows.SpanRows().span
+        with self._session() as read:
+            numbers = sorted(part.id for part in read.slices)
+            if cursor is None:
+                return SpanPage((), _end(read, numbers))
+            number, last = _parse_span_cursor(cursor)
+            if not numbers:
+                return SpanPage((), cursor)
+            if number > numbers[-1] or (number == numbers[-1] and last > _last_id(read, number)):
+                number, last = 0, 0  # another file has taken the place of the one we know
+            found: list[SpanRow] = []
+            for part in numbers:
+                if part < number:
+                    continue
+                after = last if part == number else 0
+                sql = rows.SPAN_SQL.format(part) + "WHERE s.id > ? ORDER BY s.id LIMIT ?"
+                more = read.run(sql, (after, limit - len(found)))
+                if more:
+                    number, last = part, more[-1][0]
+                    found += map(make, more)
+                if len(found) >= limit:
+                    break
+        return SpanPage(tuple(found), f"{number}:{last}")
+
+    def services(self) -> tuple[str, ...]:
+        """Services with a request or task in the store, by name."""
+        with self._session() as read:
+            found = {
+                text
+                for part in read.slices
+                for (text,) in read.run(
+                    f"SELECT value FROM text_{part.id} "
+                    f"WHERE id IN (SELECT DISTINCT service FROM endpoint_{part.id})"
+                )
+            }
+        return tuple(sorted(found))
+
+    # --- OperationReader
+
+    def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
+        """Requests and tasks by service and name; the 500 with most time spent."""
+        return self._operations("endpoint", ("service", "name", "route"), since_ns, until_ns)
+
+    def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
+        """Database statements; the 500 with most time spent."""
+        return self._operations("statement", ("service", "statement"), since_ns, until_ns)
+
+    def _operations(
+        self, table: str, key: tuple[str, ...], since_ns: int, until_ns: int
+    ) -> tuple[OperationStats, ...]:
+        sums: dict[tuple[int, ...], rows.Histogram] = {}
+        columns = ", ".join(key)
+        width = len(key)
+        minutes = (since_ns // MINUTE_NS, until_ns // MINUTE_NS)
+        with self._session() as read:
+            for part in read.slices:
+                found = read.run(
+                    f"SELECT {columns}, bucket, sum(count), sum(errors), sum(duration_ns) "
+                    f"FROM {table}_{part.id} WHERE minute BETWEEN ? AND ? "
+                    f"GROUP BY {columns}, bucket",
+                    minutes,
+                )
+                for row in found:
+                    sums.setdefault(row[:width], rows.Histogram()).add(*row[width:])
+            most = sorted(sums, key=lambda ids: -sums[ids].duration_ns)[:MAX_OPERATIONS]
+            texts = _texts(read, {number for ids in most for number in ids})
+        named = ((*(texts.get(number, "") for number in ids), "")[:3] for ids in most)
+        return tuple(sums[ids].stats(*name) for ids, name in zip(most, named, strict=True))
+
+
+def _newest_first(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return sorted(found, key=lambda row: (row[rows.START], row[rows.TRACE_ID]), reverse=True)
+
+
+def _whole_traces(read: Session, page: list[tuple[Any, ...]]) -> list[TraceSummary]:
+    """The page with what other slices have of its traces; each trace once, where its root is."""
+    parts: dict[str, list[tuple[Any, ...]]] = {row[rows.TRACE_ID]: [] for row in page}
+    wanted = dumps(list(parts))
+    for part in read.slices:
+        for row in read.run(
+            f"SELECT {search.TRACE_COLUMNS} FROM trace_{part.id} "
+            "WHERE trace_id IN (SELECT value FROM json_each(?))",
+            (wanted,),
+        ):
+            parts[row[rows.TRACE_ID]].append(row)
+    kept = []
+    for row in page:
+        pieces = parts[row[rows.TRACE_ID]]
+        if row == rows.best(pieces):
+            kept.append(rows.merged(pieces))
+    texts = _texts(read, {row[column] for row in kept for column in rows.TEXT_COLUMNS})
+    return [rows.summary(row, texts) for row in kept]
+
+
+def _texts(read: Session, ids: Iterable[int | None]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    wanted = dumps([number for number in ids if number is not None])
+    for part in read.slices:
+        sql = f"SELECT id, value FROM text_{part.id} WHERE id IN (SELECT value FROM json_each(?))"
+        found.update(read.run(sql, (wanted,)))
+    return found
+
+
+def _last_id(read: Session, number: int) -> int:
+    last: int | None = read.run(f"SELECT max(id) FROM span_{number}")[0][0]
+    return last or 0
+
+
+def _end(read: Session, numbers: list[int]) -> str:
+    return f"{numbers[-1]}:{_last_id(read, numbers[-1])}" if numbers else "0:0"
+
+
+def _parse_span_cursor(cursor: str) -> tuple[int, int]:
+    number, _, last = cursor.partition(":")
+    if not (number.isdecimal() and last.isdecimal()):
+        raise ReadError("not a cursor of this reader")
+    return int(number), int(last)
+
+
+def _parse_trace_cursor(cursor: str | None) -> tuple[int, str] | None:
+    if cursor is None:
+        return None
+    start, _, trace_id = cursor.partition(":")
+    if not start.lstrip("-").isdecimal():
+        raise ReadError("not a cursor of this reader")
+    return int(start), trace_id

@@ -1,0 +1,119 @@
+"""One read of the embedded store: a read-only connection at one moment, with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from otel_django.errors import ReadError, ReadTimeoutError, StoreError
+from otel_django.store import schema, slices
+from otel_django.store.connection import check_sqlite
+from otel_django.store.fork_gate import GATE
+
+if TYPE_CHECKING:
+    from otel_django.store.slices import Slice
+
+STEPS_A_LOOK: Final = 20_000  # of SQLite's virtual machine, a millisecond or so
+CACHE_KIB: Final = 8_192
+
+
+class Session:
+    """``slices`` are newest first; ``run`` raises TimeoutError past the deadline."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, found: list[Slice], deadline_s: float
+    ) -> None:
+        self._connection = connection
+        self.slices = found
+        self._deadline_s = deadline_s
+        connection.set_progress_handler(self._is_late, STEPS_A_LOOK)
+
+    def _is_late(self) -> int:
+        return int(time.monotonic() > self._deadline_s)
+
+    def run(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement."""
+        if self._is_late():
+            raise TimeoutError
+        try:
+            return self._connection.execute(sql, arguments).fetchall()
+        except sqlite3.OperationalError as error:
+            if "interrupted" in str(error):
+                raise TimeoutError from error
+            raise
+
+    def extend(self, seconds: float) -> None:
+        """Grant time to finish an answer that was cut short."""
+        self._deadline_s = max(self._deadline_s, time.monotonic() + seconds)
+
+
+@contextlib.contextmanager
+def session(path: Path, timeout_s: float) -> Iterator[Session]:
+    """A moment of the store; without a file it is an empty one."""
+    try:
+        check_sqlite()
+        with GATE.using(), _connection(path, timeout_s) as connection:
+            connection.execute("BEGIN")
+            yield Session(connection, _slices(connection, path), time.monotonic() + timeout_s)
+    except TimeoutError as error:
+        raise ReadTimeoutError(
+            f"the store had no answer within {timeout_s:g} s: ask for a shorter range"
+        ) from error
+    except StoreError as error:
+        raise ReadError(str(error)) from error
+    except sqlite3.Error as error:
+        raise ReadError(f"{path} can't be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _connection(path: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
+    connection = _open(path, timeout_s)
+    GATE.opened()
+    try:
+        yield connection
+    finally:
+        connection.close()
+        GATE.closed()
+
+
+def _open(path: Path, timeout_s: float) -> sqlite3.Connection:
+    if not path.exists():
+        return sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        return _open_uri(f"file:{quote(str(path.absolute()))}?mode=ro", timeout_s)
+    except sqlite3.OperationalError:
+        # On a read-only disk SQLite can't make its shared memory; nobody writes there either.
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        return _open_uri(f"file:{quote(str(path.absolute()))}?immutable=1", timeout_s)
+
+
+def _open_uri(uri: str, timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA user_version").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _slices(connection: sqlite3.Connection, path: Path) -> list[Slice]:
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return []
+    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        raise StoreError(f"{path} is another program's database: check OTEL_DJANGO_STORE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > schema.VERSION:
+        raise StoreError(
+            f"{path} was written by a newer otel_django (schema {version}, this one knows "
+            f"{schema.VERSION}): upgrade"
+        )
+    return slices.all_slices(connection)

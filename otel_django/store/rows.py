@@ -1,0 +1,415 @@
+"""Spans as the arguments of one ``schema.ingest`` statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from otel_django import names
+from otel_django.store.json_text import INT64_MAX, dumps, int64
+from otel_django.store.schema import bucket
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from otel_django.tracing.span import Span
+
+YIELD_AFTER_S = 0.000_18
+ROWS_A_PART = 16
+MAX_CACHED_TEXTS = 20_000
+MAX_CACHED_QUERIES = 4_000
+MAX_SHARED_CHARACTERS = 4_096
+MAX_WORD_CHARACTERS = 500
+MAX_FIND_CHARACTERS = 8_000
+MINUTE_NS = 60_000_000_000
+ERROR = 2
+NOT_SQL = frozenset({"redis", "memcached", "valkey"})
+
+
+class Rows(NamedTuple):
+    """The arguments of one ingest statement: JSON arrays, and the number of spans."""
+
+    texts: str
+    traces: str
+    spans: str
+    span_count: int
+    finds: str
+    endpoints: str
+    statements: str
+
+
+class _Query(NamedTuple):
+    """What many spans of queries and cache operations have alike, stored once."""
+
+    shared: int | None
+    words: str
+    statement: int | None
+
+
+class _Source(NamedTuple):
+    """Who made a span; the objects are kept so that their ids stay theirs."""
+
+    resource: object
+    scope: object
+    text: str
+    service: str
+
+
+class _Root(NamedTuple):
+    duration_ns: int
+    rank: int
+    start_ns: int
+    name: int
+    route: int
+    service: int
+    method: str | None
+    http_status: int | None
+    failed: bool
+    n_plus_one: int | None
+
+
+_NO_ROOT: tuple[int | None, ...] = (0, None, None, None, None, None, None, None, None)
+
+
+class _Trace:
+    """What a batch adds to one trace."""
+
+    __slots__ = (
+        "end",
+        "errors",
+        "first",
+        "id",
+        "queries",
+        "query_ns",
+        "root",
+        "spans",
+        "start",
+        "words",
+    )
+
+    def __init__(self, trace_id: int, first: int, start: int, end: int) -> None:
+        self.id = format(trace_id, "032x")
+        self.first = first
+        self.start = start
+        self.end = end
+        self.spans = self.errors = self.queries = self.query_ns = 0
+        self.root: _Root | None = None
+        self.words: dict[str, None] = {}
+
+    def add(self, name: str, start: int, end: int, status: int) -> None:
+        self.spans += 1
+        if status == ERROR:
+            self.errors += 1
+        self.start = min(self.start, start)
+        self.end = max(self.end, end)
+        self.words[name] = None
+
+    def row(self) -> list[Any]:
+        counts = (self.spans, self.errors, self.queries, self.query_ns)
+        if self.root is None:
+            return [self.id, self.start, self.end, self.end - self.start, *counts, *_NO_ROOT]
+        return [self.id, self.start, self.end, self.root[0], *counts, *self.root[1:]]
+
+
+class _Sums:
+    """A roll-up's rows: a histogram of durations for each key."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[int, ...], list[int]] = {}
+
+    def add(self, key: tuple[int, ...], duration_ns: int, status: int) -> None:
+        key = (*key, bucket(duration_ns))
+        failed = 1 if status == ERROR else 0
+        row = self._rows.get(key)
+        if row is None:
+            self._rows[key] = [1, failed, duration_ns]
+        else:
+            row[0] += 1
+            row[1] += failed
+            row[2] += duration_ns
+
+    def rows(self) -> list[list[int]]:
+        return [[*key, *sums] for key, sums in self._rows.items()]
+
+
+class _Batch:
+    """What is summed up while a batch is packed."""
+
+    def __init__(self) -> None:
+        self.traces: dict[int, _Trace] = {}
+        self.endpoints = _Sums()
+        self.statements = _Sums()
+
+
+class Packer:
+    """Turns batches into rows; remembers which texts the current slice has already.
+
+    One thread at a time. ``pause`` is called at least every 0.25 ms of ordinary work.
+    """
+
+    def __init__(self, pause: Callable[[], None]) -> None:
+        self._pause = pause
+        self._ids: dict[str, int] = {}
+        self._queries: dict[tuple[str, str], tuple[_Query, str, str]] = {}
+        self._sources: dict[tuple[int, int], _Source] = {}
+        self._source = _Source(None, None, "", "")
+        self._stored: set[int] = set()
+        self._new: dict[int, str] = {}
+
+    def new_slice(self) -> None:
+        """The texts have to be written again."""
+        self._stored.clear()
+        self._new.clear()
+
+    def written(self) -> None:
+        """The last ``pack`` is in the store."""
+        self._stored.update(self._new)
+        self._new.clear()
+
+    def pack(self, spans: Sequence[Span]) -> Rows:
+        """The rows of a batch."""
+        self._new.clear()
+        self._forget()
+        batch = _Batch()
+        rows: list[tuple[Any, ...]] = []
+        parts: list[str] = []
+        looked_at = perf_counter()
+        for index, span in enumerate(spans):
+            rows.append(self._span(index, span, batch))
+            if len(rows) == ROWS_A_PART:
+                parts.append(dumps(rows)[1:-1])
+                rows.clear()
+                if perf_counter() - looked_at > YIELD_AFTER_S:
+                    self._pause()
+                    looked_at = perf_counter()
+        if rows:
+            parts.append(dumps(rows)[1:-1])
+        traces = batch.traces.values()
+        return Rows(
+            dumps(list(self._new.items())),
+            dumps([trace.row() for trace in traces]),
+            f"[{','.join(parts)}]",
+            len(spans),
+            dumps([[trace.first, " ".join(trace.words)[:MAX_FIND_CHARACTERS]] for trace in traces]),
+            dumps(batch.endpoints.rows()),
+            dumps(batch.statements.rows()),
+        )
+
+    def _forget(self) -> None:
+        """Keep the memory bounded; what is forgotten is found out again."""
+        if len(self._ids) > MAX_CACHED_TEXTS:
+            self._ids.clear()
+        if len(self._stored) > MAX_CACHED_TEXTS:
+            self._stored.clear()
+        if len(self._queries) > MAX_CACHED_QUERIES:
+            self._queries.clear()
+        if len(self._sources) > MAX_CACHED_QUERIES:
+            self._sources.clear()
+
+    def _text(self, text: str) -> int:
+        """The id of a text, which is written with this batch if the slice may lack it."""
+        number = self._ids.get(text)
+        if number is None:
+            number = text_id(text)
+            if len(text) <= MAX_SHARED_CHARACTERS:
+                self._ids[text] = number
+        if number not in self._stored:
+            self._new[number] = text
+        return number
+
+    def _span(self, index: int, span: Span, batch: _Batch) -> tuple[Any, ...]:
+        context: Any = span._context
+        parent: Any = span._parent
+        start: Any = span._start_time
+        end: Any = span._end_time
+        if not 0 <= start <= end <= INT64_MAX:
+            start = int64(start)
+            end = max(int64(end), start)
+        duration = end - start
+        status = span._status.status_code.value
+        name, source, service = self._names(span)
+        trace = batch.traces.get(context[0])
+        if trace is None:
+            trace = batch.traces[context[0]] = _Trace(context[0], index, start, end)
+        trace.add(span._name, start, end, status)
+        query = self._query(span)
+        if query is not None and query.statement is not None:
+            trace.queries += 1
+            trace.query_ns += duration
+            batch.statements.add((start // MINUTE_NS, service, query.statement), duration, status)
+        local_root = parent is None or parent[2]
+        if local_root:
+            root = self._root(span, start, duration, name, service)
+            if trace.root is None or (root[1], -root[2]) > (trace.root[1], -trace.root[2]):
+                trace.root = root
+            batch.endpoints.add((start // MINUTE_NS, service, name, root.route), duration, status)
+        shared = None if query is None or _has_more(span) else query.shared
+        if shared is None:
+            trace.words.update(dict.fromkeys(_words(span)))
+        elif query is not None:
+            trace.words[query.words] = None
+        return (
+            trace.id,
+            _signed(context[1]),
+            None if parent is None else _signed(parent[1]),
+            1 if local_root else 0,
+            start,
+            duration,
+            span._kind.value,
+            status,
+            name,
+            source,
+            shared,
+            _data(span) if shared is None else None,
+        )
+
+    def _names(self, span: Span) -> tuple[int, int, int]:
+        """Ids of the span's name, of its resource and scope together, of its service's name."""
+        source = self._source
+        if source.resource is not span._resource or source.scope is not span._instrumentation_scope:
+            source = self._source = self._find_source(span)
+        return self._text(span._name), self._text(source.text), self._text(source.service)
+
+    def _find_source(self, span: Span) -> _Source:
+        resource: Any = span._resource
+        scope: Any = span._instrumentation_scope
+        key = (id(resource), id(scope))
+        known = self._sources.get(key)
+        if known is None:
+            attributes = dict(resource.attributes)
+            described = {"resource": attributes, "scope": scope.name, "version": scope.version}
+            service = str(attributes.get(names.SERVICE_NAME, ""))
+            known = self._sources[key] = _Source(resource, scope, dumps(described), service)
+        return known
+
+    def _query(self, span: Span) -> _Query | None:
+        """Queries and cache operations have few different sets of attributes."""
+        attributes = span._attributes
+        if names.DB_SYSTEM_NAME not in attributes and names.DJANGO_CACHE_ALIAS not in attributes:
+            return None
+        key = (dumps(attributes), _trace_state(span))
+        known = self._queries.get(key)
+        if known is None:
+            statement = attributes.get(names.DB_QUERY_TEXT)
+            if not isinstance(statement, str) or attributes.get(names.DB_SYSTEM_NAME) in NOT_SQL:
+                statement = ""
+            text = dumps({"attributes": attributes, **({"trace_state": key[1]} if key[1] else {})})
+            if len(text) > MAX_SHARED_CHARACTERS:
+                return _Query(None, "", self._text(statement) if statement else None)
+            query = _Query(
+                self._text(text),
+                " ".join(_words(span)),
+                self._text(statement) if statement else None,
+            )
+            self._queries[key] = (query, text, statement)
+            return query
+        query, text, statement = known
+        if query.shared not in self._stored:
+            self._text(text)
+            if statement:
+                self._text(statement)
+        return query
+
+    def _root(self, span: Span, start: int, duration: int, name: int, service: int) -> _Root:
+        attributes = span._attributes
+        route = attributes.get(names.HTTP_ROUTE)
+        method = attributes.get(names.HTTP_REQUEST_METHOD)
+        http_status = attributes.get(names.HTTP_RESPONSE_STATUS_CODE)
+        return _Root(
+            duration,
+            2 if span._parent is None else 1,
+            start,
+            name,
+            self._text(route) if isinstance(route, str) and route else name,
+            service,
+            method if isinstance(method, str) else None,
+            http_status if isinstance(http_status, int) and 0 < http_status < 1000 else None,
+            span._status.status_code.value == ERROR,
+            _n_plus_one(span),
+        )
+
+
+def text_id(text: str) -> int:
+    """The dictionary's key of a text: 48 bits of its hash, the same in every process."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=6).digest(), "big")
+
+
+def _signed(span_id: int) -> int:
+    return span_id - (1 << 64) if span_id >> 63 else span_id
+
+
+def _n_plus_one(span: Span) -> int | None:
+    count = span._attributes.get(names.N_PLUS_ONE_COUNT)
+    return count if isinstance(count, int) and 0 < count < 1 << 31 else None
+
+
+def _has_more(span: Span) -> bool:
+    """Whether there is more to store than attributes."""
+    return bool(
+        span._events
+        or span._links
+        or span._status.description
+        or span.dropped_attributes
+        or span.dropped_events
+        or span.dropped_links
+    )
+
+
+def _words(span: Span) -> Iterator[str]:
+    """What a trace is found by."""
+    yield from _values(span._attributes)
+    for event in span._events or ():
+        yield event.name
+        yield from _values(event._attributes or {})
+    if span._status.description:
+        yield span._status.description[:MAX_WORD_CHARACTERS]
+
+
+def _values(attributes: dict[str, Any]) -> Iterator[str]:
+    for key, value in attributes.items():
+        if type(value) is str:
+            if key != names.EXCEPTION_STACKTRACE:
+                yield value[:MAX_WORD_CHARACTERS]
+        elif type(value) is int:
+            yield str(value) if value.bit_length() < 200 else "?"
+
+
+def _trace_state(span: Span) -> str:
+    """As exported: with the probability the span was kept with."""
+    context: Any = span._context
+    state: Any = context[4] if span._export_state is None else span._export_state
+    return str(state.to_header()) if state else ""
+
+
+def _data(span: Span) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if span._attributes:
+        data["attributes"] = span._attributes
+    if span._events:
+        data["events"] = [
+            {
+                "name": event.name,
+                "time_ns": int64(event.timestamp),
+                "attributes": event._attributes or {},
+            }
+            for event in span._events
+        ]
+    if span._links:
+        data["links"] = [
+            {**_ids(link.context), "attributes": dict(link.attributes or {})}
+            for link in span._links
+        ]
+    if span._status.description:
+        data["message"] = span._status.description
+    if span.dropped_attributes or span.dropped_events or span.dropped_links:
+        data["dropped"] = [span.dropped_attributes, span.dropped_events, span.dropped_links]
+    state = _trace_state(span)
+    if state:
+        data["trace_state"] = state
+    return data
+
+
+def _ids(context: SpanContext) -> dict[str, str]:
+    return {"trace_id": format(context[0], "032x"), "span_id": format(context[1], "016x")}

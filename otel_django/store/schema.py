@@ -1,0 +1,257 @@
+"""The embedded store's SQL: what each table holds, and how the schema moves forward.
+
+A file has a registry and one table set a time slice, so that retention is a DROP:
+
+``slice``         one row a table set; spans go to the one with the highest id
+``lease``         which process does the housekeeping, until when
+
+and for slice 7:
+
+``text_7``        every repeated text once: names, routes, statements, resource and scope as JSON,
+                  the attributes of queries as JSON. ``id`` is a hash of the text, the same in
+                  every slice and process, so nothing has to be asked back
+``trace_7``       one row a trace, summed up as its spans arrive, from any number of processes
+``span_7``        one row a span; what isn't a column stands as JSON in ``data``, or in the text
+                  that ``shared`` names
+``find_7``        words of a trace's spans, row id = one of its spans (FTS5, or a plain table)
+``endpoint_7``    a minute's requests and tasks by name, as a histogram of their durations
+``statement_7``   the same for database statements
+``ingest_7``      a view without rows: inserting a batch into it runs everything above as one
+                  statement, so that a busy thread takes the interpreter lock once a batch only
+
+Times are nanoseconds since the Unix epoch, span ids signed 64-bit integers
+(``printf('%016x', span_id)`` shows the usual form), ``kind`` and ``status`` OpenTelemetry's codes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x4F54444A  # "OTDJ"
+VERSION: Final = 1
+SQLITE_FLOOR: Final = (3, 38, 0)  # ``->>``
+PAGE_BYTES: Final = 8192
+SLICE_ENDED: Final = "slice ended"
+
+REGISTRY_1: Final = (
+    """
+    CREATE TABLE slice (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        version INTEGER NOT NULL,           -- of the schema its tables were made with
+        started_ns INTEGER NOT NULL,
+        pages_before INTEGER NOT NULL,      -- pages in use when it began: what it takes is the rest
+        fts INTEGER NOT NULL,
+        dropping INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    """
+    CREATE TABLE lease (
+        name TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        until_ns INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (REGISTRY_1,)
+"""Step n takes the registry from version n to n + 1. After a step a new slice begins; older slices
+keep the tables of their version until they are dropped."""
+
+ROOT_COLUMNS: Final = (
+    "rank",
+    "root_start_ns",
+    "name",
+    "route",
+    "service",
+    "method",
+    "http_status",
+    "failed",
+    "n_plus_one",
+)
+"""What a trace takes from its best root so far: no parent (2), a parent elsewhere (1), none (0)."""
+
+TABLES: Final = ("find", "span", "trace", "text", "endpoint", "statement")
+
+
+def tables(number: int) -> tuple[str, ...]:
+    """The tables of a slice, in the order they are dropped."""
+    return tuple(f"{table}_{number}" for table in TABLES)
+
+
+def create_slice(number: int, *, fts: bool) -> tuple[str, ...]:
+    """The statements that make a slice's tables."""
+    find = (
+        f"CREATE VIRTUAL TABLE find_{number} USING fts5"
+        "(text, content='', detail=none, columnsize=0)"
+        if fts
+        else f"CREATE TABLE find_{number} (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
+    )
+    return (
+        f"CREATE TABLE text_{number} (id INTEGER PRIMARY KEY, value TEXT NOT NULL)",
+        f"""
+        CREATE TABLE trace_{number} (
+            id INTEGER PRIMARY KEY,
+            trace_id TEXT NOT NULL UNIQUE,  -- 32 hexadecimal digits
+            start_ns INTEGER NOT NULL,      -- of its first span
+            end_ns INTEGER NOT NULL,        -- of its last
+            duration_ns INTEGER NOT NULL,   -- the root's; until it came, from start to end
+            spans INTEGER NOT NULL,
+            errors INTEGER NOT NULL,        -- spans with status ERROR
+            queries INTEGER NOT NULL,
+            query_ns INTEGER NOT NULL,
+            rank INTEGER NOT NULL,
+            root_start_ns INTEGER,
+            name INTEGER,                   -- text: the root's name
+            route INTEGER,                  -- text: http.route, else the root's name
+            service INTEGER,                -- text
+            method TEXT,
+            http_status INTEGER,
+            failed INTEGER,                 -- the root has status ERROR
+            n_plus_one INTEGER              -- how often the most repeated statement ran
+        )
+        """,
+        f"CREATE INDEX trace_{number}_start ON trace_{number} (start_ns)",
+        f"CREATE INDEX trace_{number}_route ON trace_{number} (route, start_ns)",
+        f"CREATE INDEX trace_{number}_duration ON trace_{number} (duration_ns)",
+        f"CREATE INDEX trace_{number}_status ON trace_{number} (http_status / 100, start_ns)",
+        f"CREATE INDEX trace_{number}_errors ON trace_{number} (start_ns) WHERE errors > 0",
+        f"""
+        CREATE TABLE span_{number} (
+            id INTEGER PRIMARY KEY,         -- in the order of arrival
+            trace INTEGER NOT NULL,         -- trace_{number}.id
+            span_id INTEGER NOT NULL,
+            parent_id INTEGER,
+            local_root INTEGER NOT NULL,    -- no parent, or one in another process
+            start_ns INTEGER NOT NULL,
+            duration_ns INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            name INTEGER NOT NULL,          -- text
+            source INTEGER NOT NULL,        -- text: resource and scope, JSON
+            shared INTEGER,                 -- text: JSON of the same shape as data
+            data TEXT                       -- JSON: attributes, events, links, message, ...
+        )
+        """,
+        f"CREATE INDEX span_{number}_trace ON span_{number} (trace)",
+        find,
+        f"""
+        CREATE TABLE endpoint_{number} (
+            minute INTEGER NOT NULL,        -- since the epoch
+            service INTEGER NOT NULL,       -- text
+            name INTEGER NOT NULL,          -- text
+            route INTEGER NOT NULL,         -- text
+            bucket INTEGER NOT NULL,        -- of the duration, see bucket()
+            count INTEGER NOT NULL,
+            errors INTEGER NOT NULL,
+            duration_ns INTEGER NOT NULL,
+            PRIMARY KEY (minute, service, name, route, bucket)
+        ) WITHOUT ROWID
+        """,
+        f"""
+        CREATE TABLE statement_{number} (
+            minute INTEGER NOT NULL,
+            service INTEGER NOT NULL,       -- text
+            statement INTEGER NOT NULL,     -- text
+            bucket INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            errors INTEGER NOT NULL,
+            duration_ns INTEGER NOT NULL,
+            PRIMARY KEY (minute, service, statement, bucket)
+        ) WITHOUT ROWID
+        """,
+        f"""
+        CREATE VIEW ingest_{number} AS SELECT
+            NULL AS texts, NULL AS traces, NULL AS spans, NULL AS span_count,
+            NULL AS finds, NULL AS endpoints, NULL AS statements WHERE 0
+        """,
+        _ingest_trigger(number, fts=fts),
+    )
+
+
+def _ingest_trigger(number: int, *, fts: bool) -> str:
+    better = (
+        "excluded.rank > rank OR excluded.rank = rank AND excluded.root_start_ns < root_start_ns"
+    )
+    root = ",\n".join(
+        f"{column} = CASE WHEN {better} THEN excluded.{column} ELSE {column} END"
+        for column in ROOT_COLUMNS
+    )
+    return f"""
+    CREATE TRIGGER ingest_{number}_batch INSTEAD OF INSERT ON ingest_{number} BEGIN
+
+    SELECT RAISE(ABORT, '{SLICE_ENDED}') WHERE EXISTS (SELECT 1 FROM slice WHERE id > {number});
+
+    INSERT INTO text_{number} (id, value)
+        SELECT value ->> 0, value ->> 1 FROM json_each(NEW.texts) WHERE true
+        ON CONFLICT DO NOTHING;
+
+    INSERT INTO trace_{number} (
+        trace_id, start_ns, end_ns, duration_ns, spans, errors, queries, query_ns,
+        {", ".join(ROOT_COLUMNS)}
+    )
+        SELECT {", ".join(f"value ->> {i}" for i in range(8 + len(ROOT_COLUMNS)))}
+        FROM json_each(NEW.traces) WHERE true
+        ON CONFLICT (trace_id) DO UPDATE SET
+            start_ns = min(start_ns, excluded.start_ns),
+            end_ns = max(end_ns, excluded.end_ns),
+            duration_ns = CASE
+                WHEN {better} THEN excluded.duration_ns
+                WHEN rank > 0 THEN duration_ns
+                ELSE max(end_ns, excluded.end_ns) - min(start_ns, excluded.start_ns) END,
+            spans = spans + excluded.spans,
+            errors = errors + excluded.errors,
+            queries = queries + excluded.queries,
+            query_ns = query_ns + excluded.query_ns,
+            {root};
+
+    INSERT INTO span_{number} (
+        trace, span_id, parent_id, local_root, start_ns, duration_ns, kind, status,
+        name, source, shared, data
+    )
+        SELECT (SELECT id FROM trace_{number} WHERE trace_id = value ->> 0),
+            {", ".join(f"value ->> {i}" for i in range(1, 12))}
+        FROM json_each(NEW.spans);
+
+    INSERT INTO find_{number} ({"rowid" if fts else "id"}, text)
+        SELECT (SELECT max(id) FROM span_{number}) - NEW.span_count + 1 + (value ->> 0), value ->> 1
+        FROM json_each(NEW.finds);
+
+    INSERT INTO endpoint_{number}
+        SELECT {", ".join(f"value ->> {i}" for i in range(8))}
+        FROM json_each(NEW.endpoints) WHERE true
+        ON CONFLICT DO UPDATE SET count = count + excluded.count,
+            errors = errors + excluded.errors, duration_ns = duration_ns + excluded.duration_ns;
+
+    INSERT INTO statement_{number}
+        SELECT {", ".join(f"value ->> {i}" for i in range(7))}
+        FROM json_each(NEW.statements) WHERE true
+        ON CONFLICT DO UPDATE SET count = count + excluded.count,
+            errors = errors + excluded.errors, duration_ns = duration_ns + excluded.duration_ns;
+
+    END
+    """
+
+
+def ingest(number: int) -> str:
+    """Write one batch into a slice; the arguments are ``rows.Rows`` in its order."""
+    return f"INSERT INTO ingest_{number} VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+BUCKETS_AN_OCTAVE: Final = 4
+SMALLEST_OCTAVE: Final = 11  # bits of 1,024 ns
+
+
+def bucket(duration_ns: int) -> int:
+    """The histogram bucket of a duration: 0 up to 1 µs, then four equal ones an octave."""
+    bits = duration_ns.bit_length()
+    if bits < SMALLEST_OCTAVE:
+        return 0
+    return ((bits - SMALLEST_OCTAVE) << 2) + ((duration_ns >> (bits - 3)) & 3) + 1
+
+
+def bucket_middle_ns(number: int) -> int:
+    """The duration in the middle of a bucket."""
+    if number == 0:
+        return 1 << (SMALLEST_OCTAVE - 2)
+    octave, quarter = divmod(number - 1, BUCKETS_AN_OCTAVE)
+    return (1 << (octave + SMALLEST_OCTAVE - 4)) * (2 * (BUCKETS_AN_OCTAVE + quarter) + 1)
