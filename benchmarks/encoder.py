@@ -45,7 +45,7 @@ def _text(value: str) -> str:
     return value[:1] + value[1:]
 
 
-def request_span(tracer: Tracer, number: int) -> Span:
+def request_span(tracer: Tracer, parent: Span, number: int) -> Span:
     """As the request instrumentation makes it: fourteen attributes, a root."""
     route = ROUTES[number % len(ROUTES)]
     span = tracer.begin_local_root(
@@ -72,7 +72,7 @@ def request_span(tracer: Tracer, number: int) -> Span:
     return span
 
 
-def query_span(tracer: Tracer, number: int) -> Span:
+def query_span(tracer: Tracer, parent: Span, number: int) -> Span:
     """A SELECT below a request; one of twenty statements."""
     table = TABLES[number % len(TABLES)]
     columns = ", ".join(f'"{table}"."column_{i}"' for i in range(4 + number % 5))
@@ -89,26 +89,22 @@ def query_span(tracer: Tracer, number: int) -> Span:
             "server.address": "db.internal",
             "server.port": 5432,
         },
-        _parent(tracer),
+        parent,
     )
 
 
-def ten_attributes_span(tracer: Tracer, number: int) -> Span:
+def ten_attributes_span(tracer: Tracer, parent: Span, number: int) -> Span:
     """Eight short strings and two ints; one of each never seen before."""
     attributes: dict[str, Any] = {f"shop.attribute_{i}": _text(f"value {i}") for i in range(7)}
     attributes["shop.order"] = f"order {_chance.getrandbits(32):x}"
     attributes["shop.size"] = 3
     attributes["shop.weight"] = _chance.getrandbits(20)
-    return tracer.begin("place order", SpanKind.INTERNAL, attributes, _parent(tracer))
+    return tracer.begin("place order", SpanKind.INTERNAL, attributes, parent)
 
 
-def _parent(tracer: Tracer) -> Span:
-    parent = tracer.begin_local_root("GET /", SpanKind.SERVER, {})
-    assert isinstance(parent, Span)
-    return parent
-
-
-KINDS: dict[str, Callable[[Tracer, int], Span]] = {
+Encode = Callable[[Sequence[Span]], bytes]
+Make = Callable[[Tracer, Span, int], Span]
+KINDS: dict[str, Make] = {
     "request span": request_span,
     "query span": query_span,
     "ten attributes": ten_attributes_span,
@@ -130,12 +126,15 @@ def make_tracer(sink: Callable[[Span], None]) -> Tracer:
     return provider.tracer("otel_django.benchmark", "1")
 
 
-def make_spans(make: Callable[[Tracer, int], Span], count: int = BATCH) -> list[Span]:
-    """Ended spans of one kind."""
+def make_spans(make: Make, count: int = BATCH) -> list[Span]:
+    """Ended spans of one kind; those with a parent share it by tens."""
     spans: list[Span] = []
     tracer = make_tracer(spans.append)
     for number in range(count):
-        make(tracer, number).end()
+        if number % 10 == 0:
+            parent = tracer.begin_local_root("GET /", SpanKind.SERVER, {})
+        assert isinstance(parent, Span)
+        make(tracer, parent, number).end()
     return spans
 
 
@@ -143,18 +142,20 @@ def _upstream(spans: Sequence[Span]) -> bytes:
     return encode_spans(spans).SerializeToString()
 
 
-def _us_per_span(encode: Callable[[Sequence[Span]], bytes], spans: Sequence[Span]) -> float:
+def _us_per_span(encode: Encode, spans: Sequence[Span]) -> float:
     began = time.perf_counter()
     encode(spans)
     return (time.perf_counter() - began) / len(spans) * 1e6
 
 
-def measure(make: Callable[[Tracer, int], Span], rounds: int) -> tuple[float, float]:
+def measure(make: Make, rounds: int) -> tuple[float, float]:
     """Medians of ours and of upstream's."""
-    ours, theirs = [], []
-    for number in range(rounds):
-        turns = [(ours, encode_request), (theirs, _upstream)]
-        for times, encode in turns if number % 2 else reversed(turns):
+    ours: list[float] = []
+    theirs: list[float] = []
+    turns: list[tuple[list[float], Encode]] = [(ours, encode_request), (theirs, _upstream)]
+    for _ in range(rounds):
+        turns.reverse()
+        for times, encode in turns:
             # Made afresh each time: a string hashed once would cost less the second time.
             spans = make_spans(make)
             gc.collect()
