@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from otel_django.version import VERSION as __version__
+from otel_django import version
+
+__version__ = version.VERSION
 
 __all__ = ["__version__", "current_trace_id"]
 

@@ -8,16 +8,20 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from otel_django import guard
+from otel_django import guard, names
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_django.conf import Settings
     from otel_django.contracts import Instrumentation, Sink
+    from otel_django.pipeline.drops import Drops
     from otel_django.pipeline.worker import Worker
     from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.samplers import HeadSampler
+    from otel_django.tracing.span import Span
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 _lock = threading.Lock()
@@ -27,16 +31,18 @@ _runtime: Runtime | None = None
 class Runtime:
     """Everything that is running in this process.
 
+    With ``collect`` ended spans go there and nowhere else: no thread, file or socket.
     ``provider`` is the global tracer provider; ``drops`` counts what was lost, by cause.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, collect: Callable[[Span], None] | None = None) -> None:
         from otel_django.pipeline.drops import Drops
         from otel_django.pipeline.processes import ProcessHooks
 
         self.settings = settings
         self.drops = Drops()
-        self.sinks = self._make_sinks()
+        self._collect = collect
+        self.sinks = self._make_sinks() if collect is None else ()
         self.worker = self._make_worker()
         for sink in self.sinks:
             if hasattr(sink, "on_wait"):
@@ -88,7 +94,7 @@ class Runtime:
             encode=lambda batch: encode_request(batch, self._pause),
             drops=self.drops,
             clock=SYSTEM_CLOCK,
-            rng=random.Random(),
+            rng=random.Random(),  # noqa: S311 - jitter, no secret
         )
 
     def _pause(self) -> None:
@@ -138,7 +144,7 @@ class Runtime:
                 ),
             ),
             exceptions=ExceptionFormatter(redactor, settings.base_dir),
-            sink=self.worker.put if self.sinks else _nowhere,
+            sink=self._span_sink(),
             keep=KeepPolicy(
                 errors="errors" in settings.keep,
                 slow="slow" in settings.keep,
@@ -149,6 +155,11 @@ class Runtime:
             exception_events=settings.exception_events,
             child_resource=lambda resource: in_child(resource, given_id),
         )
+
+    def _span_sink(self) -> Callable[[Span], None]:
+        if self._collect is not None:
+            return self._collect
+        return self.worker.put if self.sinks else _nowhere
 
     def _make_instrumentations(self) -> tuple[Instrumentation, ...]:
         from otel_django.instrumentation.cache import CacheInstrumentation
@@ -177,18 +188,29 @@ class Runtime:
         from opentelemetry import trace
 
         trace.set_tracer_provider(self.provider)
-        tracer = self.provider.tracer("otel_django", VERSION)
+        self.install()
+        self.hooks.install()
+
+    def install(self) -> None:
+        """Patch what is instrumented; a second call changes nothing."""
+        tracer = self.provider.tracer(names.SCOPE, VERSION)
         for instrumentation in self.instrumentations:
             with guard.guarded(f"{type(instrumentation).__name__}.install"):
                 instrumentation.install(tracer, self.settings)
-        self.hooks.install()
+
+    def uninstall(self) -> None:
+        """Put back what ``install`` patched."""
+        for instrumentation in reversed(self.instrumentations):
+            with guard.guarded(f"{type(instrumentation).__name__}.uninstall"):
+                instrumentation.uninstall()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Everything that ended before this call is sent or stored; False when time ran out."""
         deadline = time.monotonic() + timeout_s
         complete = self.worker.flush(timeout_s)
         left_ms = max(1, int((deadline - time.monotonic()) * 1000))
-        return SdkProcessors.flush(self.provider, left_ms) and complete
+        processors_done = not self.provider.processors or self.provider.force_flush(left_ms)
+        return processors_done and complete
 
     def shutdown(self) -> None:
         """Flush within ``OTEL_DJANGO_SHUTDOWN_TIMEOUT`` and stop the thread; patches stay."""
@@ -208,21 +230,10 @@ class Runtime:
             self.worker.after_fork()
 
     def stop(self) -> None:
-        """Undo ``start`` as far as can be: for tests and ``testing.capture()``."""
-        for instrumentation in reversed(self.instrumentations):
-            with guard.guarded(f"{type(instrumentation).__name__}.uninstall"):
-                instrumentation.uninstall()
+        """Undo ``start`` as far as can be: the API keeps its provider for good."""
+        self.uninstall()
         self.hooks.uninstall()
         self.shutdown()
-
-
-class SdkProcessors:
-    """The user's own span processors on our provider."""
-
-    @staticmethod
-    def flush(provider: TracerProvider, timeout_ms: int) -> bool:
-        """Flush them; True when there are none."""
-        return not provider.processors or provider.force_flush(timeout_ms)
 
 
 def _nowhere(span: object) -> None:
@@ -239,7 +250,7 @@ def _transport(settings: Settings) -> object:
     return HttpTransport(settings.otlp_traces)
 
 
-def _foreign_exporter(name: str, drops: object) -> Sink:
+def _foreign_exporter(name: str, drops: Drops) -> Sink:
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
     from otel_django.pipeline.exporter_sink import ExporterSink

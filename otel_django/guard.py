@@ -33,7 +33,7 @@ def caught(where: str) -> None:
     if _strict:
         raise  # noqa: PLE0704 - called from an except block by contract
     if count == 1:
-        _logger.warning("otel_django failed in %s; the site goes on without it", where, exc_info=True)
+        _logger.warning("otel_django failed in %s; the site goes on without it", where)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Literal
 
 Kind = Literal["server", "command", "reloader", "test"]
@@ -54,7 +55,7 @@ def current_process() -> Process:
 
 
 def _under_pytest() -> bool:
-    """pytest runs in this very process; a server that a test started only inherits its variables."""
+    """pytest runs in this process; a server that a test started only inherits its variables."""
     if "_pytest" not in sys.modules:
         return False
     started = Path(sys.argv[0]) if sys.argv else Path()
@@ -70,13 +71,13 @@ def _management_argv() -> list[str] | None:
     management = sys.modules.get("django.core.management")
     if management is None:
         return None
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "execute":
             utility = frame.f_locals.get("self")
             if isinstance(utility, management.ManagementUtility):
                 return list(utility.argv)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 
@@ -126,7 +127,7 @@ def _container_id() -> str | None:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The checked-out revision of the project in ``folder``, 12 digits, read without running git."""
+    """The checked-out revision of the project in ``folder``, 12 digits; git itself isn't run."""
     git = folder / ".git"
     head = _read(git / "HEAD").strip()
     if head.startswith("ref: "):

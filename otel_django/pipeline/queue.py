@@ -104,7 +104,7 @@ class SpanQueue:
         batch: list[Sized] = []
         try:
             for _ in range(count):
-                batch.append(items.popleft())
+                batch.append(items.popleft())  # noqa: PERF401 - keeps what was popped
         except IndexError:
             pass  # another thread was quicker
         large = sum([item._large_bytes for item in batch])

@@ -10,22 +10,39 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otel_django import names
-from otel_django.tracing.redaction import Redactor
+
+if TYPE_CHECKING:
+    from otel_django.tracing.redaction import Redactor
 
 MAX_FRAMES = 60
 MAX_CHAIN = 10
 MAX_MESSAGE = 4096
 
 _DRIVER_PACKAGES = frozenset(
-    "psycopg psycopg2 psycopg_c psycopg_binary asyncpg MySQLdb pymysql mysql sqlite3 _sqlite3 "
-    "oracledb cx_Oracle redis pymongo".split()
+    [
+        "psycopg",
+        "psycopg2",
+        "psycopg_c",
+        "psycopg_binary",
+        "asyncpg",
+        "MySQLdb",
+        "pymysql",
+        "mysql",
+        "sqlite3",
+        "_sqlite3",
+        "oracledb",
+        "cx_Oracle",
+        "redis",
+        "pymongo",
+    ]
 )
 
 
 def exception_type(exc: BaseException) -> str:
-    """The type's full name, builtins without their module (``ValueError``, ``shop.errors.Refused``)."""
+    """The type's full name, builtins without their module (``ValueError``, ``shop.Refused``)."""
     cls = type(exc)
     module = cls.__module__
     return cls.__qualname__ if module in (None, "builtins") else f"{module}.{cls.__qualname__}"
@@ -41,7 +58,7 @@ def is_driver_error(exc: BaseException) -> bool:
 
 
 def driver_code(exc: BaseException) -> str | None:
-    """SQLSTATE of PostgreSQL, error number of MySQL, error name of SQLite; None if there is none."""
+    """SQLSTATE (PostgreSQL), error number (MySQL) or error name (SQLite); None without one."""
     for source in (exc, exc.__cause__):
         for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
             code = getattr(source, attribute, None)
@@ -120,7 +137,7 @@ class ExceptionFormatter:
         frames = traceback.extract_tb(exc.__traceback__)
         left_out = len(frames) - MAX_FRAMES
         for position, frame in enumerate(frames):
-            if 0 < left_out and 10 <= position < 10 + left_out:
+            if left_out > 0 and 10 <= position < 10 + left_out:
                 if position == 10:
                     yield f"  … {left_out} frames left out\n"
                 continue
@@ -134,10 +151,10 @@ class ExceptionFormatter:
         if self._root and slashed.startswith(self._root) and "/site-packages/" not in slashed:
             return slashed[len(self._root) :]
         for marker in ("/site-packages/", "/dist-packages/"):
-            head, found, tail = slashed.rpartition(marker)
+            _, found, tail = slashed.rpartition(marker)
             if found:
                 return tail
-        head, found, tail = slashed.rpartition("/lib/python3")
+        _, found, tail = slashed.rpartition("/lib/python3")
         if found:
             return tail.partition("/")[2]
         return slashed.rpartition("/")[2]

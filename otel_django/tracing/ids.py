@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 
-from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 
-class RandomIds(IdGenerator):
+class RandomIds(RandomIdGenerator):
     """Ids from a private Mersenne Twister, seeded from the operating system, anew after a fork."""
 
     def __init__(self) -> None:
-        self._random = random.Random()
+        self._random = random.Random()  # noqa: S311 - ids need no secrecy
         self.bits = self._random.getrandbits
 
     def reseed(self) -> None:

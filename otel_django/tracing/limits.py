@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import TYPE_CHECKING, Any, Union
 
-from otel_django.tracing.redaction import Redactor
+if TYPE_CHECKING:
+    from otel_django.tracing.redaction import Redactor
 
 Plain = Union[str, bool, int, float, bytes, None, "list[Plain]", "dict[str, Plain]"]
 
@@ -87,7 +88,7 @@ class Normaliser:
         return value if limit is None else value[:limit]
 
     def attributes(
-        self, attributes: Mapping[str, object] | None, limit: int
+        self, attributes: Mapping[Any, object] | None, limit: int
     ) -> tuple[dict[str, Plain], int]:
         """A plain copy with at most ``limit`` entries, and how many were left out."""
         if not attributes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def build_resource(
     service_name: str, attributes: Mapping[str, str], project_root: Path | None
 ) -> Resource:
-    """This process's resource; ``attributes`` (``OTEL_RESOURCE_ATTRIBUTES``) win over what is found."""
+    """This process's resource; ``attributes`` (the user's) win over what is found."""
     found: dict[str, str | int] = {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",

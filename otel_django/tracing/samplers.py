@@ -85,7 +85,7 @@ class HeadSampler(Sampler):
         """Decide for a local root with a valid ``parent`` (remote or not) or None."""
         raise NotImplementedError
 
-    def should_sample(
+    def should_sample(  # noqa: PLR0917 - the SDK's signature
         self,
         parent_context: Context | None,
         trace_id: int,
@@ -93,6 +93,7 @@ class HeadSampler(Sampler):
         kind: SpanKind | None = None,
         attributes: Attributes = None,
         links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """The SDK's form of the same decision."""
         parent = get_current_span(parent_context).get_span_context()
@@ -126,7 +127,7 @@ class AlwaysOff(HeadSampler):
 
 
 class Ratio(HeadSampler):
-    """Keep a share of all traces, the same ones in every service with the same or a higher share."""
+    """Keep a share of all traces, the same ones in every service with that share or more."""
 
     def __init__(self, ratio: float) -> None:
         self.ratio = ratio
@@ -166,7 +167,7 @@ class ParentBased(HeadSampler):
 
 
 class Custom(HeadSampler):
-    """A sampler of the user's (entry point ``opentelemetry_traces_sampler``): asked for each root."""
+    """A sampler of the user's (entry point ``opentelemetry_traces_sampler``), asked per root."""
 
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner
@@ -177,7 +178,9 @@ class Custom(HeadSampler):
 
         context = set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
         result = self._inner.should_sample(context, trace_id, "")
-        return Head(result.decision.is_sampled(), result.trace_state or EMPTY_STATE)
+        return Head(
+            result.decision is Decision.RECORD_AND_SAMPLE, result.trace_state or EMPTY_STATE
+        )
 
     def get_description(self) -> str:
         """The inner sampler's."""
@@ -188,11 +191,11 @@ _ON = Head(True, EMPTY_STATE)
 _OFF = Head(False, EMPTY_STATE)
 
 _BY_NAME: dict[str, Callable[[float], HeadSampler]] = {
-    "always_on": lambda ratio: AlwaysOn(),
-    "always_off": lambda ratio: AlwaysOff(),
+    "always_on": lambda _: AlwaysOn(),
+    "always_off": lambda _: AlwaysOff(),
     "traceidratio": Ratio,
-    "parentbased_always_on": lambda ratio: ParentBased(AlwaysOn()),
-    "parentbased_always_off": lambda ratio: ParentBased(AlwaysOff()),
+    "parentbased_always_on": lambda _: ParentBased(AlwaysOn()),
+    "parentbased_always_off": lambda _: ParentBased(AlwaysOff()),
     "parentbased_traceidratio": lambda ratio: ParentBased(Ratio(ratio)),
 }
 

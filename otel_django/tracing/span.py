@@ -24,6 +24,9 @@ from otel_django import names
 from otel_django.tracing.exceptions import exception_type
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace.span import TraceState
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from otel_django.tracing.limits import Plain
@@ -43,10 +46,12 @@ class Event(SdkEvent):
 
     __slots__ = ("_dropped",)
 
-    def __init__(self, name: str, attributes: dict[str, Plain], timestamp: int, dropped: int) -> None:
+    def __init__(
+        self, name: str, attributes: dict[str, Plain], timestamp: int, dropped: int
+    ) -> None:
         self._name = name
         self._timestamp = timestamp
-        self._attributes = attributes  # type: ignore[assignment]
+        self._attributes = attributes
         self._dropped = dropped
 
     @property
@@ -60,7 +65,7 @@ class Link(ApiLink):
 
     def __init__(self, context: SpanContext, attributes: dict[str, Plain], dropped: int) -> None:
         self._context = context
-        self._attributes = attributes  # type: ignore[assignment]
+        self._attributes = attributes
         self._dropped = dropped
 
     @property
@@ -96,7 +101,16 @@ class Span(ApiSpan, ReadableSpan):
         "_tracer",
     )
 
-    def __init__(
+    # What a base class has as optional is always there.
+    _context: SpanContext
+    _start_time: int
+    _end_time: Any  # int once ended, None before
+    _attributes: Any
+    _resource: Resource
+    _instrumentation_scope: InstrumentationScope
+    _export_state: TraceState | None
+
+    def __init__(  # noqa: PLR0917 - called once a span: names would cost
         self,
         tracer: Tracer,
         local: LocalTrace,
@@ -113,9 +127,9 @@ class Span(ApiSpan, ReadableSpan):
         self._kind = kind
         self._context = context
         self._parent = parent
-        self._attributes: Any = attributes
+        self._attributes = attributes
         self._start_time = start_time
-        self._end_time: Any = None
+        self._end_time = None
         self._events: Any = ()
         self._links: Any = ()
         self._status = UNSET
@@ -183,7 +197,7 @@ class Span(ApiSpan, ReadableSpan):
         for key, value in attributes.items():
             self.set_attribute(key, value)
 
-    def _account(self, plain: Plain) -> None:
+    def _account(self, plain: object) -> None:
         if isinstance(plain, str | bytes):
             if len(plain) > LARGE_CHARACTERS:
                 self._large_bytes += len(plain)
@@ -301,8 +315,7 @@ class Span(ApiSpan, ReadableSpan):
         local = self._local
         if local.root is self and local.finish is not None:
             local.finish(self)
-        if now < self._start_time:
-            now = self._start_time
+        now = max(now, self._start_time)
         if self._tracer.processors:
             self._tracer.provider.ending(self, now)
         else:
@@ -321,7 +334,9 @@ class Span(ApiSpan, ReadableSpan):
                 self.record_exception(exc_val, escaped=True)
             if self._on_exit & 2:
                 self._attributes.setdefault(names.ERROR_TYPE, exception_type(exc_val))
-                self.set_status(StatusCode.ERROR, f"{exc_type.__name__ if exc_type else ''}: {exc_val}")
+                self.set_status(
+                    StatusCode.ERROR, f"{exc_type.__name__ if exc_type else ''}: {exc_val}"
+                )
         self.end()
 
     # --- ReadableSpan

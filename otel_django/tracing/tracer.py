@@ -7,9 +7,6 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace as trace_api
-from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
@@ -18,6 +15,9 @@ from otel_django.tracing.local_trace import LocalTrace
 from otel_django.tracing.span import Span
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
     from opentelemetry.util.types import Attributes
 
     from otel_django.tracing.limits import Plain
@@ -149,7 +149,7 @@ class Tracer(trace_api.Tracer):
 
     # --- the API
 
-    def start_span(
+    def start_span(  # noqa: C901, PLR0917 - the API's signature, one pass
         self,
         name: str,
         context: Context | None = None,
@@ -190,7 +190,7 @@ class Tracer(trace_api.Tracer):
         return span
 
     @_agnosticcontextmanager
-    def start_as_current_span(
+    def start_as_current_span(  # noqa: PLR0917 - the API's signature
         self,
         name: str,
         context: Context | None = None,
@@ -220,4 +220,3 @@ class Tracer(trace_api.Tracer):
             set_status_on_exception=set_status_on_exception,
         ) as current:
             yield current
-
