@@ -1,0 +1,239 @@
+"""The test kit: what your code records, as a tree, with assertions.
+
+    with capture() as captured:
+        client.get("/checkout/")
+    captured.assert_queries(at_most=12)
+    captured.assert_no_n_plus_one()
+
+Nothing is sent or stored, no thread is started, and outside ``capture`` nothing is patched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otel_django import bootstrap, conf, names
+
+if TYPE_CHECKING:
+    from otel_django.tracing.span import Span
+
+_lock = threading.RLock()
+_runtime: bootstrap.Runtime | None = None
+_captures: list[Captured] = []
+
+
+@dataclasses.dataclass(frozen=True)
+class CapturedEvent:
+    """A span event: its name and attributes."""
+
+    name: str
+    attributes: Mapping[str, Any]
+
+
+@dataclasses.dataclass
+class CapturedSpan:
+    """An ended span, with the captured spans below it.
+
+    ``kind`` is the convention's word in capitals (``SERVER``), ``status`` one of ``UNSET``, ``OK``,
+    ``ERROR``; ``duration_s`` is in seconds; ids are hexadecimal.
+    """
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    start_ns: int
+    duration_s: float
+    attributes: Mapping[str, Any]
+    status: str
+    status_description: str | None
+    events: tuple[CapturedEvent, ...]
+    links: tuple[str, ...]
+    children: list[CapturedSpan] = dataclasses.field(default_factory=list)
+
+    def walk(self) -> Iterator[CapturedSpan]:
+        """This span and all below it, in the order they began."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """The tree as indented text, for messages and debugging."""
+        mark = " ✗" if self.status == "ERROR" else ""
+        yield f"{'  ' * depth}{self.name}  {self.duration_s * 1000:.1f} ms{mark}"
+        for child in self.children:
+            yield from child.lines(depth + 1)
+
+
+class Captured:
+    """What was recorded inside one ``capture`` block. Look at it after the block."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] = []
+        self._root_id: int | None = None
+
+    @property
+    def spans(self) -> list[CapturedSpan]:
+        """All ended spans in the order they began; ``children`` are filled in."""
+        return [span for root in self.roots for span in root.walk()]
+
+    @property
+    def roots(self) -> list[CapturedSpan]:
+        """The spans that began without a captured parent: a tree each."""
+        ended = sorted(self._spans, key=lambda span: span._start_time)
+        nodes = {span._context[1]: _node(span) for span in ended if not self._is_own_root(span)}
+        roots: list[CapturedSpan] = []
+        for span in ended:
+            node = nodes.get(span._context[1])
+            if node is None:
+                continue
+            parent = nodes.get(span._parent[1]) if span._parent else None
+            (roots if parent is None else parent.children).append(node)
+        return roots
+
+    def find(self, name: str | None = None, **attributes: object) -> list[CapturedSpan]:
+        """The spans of this name with these attributes (``__`` stands for a dot)."""
+        wanted = {key.replace("__", "."): value for key, value in attributes.items()}
+        return [
+            span
+            for span in self.spans
+            if (name is None or span.name == name)
+            and all(span.attributes.get(key) == value for key, value in wanted.items())
+        ]
+
+    def one(self, name: str | None = None, **attributes: object) -> CapturedSpan:
+        """The only span that ``find`` finds.
+
+        Raises:
+            AssertionError: when there is none or more than one; the text shows what there is.
+        """
+        found = self.find(name, **attributes)
+        if len(found) != 1:
+            raise AssertionError(
+                f"{len(found)} spans match name={name!r} {attributes!r}; captured:\n{self}"
+            )
+        return found[0]
+
+    @property
+    def queries(self) -> list[CapturedSpan]:
+        """The database statements (not connects, commits or rollbacks)."""
+        return [span for span in self.spans if names.DB_QUERY_TEXT in span.attributes]
+
+    def assert_queries(self, exactly: int | None = None, *, at_most: int | None = None) -> None:
+        """The number of statements is ``exactly`` this, or ``at_most`` this.
+
+        Raises:
+            AssertionError: otherwise; the text lists the statements.
+        """
+        count = len(self.queries)
+        wrong = (exactly is not None and count != exactly) or (
+            at_most is not None and count > at_most
+        )
+        if wrong:
+            wanted = f"{exactly}" if exactly is not None else f"at most {at_most}"
+            listed = "\n".join(f"  {span.attributes[names.DB_QUERY_TEXT]}" for span in self.queries)
+            raise AssertionError(f"{count} queries ran, {wanted} expected:\n{listed}")
+
+    def assert_no_n_plus_one(self) -> None:
+        """No statement was repeated ``OTEL_DJANGO_N_PLUS_ONE`` times below one request.
+
+        Raises:
+            AssertionError: otherwise; the text names statement, count, file and line.
+        """
+        found = [
+            event
+            for span in self._spans
+            for event in span.events
+            if event.name == names.N_PLUS_ONE_EVENT
+        ]
+        if found:
+            raise AssertionError("\n".join(_n_plus_one(event.attributes or {}) for event in found))
+
+    def __str__(self) -> str:
+        return "\n".join(line for root in self.roots for line in root.lines()) or "nothing"
+
+    def _is_own_root(self, span: Span) -> bool:
+        return span._context[1] == self._root_id
+
+
+def _n_plus_one(attributes: Mapping[str, Any]) -> str:
+    place = attributes.get(names.CODE_FILE_PATH)
+    where = f" at {place}:{attributes.get(names.CODE_LINE_NUMBER)}" if place else ""
+    return (
+        f"N+1: {attributes.get(names.N_PLUS_ONE_COUNT)} times{where}: "
+        f"{attributes.get(names.DB_QUERY_TEXT)}"
+    )
+
+
+def _node(span: Span) -> CapturedSpan:
+    context = span._context
+    return CapturedSpan(
+        name=span._name,
+        kind=span._kind.name,
+        trace_id=f"{context[0]:032x}",
+        span_id=f"{context[1]:016x}",
+        parent_span_id=f"{span._parent[1]:016x}" if span._parent else None,
+        start_ns=span._start_time,
+        duration_s=(span._end_time - span._start_time) / 1e9,
+        attributes=dict(span._attributes),
+        status=span._status.status_code.name,
+        status_description=span._status.description,
+        events=tuple(
+            CapturedEvent(event.name, dict(event.attributes or {})) for event in span.events
+        ),
+        links=tuple(f"{link.context.trace_id:032x}" for link in span.links),
+    )
+
+
+def _collect(span: Span) -> None:
+    for captured in _captures:
+        captured._spans.append(span)
+
+
+def _running(settings: conf.Settings) -> bootstrap.Runtime:
+    """The process's one capturing runtime (the API takes a provider only once)."""
+    global _runtime
+    if _runtime is None:
+        from opentelemetry import trace
+
+        _runtime = bootstrap.Runtime(settings, collect=_collect)
+        trace.set_tracer_provider(_runtime.provider)
+    return _runtime
+
+
+@contextlib.contextmanager
+def capture(**changes: Any) -> Iterator[Captured]:
+    """Record what runs inside the block; ``changes`` are fields of ``conf.Settings`` to differ in.
+
+    Queries outside any request count too. Blocks can nest; each gets all that happens inside it.
+    """
+    from opentelemetry.trace import SpanKind
+
+    from otel_django.tracing import current
+
+    captured = Captured()
+    with _lock:
+        settings = dataclasses.replace(conf.from_django(), strict=True, **changes)
+        runtime = _running(settings)
+        runtime.uninstall()
+        runtime.settings = settings
+        runtime.install()
+        _captures.append(captured)
+    tracer = runtime.provider.tracer(names.SCOPE)
+    root = tracer.begin_local_root("capture", SpanKind.INTERNAL, {})
+    captured._root_id = root.get_span_context().span_id
+    token = current.attach(root)
+    try:
+        yield captured
+    finally:
+        current.detach(token)
+        root.end()
+        with _lock:
+            _captures.remove(captured)
+            if not _captures:
+                runtime.uninstall()
