@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -41,3 +42,11 @@ def database(migrated: Path) -> None:
     from django.core.management import call_command
 
     call_command("flush", verbosity=0, interactive=False)
+
+
+@pytest.fixture
+def settings_changed() -> Any:
+    """Django's ``override_settings``, for tests that change settings."""
+    from django.test import override_settings
+
+    return override_settings

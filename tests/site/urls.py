@@ -46,6 +46,7 @@ urlpatterns = [
     path("stream-list/", views.stream_list),
     path("stream-async/", views.stream_async),
     path("stream-async-raises/", views.stream_async_raises),
+    path("nested-async/", views.nested_async),
     path("user/", views.user),
     path("user-untouched/", views.user_untouched),
     path("reset/<uidb64>/<token>/", views.plain, name="reset"),

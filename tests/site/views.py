@@ -161,6 +161,14 @@ async def stream_async_raises(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(_failing_chunks_async())
 
 
+async def nested_async(request: HttpRequest) -> HttpResponse:
+    """Makes a request to its own site."""
+    from django.test import AsyncClient
+
+    response = await AsyncClient().get("/plain/")
+    return HttpResponse(response.content)
+
+
 def user(request: HttpRequest) -> HttpResponse:
     """Loads the user, as views that check permissions do."""
     return HttpResponse(str(request.user.is_authenticated))
