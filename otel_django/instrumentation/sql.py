@@ -260,11 +260,12 @@ def _read(masked: str, dialect: str, *, cut: bool) -> Statement:
     return Statement(summary.operation, summary.collection, summary.summary(), text, fingerprint)
 
 
-# --- savepoints: their names are never twice the same
+# --- transactions: nothing to tell but the verb; a savepoint's name is never twice the same
 
-_SAVEPOINT = re.compile(
-    r"\s*(SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK(?:\s+(?:WORK|TRANSACTION))?\s+TO(?:\s+SAVEPOINT)?)"
-    r"\s+[^\s;']+\s*;?\s*\Z",
+_TRANSACTION = re.compile(
+    r"\s*(?:(SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?"
+    r"|ROLLBACK(?:\s+(?:WORK|TRANSACTION))?\s+TO(?:\s+SAVEPOINT)?)\s+[^\s;']+"
+    r"|(BEGIN|COMMIT|ROLLBACK|START\s+TRANSACTION)(?:\s+\w+)*)\s*;?\s*\Z",
     re.IGNORECASE,
 )
 
@@ -302,9 +303,9 @@ class StatementCache:
         key = sql if len(sql) <= MAX_READ_CHARACTERS else sql[: MAX_READ_CHARACTERS + 1]
         statement = self._young.get(key) or self._old.get(key)
         if statement is None:
-            savepoint = _SAVEPOINT.match(key)
-            if savepoint is not None:
-                return command(" ".join(savepoint[1].upper().split()))
+            transaction = _TRANSACTION.match(key)
+            if transaction is not None:
+                return command(" ".join((transaction[1] or transaction[2]).upper().split()))
             statement = self._read(key)
         self._keep(key, statement)
         return statement

@@ -1,0 +1,154 @@
+"""Begins and ends the spans of database calls; shared by the patches of one installation."""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import SpanKind
+
+from otel_django import guard, names
+from otel_django.instrumentation.caller import CallerFinder
+from otel_django.instrumentation.database_connection import Connection, describe
+from otel_django.instrumentation.n_plus_one import RepeatedStatements
+from otel_django.instrumentation.sql import UNKNOWN, Statement
+from otel_django.tracing.exceptions import driver_code, exception_type
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from otel_django.conf import Settings
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.span import Span
+    from otel_django.tracing.tracer import Tracer
+
+_CLIENT = SpanKind.CLIENT
+_KNOWN = "_otel_django_connection"
+_MOST_ATTRIBUTES = 24
+
+
+def connection_of(db: BaseDatabaseWrapper) -> Connection:
+    """What is known of Django's connection; looked up once for each time it connects."""
+    known: Connection | None = db.__dict__.get(_KNOWN)
+    if known is None:
+        known = db.__dict__[_KNOWN] = describe(db)
+    return known
+
+
+def forget_connection(db: BaseDatabaseWrapper) -> None:
+    """It connects anew, perhaps elsewhere."""
+    db.__dict__.pop(_KNOWN, None)
+
+
+class Recorder:
+    """Makes the spans. Its ``end`` judges whether a statement was slow or is repeated."""
+
+    def __init__(self, tracer: Tracer, settings: Settings) -> None:
+        limits = settings.span_limits
+        self._tracer = tracer
+        self._begin = tracer.begin
+        self._slow_ns = int(settings.slow_query_s * 1e9)
+        self._threshold = settings.n_plus_one
+        self._finder = CallerFinder(settings.base_dir)
+        self._limited = limits.value_length is not None or limits.attributes < _MOST_ATTRIBUTES
+
+    def statement(self, db: BaseDatabaseWrapper, sql: Any) -> Statement:
+        """What ``sql`` says: a text, bytes or one of psycopg's composed objects."""
+        cache = connection_of(db).statements
+        if isinstance(sql, str):
+            return cache.get(sql)
+        text = _as_text(db, sql)
+        return UNKNOWN if text is None else cache.get(text)
+
+    def begin(
+        self,
+        db: BaseDatabaseWrapper,
+        statement: Statement,
+        parent: Span,
+        more: dict[str, Plain] | None = None,
+    ) -> Span:
+        """A client span below ``parent``, not made current."""
+        attributes: dict[str, Plain] = {**connection_of(db).attributes, **statement.attributes}
+        if more is not None:
+            attributes.update(more)
+        if self._limited:
+            return self._begin_limited(statement, attributes, parent)
+        return self._begin(statement.name, _CLIENT, attributes, parent)
+
+    def _begin_limited(
+        self, statement: Statement, attributes: dict[str, Plain], parent: Span
+    ) -> Span:
+        normaliser = self._tracer.normaliser
+        kept, dropped = normaliser.attributes(attributes, normaliser.limits.attributes)
+        span = self._begin(statement.name, _CLIENT, kept, parent)
+        span._dropped_attributes = dropped
+        return span
+
+    def end(
+        self,
+        span: Span,
+        statement: Statement,
+        *,
+        end_ns: int | None = None,
+        busy_ns: int | None = None,
+    ) -> None:
+        """End ``span``; ``busy_ns`` is the statement's own time where that isn't the span's."""
+        now = time_ns() if end_ns is None else end_ns
+        duration = now - span._start_time if busy_ns is None else busy_ns
+        try:
+            if statement.repeatable and self._threshold:
+                self._repeated(span).add(statement, duration, span)
+            if duration >= self._slow_ns:
+                self.note_caller(span)
+        except Exception:
+            guard.caught("database.judge")
+        finally:
+            span.end(now)
+
+    def _repeated(self, span: Span) -> RepeatedStatements:
+        local = span._local
+        found: RepeatedStatements | None = local.statements
+        if found is None:
+            found = local.statements = RepeatedStatements(self._threshold, self._finder, local)
+        return found
+
+    def is_slow(self, duration_ns: int) -> bool:
+        """Whether a statement that took so long tells its line of code."""
+        return duration_ns >= self._slow_ns
+
+    def note_caller(self, span: Span) -> None:
+        """Tell the project's line of code that runs the statement."""
+        if names.CODE_FILE_PATH not in span._attributes:
+            caller = self._finder.find()
+            if caller is not None:
+                span._attributes.update(caller.attributes())
+
+    def fail(self, span: Span, statement: Statement, error: BaseException) -> None:
+        """End ``span`` as failed; of the driver's error only type and code are told."""
+        try:
+            mark_failed(span, error)
+            self.end(span, statement)
+        except Exception:
+            guard.caught("database.fail")
+
+
+def mark_failed(span: Span, error: BaseException) -> None:
+    """Type and SQLSTATE or error number. Never the message: drivers quote rows in it."""
+    span.fail(exception_type(error))
+    code = driver_code(error)
+    if code is not None:
+        span.note(names.DB_RESPONSE_STATUS_CODE, code)
+
+
+def _as_text(db: BaseDatabaseWrapper, sql: Any) -> str | None:
+    """The SQL of what isn't a string, or None where it can't be rendered without the driver."""
+    if isinstance(sql, bytes | bytearray):
+        try:
+            return sql.decode()
+        except UnicodeDecodeError:
+            return None
+    render = getattr(sql, "as_string", None)
+    try:
+        return None if render is None else str(render(db.connection))
+    except Exception:
+        return None  # the driver will say what is wrong with it

@@ -1,0 +1,144 @@
+"""Spans for connect, BEGIN, COMMIT and ROLLBACK; savepoints are statements like any other.
+
+``commit`` and ``rollback`` are patched where no backend overrides them (MySQL and Oracle override
+the underscored ones below). BEGIN is told for what Django asks for: some drivers send it with the
+first statement only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from otel_django import guard
+from otel_django.instrumentation import database_postgresql
+from otel_django.instrumentation.database_recorder import connection_of, forget_connection
+from otel_django.instrumentation.sql import command
+from otel_django.tracing import current
+from otel_django.tracing.current import recording_span
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from otel_django.instrumentation.database_recorder import Recorder
+    from otel_django.instrumentation.patching import Patches
+    from otel_django.tracing.span import Span
+
+_recorder: Recorder | None = None
+
+
+def install(patches: Patches, recorder: Recorder, wrapper: type[BaseDatabaseWrapper]) -> None:
+    """Patch Django's connection."""
+    global _recorder
+    _recorder = recorder
+    patches.wrap(wrapper, "connect", _connect)
+    patches.wrap(wrapper, "set_autocommit", _set_autocommit)
+    patches.wrap(wrapper, "commit", lambda original: _ending("COMMIT", original))
+    patches.wrap(wrapper, "rollback", lambda original: _ending("ROLLBACK", original))
+
+
+def uninstall() -> None:
+    """Forget the recorder; the patches are undone by who made them."""
+    global _recorder
+    _recorder = None
+
+
+def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    def connect(self: BaseDatabaseWrapper) -> Any:
+        parent = recording_span()
+        recorder = _recorder
+        forget_connection(self)
+        database_postgresql.patch_debug_cursor(self)
+        if parent is None or recorder is None:
+            return original(self)
+        return _connect_recorded(self, recorder, parent, original)
+
+    return connect
+
+
+def _connect_recorded(
+    db: BaseDatabaseWrapper, recorder: Recorder, parent: Span, original: Callable[..., Any]
+) -> Any:
+    """The connection's own set-up queries become children of the span."""
+    statement = command("CONNECT")
+    try:
+        span = recorder.begin(db, statement, parent)
+        token = current.attach(span)
+    except Exception:
+        guard.caught("database.connect")
+        return original(db)
+    try:
+        result = original(db)
+    except BaseException as error:
+        current.detach(token)
+        recorder.fail(span, statement, error)
+        raise
+    try:
+        current.detach(token)
+        forget_connection(db)  # now the driver knows where it is connected to
+        span._attributes.update(connection_of(db).attributes)
+        recorder.end(span, statement)
+    except Exception:
+        guard.caught("database.connected")
+    return result
+
+
+def _set_autocommit(original: Callable[..., Any]) -> Callable[..., Any]:
+    def set_autocommit(
+        self: BaseDatabaseWrapper, autocommit: bool, *args: Any, **kwargs: Any
+    ) -> Any:
+        parent = recording_span()
+        recorder = _recorder
+        if (
+            parent is None
+            or recorder is None
+            or autocommit
+            or not self.autocommit
+            or self.in_atomic_block
+            or hasattr(self, "_start_transaction_under_autocommit")  # SQLite executes a BEGIN
+        ):
+            return original(self, autocommit, *args, **kwargs)
+        self.ensure_connection()  # what comes next anyway, but no part of BEGIN
+
+        def begin() -> Any:
+            return original(self, autocommit, *args, **kwargs)
+
+        return _recorded("BEGIN", self, recorder, parent, begin)
+
+    return set_autocommit
+
+
+def _ending(verb: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def end_transaction(self: BaseDatabaseWrapper) -> Any:
+        parent = recording_span()
+        recorder = _recorder
+        if parent is None or recorder is None or self.connection is None:
+            return original(self)
+        return _recorded(verb, self, recorder, parent, lambda: original(self))
+
+    return end_transaction
+
+
+def _recorded(
+    verb: str,
+    db: BaseDatabaseWrapper,
+    recorder: Recorder,
+    parent: Span,
+    call: Callable[[], Any],
+) -> Any:
+    statement = command(verb)
+    try:
+        span = recorder.begin(db, statement, parent)
+    except Exception:
+        guard.caught(f"database.{verb}")
+        return call()
+    try:
+        result = call()
+    except BaseException as error:
+        recorder.fail(span, statement, error)
+        raise
+    try:
+        recorder.end(span, statement)
+    except Exception:
+        guard.caught(f"database.{verb}")
+    return result

@@ -1,0 +1,103 @@
+"""Statements that repeat within one request or task, and the line of code that repeats them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from time import time_ns
+from typing import TYPE_CHECKING
+
+from otel_django import names
+from otel_django.tracing.span import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_django.instrumentation.caller import Caller, CallerFinder
+    from otel_django.instrumentation.sql import Statement
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.local_trace import LocalTrace
+    from otel_django.tracing.span import Span
+
+MAX_STATEMENTS = 1000
+MAX_EVENTS = 5
+MAX_CALLERS_TAKEN = 100
+
+
+class _Repeat:
+    """One normalised statement of a local trace."""
+
+    __slots__ = ("callers", "count", "statement", "total_ns")
+
+    def __init__(self, statement: Statement, duration_ns: int) -> None:
+        self.statement = statement
+        self.count = 1
+        self.total_ns = duration_ns
+        self.callers: Counter[Caller | None] | None = None
+
+
+class RepeatedStatements:
+    """The statements of one local trace, by fingerprint.
+
+    From the ``threshold``-th run of a statement on, the project's line that runs it is noted, on
+    the query's span and for the event; before that it isn't looked for, since it costs a walk up
+    the stack. Reads and writes of rows count; transactions, savepoints and settings don't.
+    """
+
+    __slots__ = ("_before", "_finder", "_repeats", "_threshold")
+
+    def __init__(self, threshold: int, finder: CallerFinder, local: LocalTrace) -> None:
+        self._threshold = threshold
+        self._finder = finder
+        self._repeats: dict[str, _Repeat] = {}
+        self._before: Callable[[Span], None] | None = local.finish
+        local.finish = self.finish
+
+    def add(self, statement: Statement, duration_ns: int, span: Span) -> None:
+        """A statement has run; ``span`` is its own, not ended yet."""
+        repeats = self._repeats
+        repeat = repeats.get(statement.fingerprint)
+        if repeat is None:
+            if len(repeats) < MAX_STATEMENTS:
+                repeats[statement.fingerprint] = _Repeat(statement, duration_ns)
+            return
+        repeat.count += 1
+        repeat.total_ns += duration_ns
+        if repeat.count >= self._threshold:
+            self._note_caller(repeat, span)
+
+    def _note_caller(self, repeat: _Repeat, span: Span) -> None:
+        if repeat.callers is None:
+            repeat.callers = Counter()
+        elif repeat.count >= self._threshold + MAX_CALLERS_TAKEN:
+            return
+        caller = self._finder.find()
+        repeat.callers[caller] += 1
+        if caller is not None:
+            span._attributes.update(caller.attributes())
+
+    def finish(self, root: Span) -> None:
+        """The local root is about to end: tell it what was repeated, the costliest first."""
+        if self._before is not None:
+            self._before(root)
+        repeated = [each for each in self._repeats.values() if each.count >= self._threshold]
+        if not repeated:
+            return
+        repeated.sort(key=lambda each: each.total_ns, reverse=True)
+        root.note(names.N_PLUS_ONE_COUNT, sum(each.count for each in repeated))
+        root.note(names.N_PLUS_ONE_DURATION, sum(each.total_ns for each in repeated) / 1e9)
+        now = time_ns()
+        for each in repeated[:MAX_EVENTS]:
+            root.append_event(Event(names.N_PLUS_ONE_EVENT, _event_attributes(each), now, 0))
+
+
+def _event_attributes(repeat: _Repeat) -> dict[str, Plain]:
+    attributes: dict[str, Plain] = {
+        names.DB_QUERY_SUMMARY: repeat.statement.summary,
+        names.DB_QUERY_TEXT: repeat.statement.fingerprint,
+        names.N_PLUS_ONE_COUNT: repeat.count,
+        names.N_PLUS_ONE_DURATION: repeat.total_ns / 1e9,
+    }
+    caller = repeat.callers.most_common(1)[0][0] if repeat.callers else None
+    if caller is not None:
+        attributes.update(caller.attributes())
+    return attributes
