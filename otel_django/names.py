@@ -225,7 +225,7 @@ ATTRIBUTES: Final = {
 }
 
 SPAN_EVENTS: Final = {
-    EXCEPTION_EVENT: "An exception that ended the span, unless OTEL_DJANGO_EXCEPTION_EVENTS is off.",
+    EXCEPTION_EVENT: "An exception in the span, unless OTEL_DJANGO_EXCEPTION_EVENTS is off.",
     N_PLUS_ONE_EVENT: "One statement that was repeated, with the code line that runs it.",
 }
 
