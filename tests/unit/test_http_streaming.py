@@ -115,7 +115,7 @@ def test_a_file_is_left_to_the_servers_sendfile(traced: Traced) -> None:
     assert isinstance(response, FileWrapper)
     assert len(b"".join(response)) == 10_000
     assert traced.spans == []
-    response.close()  # type: ignore[attr-defined]
+    response.close()
     assert traced.span._name == "GET /file/"
 
 
