@@ -19,8 +19,8 @@ OURS: Final = (
         "enabled",
         p.tristate(),
         "auto",
-        "`false` switches this package off, `true` on everywhere; `auto` is on "
-        "but in tests and in management commands that aren't the project's own.",
+        "`false` switches this package off, `true` switches it on in every process; `auto` is on "
+        "in servers and off in tests and management commands.",
     ),
     _ours(
         "STRICT",

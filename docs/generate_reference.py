@@ -1,0 +1,136 @@
+"""Write docs/reference/ from the code: settings, their checks, spans and attributes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from otel_django import checks, names  # noqa: E402
+from otel_django.conf.variable import PREFIX, Variable, settings_key  # noqa: E402
+from otel_django.conf.variables import VARIABLES  # noqa: E402
+
+_GENERATED = "<!-- Written by docs/generate_reference.py: change the code and run `make docs`. -->"
+
+_SETTINGS_INTRO = f"""# Settings
+
+{_GENERATED}
+
+Every setting can be given in two places:
+
+- in the environment, under the name given here;
+- in Django's settings, in the dict `OTEL_DJANGO`: standard names in full, this package's own
+  without `{PREFIX}`. Values may be text as in the environment, or what is natural in Python.
+
+```python
+OTEL_DJANGO = {{
+    "OTEL_SERVICE_NAME": "shop",
+    "KEEP": ["errors", "slow"],
+    "SLOW_REQUEST_MS": 500,
+}}
+```
+
+The environment wins. An empty value counts as not set. A value that can't be used counts as not
+set too, or the good part of a list is used, and `manage.py check` says what is wrong with it;
+nothing here can stop the site. Where several names are given, the first that is set counts; all of
+the environment's go before those of the settings.
+
+`manage.py otel config` prints every value that is in effect and where it comes from, with secrets
+masked; `--json` does so for programs.
+"""
+
+_CHECKS_INTRO = """
+## Checks
+
+What `manage.py check` can say. The ids are stable, so that `SILENCED_SYSTEM_CHECKS` can name them.
+With `OTEL_DJANGO_STRICT` on, 001 and 002 are errors, with an E in place of the W.
+
+| id | what it says |
+|---|---|
+"""
+
+_TELEMETRY_INTRO = f"""# Spans and attributes
+
+{_GENERATED}
+
+Names are those of OpenTelemetry's stable semantic conventions wherever there is one; names that
+start with `django.` are this package's own.
+
+## Spans
+
+| what | name | kind | when |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md."""
+    sections = groupby(VARIABLES, key=lambda variable: variable.section)
+    parts = [_section(title, variables) for title, variables in sections]
+    rows = (f"| `{checks.TAG}.W{number}` | {about} |\n" for number, about in checks.ABOUT.values())
+    return "".join([_SETTINGS_INTRO, *parts, _CHECKS_INTRO, *rows])
+
+
+def _section(title: str, variables: Iterable[Variable]) -> str:
+    return f"\n## {title}\n" + "".join(map(_entry, variables))
+
+
+def _entry(variable: Variable) -> str:
+    heading = " or ".join(f"`{name}`" for name in variable.names)
+    facts = [
+        f"- Allowed: {variable.parser.allowed}",
+        f"- Default: {_default(variable.default)}",
+    ]
+    if settings_key(variable.name) != variable.name:
+        facts.append(f'- In `OTEL_DJANGO`: `"{settings_key(variable.name)}"`')
+    return "\n" + "\n\n".join([f"### {heading}", variable.doc, "\n".join(facts)]) + "\n"
+
+
+def _default(text: str) -> str:
+    if text.startswith("("):
+        return text[1:-1]
+    return f"`{text}`" if text else "nothing"
+
+
+def telemetry_page() -> str:
+    """docs/reference/telemetry.md."""
+    spans = (f"| {span.what} | {span.name} | {span.kind} | {span.when} |\n" for span in names.SPANS)
+    tables = (_table(title, rows) for title, rows in names.ATTRIBUTES.items())
+    return "".join(
+        [
+            _TELEMETRY_INTRO,
+            *spans,
+            _table("Span events", names.SPAN_EVENTS),
+            *tables,
+            _table("Log events", names.LOG_EVENTS),
+        ]
+    )
+
+
+def _table(title: str, rows: Mapping[str, str]) -> str:
+    return f"\n## {title}\n\n| name | meaning |\n|---|---|\n" + "".join(_rows(rows))
+
+
+def _rows(rows: Mapping[str, str]) -> Iterator[str]:
+    for name, meaning in rows.items():
+        whole = f"{name}{{name}}" if name.endswith(".") else name
+        yield f"| `{whole}` | {meaning} |\n"
+
+
+PAGES = {"settings.md": settings_page, "telemetry.md": telemetry_page}
+
+
+def main() -> None:
+    """Write the pages."""
+    folder = ROOT / "docs" / "reference"
+    folder.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
