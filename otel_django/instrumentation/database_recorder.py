@@ -11,6 +11,7 @@ from otel_django import guard, names
 from otel_django.instrumentation.caller import CallerFinder
 from otel_django.instrumentation.database_connection import Connection, describe
 from otel_django.instrumentation.n_plus_one import RepeatedStatements
+from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.instrumentation.sql import UNKNOWN, Statement
 from otel_django.tracing.exceptions import driver_code, exception_type
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _CLIENT = SpanKind.CLIENT
 _KNOWN = "_otel_django_connection"
-_MOST_ATTRIBUTES = 24
 
 
 def connection_of(db: BaseDatabaseWrapper) -> Connection:
@@ -44,13 +44,12 @@ class Recorder:
     """Makes the spans. Its ``end`` judges whether a statement was slow or is repeated."""
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
-        limits = settings.span_limits
         self._tracer = tracer
         self._begin = tracer.begin
         self._slow_ns = int(settings.slow_query_s * 1e9)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
-        self._limited = limits.value_length is not None or limits.attributes < _MOST_ATTRIBUTES
+        self._limited = are_narrow(settings)
 
     def statement(self, db: BaseDatabaseWrapper, sql: Any) -> Statement:
         """What ``sql`` says: a text, bytes or one of psycopg's composed objects."""
@@ -72,17 +71,8 @@ class Recorder:
         if more is not None:
             attributes.update(more)
         if self._limited:
-            return self._begin_limited(statement, attributes, parent)
+            return begin_within(self._tracer, statement.name, _CLIENT, attributes, parent)
         return self._begin(statement.name, _CLIENT, attributes, parent)
-
-    def _begin_limited(
-        self, statement: Statement, attributes: dict[str, Plain], parent: Span
-    ) -> Span:
-        normaliser = self._tracer.normaliser
-        kept, dropped = normaliser.attributes(attributes, normaliser.limits.attributes)
-        span = self._begin(statement.name, _CLIENT, kept, parent)
-        span._dropped_attributes = dropped
-        return span
 
     def end(
         self,

@@ -31,6 +31,10 @@ class Patches:
         setattr(owner, name, replacement)
         self._done.append((owner, name, before, replacement))
 
+    def holds(self, owner: type, name: str) -> bool:
+        """Whether the attribute is replaced already."""
+        return any(owner is done[0] and name == done[1] for done in self._done)
+
     def undo(self) -> None:
         """Put everything back, last first."""
         while self._done:

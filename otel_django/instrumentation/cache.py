@@ -1,0 +1,360 @@
+"""Spans for cache operations, whatever the backend.
+
+The methods of a configured backend's classes are patched where they are defined, when the backend
+is first made: Django's own, third parties' and the site's alike. One span for what the caller
+asked for: what a method calls on the cache in turn (``get_or_set`` its ``get`` and ``add``,
+``aget`` its ``get`` in a thread) is inside it. Keys and values are never told.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import SpanKind
+
+from otel_django import guard, names
+from otel_django.instrumentation.cache_key import key_prefix
+from otel_django.instrumentation.patching import Patches
+from otel_django.instrumentation.span_limits import are_narrow, begin_within
+from otel_django.tracing import current
+from otel_django.tracing.current import recording_span
+from otel_django.tracing.exceptions import exception_type
+
+if TYPE_CHECKING:
+    from django.core.cache import CacheHandler
+
+    from otel_django.conf import Settings
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.span import Span
+    from otel_django.tracing.tracer import Tracer
+
+ONE_KEY = ("get", "set", "add", "touch", "delete", "has_key", "get_or_set")
+COUNTERS = ("incr", "decr", "incr_version", "decr_version")
+MANY_KEYS = ("get_many", "set_many", "delete_many")
+OPERATIONS = frozenset((*ONE_KEY, *COUNTERS, *MANY_KEYS, "clear"))
+
+_ALIAS = "_otel_django_alias"
+_CLIENT = SpanKind.CLIENT
+_MISSING = object()
+
+
+class _Operation:
+    """One operation that is going on: its span, and whether the value was found.
+
+    ``open`` while the caller's own code runs inside it (the default of ``get_or_set``).
+    """
+
+    __slots__ = ("hit", "name", "open", "span")
+
+    def __init__(self, name: str, span: Span) -> None:
+        self.name = name
+        self.span = span
+        self.hit: bool | None = None
+        self.open = False
+
+
+_current: ContextVar[_Operation | None] = ContextVar("otel_django_cache_operation", default=None)
+_begin: Callable[[str, SpanKind, dict[str, Plain], Span], Span] | None = None
+
+
+class CacheInstrumentation:
+    """Patches the cache backends that the site uses."""
+
+    def __init__(self) -> None:
+        self._patches = Patches()
+        self._seen: set[type] = set()
+
+    def install(self, tracer: Tracer, settings: Settings) -> None:
+        """Patch; a second call changes nothing."""
+        global _begin
+        if _begin is not None:
+            return
+        from django.core.cache import CacheHandler, caches
+
+        _begin = functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin
+        self._seen.clear()
+        self._patches.wrap(CacheHandler, "create_connection", self._create_connection)
+        for alias in caches:
+            made = _made(alias)
+            if made is not None:
+                self._take(made, alias)
+
+    def uninstall(self) -> None:
+        """Put the backends' own methods back."""
+        global _begin
+        self._patches.undo()
+        _begin = None
+
+    def _create_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def create_connection(handler: CacheHandler, alias: str) -> Any:
+            cache = original(handler, alias)
+            try:
+                self._take(cache, alias)
+            except Exception:
+                guard.caught("cache.create_connection")
+            return cache
+
+        return create_connection
+
+    def _take(self, cache: Any, alias: str) -> None:
+        """Know the instance by its alias, and patch its classes."""
+        if hasattr(cache, "__dict__"):
+            cache.__dict__[_ALIAS] = alias
+        backend = type(cache)
+        if backend not in self._seen:
+            self._seen.add(backend)
+            for name in OPERATIONS:
+                self._patch(backend, name)
+                self._patch(backend, f"a{name}")
+
+    def _patch(self, backend: type, name: str) -> None:
+        """Patch the method on each cache class that defines it; a mixin's on the backend itself."""
+        from django.core.cache import BaseCache
+
+        for cls in backend.__mro__:
+            method = vars(cls).get(name)
+            if not inspect.isfunction(method):
+                continue
+            owner = cls if issubclass(cls, BaseCache) else backend
+            if self._patches.holds(owner, name):
+                continue
+            if name in OPERATIONS:
+                self._patches.wrap(owner, name, functools.partial(_method, name))
+            elif inspect.iscoroutinefunction(method):
+                self._patches.wrap(owner, name, functools.partial(_async_method, name[1:]))
+
+
+# --- the patched methods
+
+
+def _method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        parent = recording_span()
+        if parent is None:
+            return original(self, *args, **kwargs)
+        outer = _current.get()
+        if outer is not None and not outer.open:
+            return _inside(outer, name, original(self, *args, **kwargs), args, kwargs)
+        try:
+            running = _Running(self, name, parent, args, kwargs)
+        except Exception:
+            guard.caught("cache.begin")
+            return original(self, *args, **kwargs)
+        try:
+            result = original(self, *running.args, **running.kwargs)
+        except BaseException as error:
+            running.fail(error)
+            raise
+        return running.end(result)
+
+    return method
+
+
+def _async_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        parent = recording_span()
+        if parent is None:
+            return await original(self, *args, **kwargs)
+        outer = _current.get()
+        if outer is not None and not outer.open:
+            return _inside(outer, name, await original(self, *args, **kwargs), args, kwargs)
+        try:
+            running = _Running(self, name, parent, args, kwargs)
+        except Exception:
+            guard.caught("cache.begin")
+            return await original(self, *args, **kwargs)
+        try:
+            result = await original(self, *running.args, **running.kwargs)
+        except BaseException as error:
+            running.fail(error)
+            raise
+        return running.end(result)
+
+    return method
+
+
+def _inside(
+    outer: _Operation, name: str, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A part of an operation: the first look-up says whether the value was there."""
+    if outer.hit is None and name == "get" and outer.name in ("get_or_set", *COUNTERS):
+        outer.hit = result is not _argument(args, kwargs, 1, "default")
+    return result
+
+
+def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:
+    """A positional or named argument; None if it isn't given (the cache API's own default)."""
+    return args[position] if len(args) > position else kwargs.get(name)
+
+
+class _Running:
+    """An operation's span, current while it runs so that its queries and commands hang below."""
+
+    def __init__(
+        self, cache: Any, name: str, parent: Span, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        begin = _begin
+        if begin is None:
+            raise RuntimeError("used while it is being uninstalled")
+        alias = _alias_of(cache)
+        backend: type[object] = type(cache)
+        attributes: dict[str, Plain] = {
+            names.DJANGO_CACHE_OPERATION: name,
+            names.DJANGO_CACHE_BACKEND: _backend_of(backend),
+        }
+        if alias is not None:
+            attributes[names.DJANGO_CACHE_ALIAS] = alias
+        prefix, count = _keys(name, args, kwargs)
+        if prefix is not None:
+            attributes[names.DJANGO_CACHE_KEY_PREFIX] = prefix
+        if count is not None:
+            attributes[names.DJANGO_CACHE_COUNT] = count
+        span = begin(_span_name(name, alias), _CLIENT, attributes, parent)
+        self.args = args
+        self.kwargs = kwargs
+        self._default = _argument(args, kwargs, 1, "default")
+        self._operation = operation = _Operation(name, span)
+        if name == "get_or_set":
+            self.args, self.kwargs = _open_default(operation, args, kwargs)
+        elif name == "get" and _takes_any_default(backend):
+            self.args, self.kwargs = _with_default(_MISSING, args, kwargs)
+        self._token = _current.set(operation)
+        self._span_token = current.attach(span)
+
+    def _detach(self) -> None:
+        current.detach(self._span_token)
+        try:
+            _current.reset(self._token)
+        except ValueError:  # a coroutine that is closed from another context
+            _current.set(None)
+
+    def end(self, result: Any) -> Any:
+        """It returned: tell hit or miss. Gives back what the caller is to have."""
+        self._detach()
+        operation = self._operation
+        try:
+            _note_result(operation, result, self.args, self.kwargs)
+            operation.span.end()
+        except Exception:
+            guard.caught("cache.end")
+        return self._default if result is _MISSING else result
+
+    def fail(self, error: BaseException) -> None:
+        """It raised. A counter whose key is missing raises ValueError: a miss, no failure."""
+        self._detach()
+        operation = self._operation
+        try:
+            if operation.name in COUNTERS and isinstance(error, ValueError):
+                operation.span.note(names.DJANGO_CACHE_HIT, False)
+            else:
+                operation.span.fail(exception_type(error))
+            operation.span.end()
+        except Exception:
+            guard.caught("cache.fail")
+
+
+def _note_result(
+    operation: _Operation, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    name, span = operation.name, operation.span
+    if name == "get":
+        hit = result is not _argument(args, kwargs, 1, "default")
+        span.note(names.DJANGO_CACHE_HIT, hit)
+    elif name in ("has_key", "touch"):
+        span.note(names.DJANGO_CACHE_HIT, bool(result))
+    elif name == "get_many":
+        span.note(names.DJANGO_CACHE_HITS, len(result))
+    elif name in COUNTERS:
+        span.note(names.DJANGO_CACHE_HIT, True)
+    elif name == "get_or_set" and operation.hit is not None:
+        span.note(names.DJANGO_CACHE_HIT, operation.hit)
+
+
+def _open_default(
+    operation: _Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A callable default is the caller's code: its own cache operations have spans again."""
+    default = _argument(args, kwargs, 1, "default")
+    if not callable(default):
+        return args, kwargs
+
+    def opened() -> Any:
+        operation.open = True
+        if operation.hit is None:
+            operation.hit = False
+        try:
+            return default()
+        finally:
+            operation.open = False
+
+    return _with_default(opened, args, kwargs)
+
+
+def _with_default(
+    default: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if len(args) > 1:
+        return (args[0], default, *args[2:]), kwargs
+    return args, {**kwargs, "default": default}
+
+
+@functools.lru_cache(maxsize=256)
+def _takes_any_default(backend: type[object]) -> bool:
+    """Whether its ``get`` is Django's own, which hands a default back untouched.
+
+    Then ours tells a stored None or False from a missing key; elsewhere the result is compared
+    with the caller's default.
+    """
+    module = getattr(getattr(backend, "get", None), "__module__", "")
+    return str(module).startswith("django.core.cache.backends.")
+
+
+# --- what is told
+
+
+def _made(alias: str) -> Any:
+    """This thread's cache of that alias, if it is made already."""
+    from django.core.cache import caches
+
+    connections: Any = getattr(caches, "_connections", None)
+    return getattr(connections, alias, None)
+
+
+def _keys(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str | None, int | None]:
+    """The key's prefix; for several keys their number, and the prefix of the first."""
+    if name == "clear":
+        return None, None
+    if name not in MANY_KEYS:
+        return key_prefix(_argument(args, kwargs, 0, "key")), None
+    keys = _argument(args, kwargs, 0, "data" if name == "set_many" else "keys")
+    if not isinstance(keys, list | tuple | dict | set | frozenset):
+        return None, None  # an iterator would be used up by looking at it
+    return key_prefix(next(iter(keys), None)), len(keys)
+
+
+@functools.lru_cache(maxsize=256)
+def _span_name(operation: str, alias: str | None) -> str:
+    return operation if alias is None else f"{operation} {alias}"
+
+
+@functools.lru_cache(maxsize=256)
+def _backend_of(cls: type[object]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _alias_of(cache: Any) -> str | None:
+    """The alias it was made for; one that was made before us, in another thread, is looked up."""
+    alias = getattr(cache, _ALIAS, _MISSING)
+    if alias is _MISSING:
+        from django.core.cache import caches
+
+        alias = next((name for name in caches if _made(name) is cache), None)
+        if hasattr(cache, "__dict__"):
+            cache.__dict__[_ALIAS] = alias
+    return alias if isinstance(alias, str) else None
