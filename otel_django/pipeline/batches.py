@@ -1,0 +1,64 @@
+"""From batches of items to encoded requests of a size that receivers take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from otel_django.pipeline.otlp_split import Chunk, split
+from otel_django.pipeline.spool_format import MAX_PAYLOAD
+
+if TYPE_CHECKING:
+    from otel_django.pipeline.drops import Drops
+
+
+class Batches:
+    """Encodes; any thread may call. ``encode`` makes an export request of the items it is given."""
+
+    def __init__(
+        self, encode: Callable[[Sequence[Any]], bytes], drops: Drops, signal: str, max_items: int
+    ) -> None:
+        self._encode = encode
+        self._drops = drops
+        self._signal = signal
+        self._max_items = max_items
+
+    def chunks(self, batch: Sequence[Any], max_bytes: int) -> list[Chunk]:
+        """Requests within the limits on items and bytes; a single item may be larger than that.
+
+        What can't be encoded is counted as ``encode_error``; a single item over the
+        specification's 64 MiB as ``rejected``.
+        """
+        chunks: list[Chunk] = []
+        for start in range(0, len(batch), self._max_items):
+            encoded = self._encoded(batch[start : start + self._max_items])
+            for chunk in parts(encoded, max_bytes):
+                if len(chunk.body) > MAX_PAYLOAD:
+                    self._drops.add(self._signal, "rejected", chunk.items)
+                elif chunk.items:
+                    chunks.append(chunk)
+        return chunks
+
+    def _encoded(self, items: Sequence[Any]) -> Chunk:
+        """One bad item mustn't cost the others: then each is encoded alone."""
+        try:
+            return Chunk(self._encode(items), len(items))
+        except Exception:
+            bodies = [body for item in items if (body := self._encoded_alone(item)) is not None]
+            # Requests are joined by joining their bytes: their one field is repeated.
+            return Chunk(b"".join(bodies), len(bodies))
+
+    def _encoded_alone(self, item: Any) -> bytes | None:
+        try:
+            return self._encode([item])
+        except Exception:
+            self._drops.add(self._signal, "encode_error", 1)
+            return None
+
+
+def parts(chunk: Chunk, max_bytes: int) -> list[Chunk]:
+    """``split``, or the chunk as it is where it can't be split."""
+    try:
+        return split(chunk, max_bytes)
+    except ValueError:
+        return [chunk]

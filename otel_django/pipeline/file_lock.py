@@ -1,0 +1,38 @@
+"""A lock on an open file that ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
+BINARY: int = getattr(os, "O_BINARY", 0)
+PRIVATE_FILE = 0o600
+
+
+def try_lock(fd: int) -> bool:
+    """Lock the whole file for this process, without waiting; False when another one has it.
+
+    On Unix it is ``flock``: the lock belongs to the open file, so a forked child that closes its
+    copy doesn't free the parent's. Raises OSError where the file system knows no locks.
+    """
+    if sys.platform == "win32":
+        return _try_lock_windows(fd)
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _try_lock_windows(fd: int) -> bool:
+    import msvcrt
+
+    try:
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    except OSError:
+        return False
+    return True
