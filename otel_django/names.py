@@ -231,7 +231,7 @@ SPAN_EVENTS: Final = {
 
 LOG_EVENTS: Final = {
     TELEMETRY_DROPPED: "Telemetry was lost; says how much, of which signal and why. Once a minute.",
-    TELEMETRY_REJECTED: "The receiver refused some of it, or took it with a warning; gives its words.",
+    TELEMETRY_REJECTED: "The receiver refused some, or took it with a warning; gives its words.",
     DELIVERY_FAILED: "The receiver can't be reached; what is there waits on disk.",
     DELIVERY_RESUMED: "The receiver answers again.",
 }
