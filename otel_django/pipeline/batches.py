@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from otel_django.guard import LOGGER_NAME
 from otel_django.pipeline.otlp_split import Chunk, split
 from otel_django.pipeline.spool_format import MAX_PAYLOAD
 
 if TYPE_CHECKING:
     from otel_django.pipeline.drops import Drops
+
+_logger = logging.getLogger(LOGGER_NAME)
 
 
 class Batches:
@@ -22,6 +26,7 @@ class Batches:
         self._drops = drops
         self._signal = signal
         self._max_items = max_items
+        self._said_failure = False
 
     def chunks(self, batch: Sequence[Any], max_bytes: int) -> list[Chunk]:
         """Requests within the limits on items and bytes; a single item may be larger than that.
@@ -51,8 +56,11 @@ class Batches:
     def _encoded_alone(self, item: Any) -> bytes | None:
         try:
             return self._encode([item])
-        except Exception:
+        except Exception as error:
             self._drops.add(self._signal, "encode_error", 1)
+            if not self._said_failure:
+                self._said_failure = True
+                _logger.warning("An item of %s can't be encoded: %r", self._signal, error)
             return None
 
 

@@ -6,7 +6,8 @@ work in the child. Proxies and certificates of the system are gRPC's own affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -74,7 +75,8 @@ class GrpcTransport:
         wait = Wait(deadline_s, on_wait, self._clock)
         future = None
         try:
-            future = self._call(body, wait.left_s())
+            with _untraced():
+                future = self._call(body, wait.left_s())
             return judge_response(_result(future, wait))
         except grpc.RpcError as error:
             return _judge_error(error)
@@ -123,6 +125,18 @@ class GrpcTransport:
         if self._channel is not None:
             _parents_channels.append(self._channel)
             self._channel = None
+
+
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    """Instrumentations of gRPC, contrib's among them, leave calls in this context alone."""
+    from opentelemetry import context
+
+    token = context.attach(context.set_value(context._SUPPRESS_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def _result(future: Any, wait: Wait) -> bytes:

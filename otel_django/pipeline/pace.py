@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-PAUSE_EVERY_S: Final = 0.000_15
+PAUSE_EVERY_S: Final = 0.000_12
 """Time after which ``Pace`` wants a pause; with the work between two looks at the clock added,
 0.25 ms is not passed."""
 
-WORK_PER_LOOK: Final = 64
+WORK_PER_LOOK: Final = 48
 """Units of work (an attribute, an element, a span's frame: about 1 µs) between two looks."""
 
 

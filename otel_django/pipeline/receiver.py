@@ -41,7 +41,7 @@ class Transport(Protocol):
 
 
 class Receiver:
-    """The other end. ``last_*`` are monotonic seconds, None for never; ``last_error`` has no secret."""
+    """The other end. Its times are monotonic seconds, None for never; its texts hold no secret."""
 
     def __init__(self, transport: Transport, clock: Clock, rng: Random) -> None:
         self.transport = transport

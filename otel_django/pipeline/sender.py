@@ -40,6 +40,7 @@ MERGED_BYTES: Final = 1 << 20
 """Small requests of the backlog are joined up to this: cheap, and quick to send again."""
 MEMORY_BYTES: Final = 16 << 20
 REPLAY_S: Final = 0.25
+STUCK_S: Final = 0.1
 ADOPT_EVERY_S: Final = 5.0
 
 
@@ -251,19 +252,26 @@ class OtlpSender:
         if now_s >= self._next_adoption_s and not receiver.wait_s:
             self._next_adoption_s = now_s + self._adopt_every_s
             backlog.spool.adopt_orphans()
+        advanced = False
         if not backlog.is_empty and not receiver.wait_s:
-            self._replay(self._clock.monotonic_s() + REPLAY_S)
+            advanced = self._replay(self._clock.monotonic_s() + REPLAY_S)
         if backlog.is_empty:
             return max(self._next_adoption_s - self._clock.monotonic_s(), 0.0)
-        return receiver.wait_s
+        return max(receiver.wait_s, 0.0 if advanced else STUCK_S)
 
-    def _replay(self, until_s: float, *, at_once: bool = False) -> None:
-        """Send from the head of the backlog until it is empty, a send fails, or ``until_s``."""
+    def _replay(self, until_s: float, *, at_once: bool = False) -> bool:
+        """Send from the head of the backlog until it is empty, a send fails, or ``until_s``.
+
+        Returns whether the backlog became shorter.
+        """
+        advanced = False
         while (at_once or not self._receiver.wait_s) and self._clock.monotonic_s() < until_s:
             at_once = False
             waiting = self._backlog.head(self._max_items, min(MERGED_BYTES, self._max_bytes))
             if not waiting or not self._send_waiting(waiting):
-                return
+                break
+            advanced = True
+        return advanced
 
     def _send_waiting(self, waiting: list[Waiting]) -> bool:
         """Send some of the backlog as one request; whether nothing more can be done for them."""

@@ -220,9 +220,13 @@ class Worker:
                 except Exception:
                     guard.caught(f"{type(sink).__name__}.accept")
 
-    def drain_into_sinks(self) -> None:
-        """For a sink that waits on the network: nothing stays in memory meanwhile."""
+    def drain_into_sinks(self) -> bool:
+        """For a sink that waits on the network: nothing stays in memory meanwhile.
+
+        True when the thread is to end: a sink that waits gives up then.
+        """
         self._pass_on()
+        return self._stopping
 
     def _poll(self) -> float:
         now_s = self._clock.monotonic_s()
