@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +52,20 @@ def settings_changed() -> Any:
     from django.test import override_settings
 
     return override_settings
+
+
+@pytest.fixture
+def database_queries() -> Any:
+    """A context manager that yields the list of SQL run in its block."""
+
+    @contextmanager
+    def collect() -> Iterator[list[str]]:
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        queries: list[str] = []
+        with CaptureQueriesContext(connection) as captured:
+            yield queries
+        queries.extend(query["sql"] for query in captured.captured_queries)
+
+    return collect

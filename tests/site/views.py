@@ -161,6 +161,29 @@ async def stream_async_raises(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(_failing_chunks_async())
 
 
+def context(request: HttpRequest) -> JsonResponse:
+    """What a view finds in the OpenTelemetry context, apart from the span."""
+    from opentelemetry import baggage
+
+    from otel_django.tracing import request_id
+
+    assert request_id.current() == getattr(request, "otel_request_id", None)
+    return JsonResponse({"baggage": dict(baggage.get_all()), "request_id": request_id.current()})
+
+
+def own_request_id(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(headers={"x-request-id": "the site's"})
+
+
+def own_timing(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(headers={"Server-Timing": "db;dur=5"})
+
+
+async def user_async(request: HttpRequest) -> HttpResponse:
+    found = await request.auser()
+    return HttpResponse(str(found.is_authenticated))
+
+
 async def nested_async(request: HttpRequest) -> HttpResponse:
     """Makes a request to its own site."""
     from django.test import AsyncClient
