@@ -12,7 +12,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
@@ -67,6 +67,7 @@ class CacheInstrumentation:
     def __init__(self) -> None:
         self._patches = Patches()
         self._seen: set[type] = set()
+        self._installed = False
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""
@@ -76,6 +77,7 @@ class CacheInstrumentation:
         from django.core.cache import CacheHandler, caches
 
         _begin = functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin
+        self._installed = True
         self._seen.clear()
         self._patches.wrap(CacheHandler, "create_connection", self._create_connection)
         for alias in caches:
@@ -86,6 +88,9 @@ class CacheInstrumentation:
     def uninstall(self) -> None:
         """Put the backends' own methods back."""
         global _begin
+        if not self._installed:
+            return
+        self._installed = False
         self._patches.undo()
         _begin = None
 
@@ -201,10 +206,10 @@ class _Running:
         if begin is None:
             raise RuntimeError("used while it is being uninstalled")
         alias = _alias_of(cache)
-        backend: type[object] = type(cache)
+        backend = _backend_of(type(cache))
         attributes: dict[str, Plain] = {
             names.DJANGO_CACHE_OPERATION: name,
-            names.DJANGO_CACHE_BACKEND: _backend_of(backend),
+            names.DJANGO_CACHE_BACKEND: backend.name,
         }
         if alias is not None:
             attributes[names.DJANGO_CACHE_ALIAS] = alias
@@ -220,7 +225,7 @@ class _Running:
         self._operation = operation = _Operation(name, span)
         if name == "get_or_set":
             self.args, self.kwargs = _open_default(operation, args, kwargs)
-        elif name == "get" and _takes_any_default(backend):
+        elif name == "get" and backend.takes_any_default:
             self.args, self.kwargs = _with_default(_MISSING, args, kwargs)
         self._token = _current.set(operation)
         self._span_token = current.attach(span)
@@ -302,17 +307,6 @@ def _with_default(
     return args, {**kwargs, "default": default}
 
 
-@functools.lru_cache(maxsize=256)
-def _takes_any_default(backend: type[object]) -> bool:
-    """Whether its ``get`` is Django's own, which hands a default back untouched.
-
-    Then ours tells a stored None or False from a missing key; elsewhere the result is compared
-    with the caller's default.
-    """
-    module = getattr(getattr(backend, "get", None), "__module__", "")
-    return str(module).startswith("django.core.cache.backends.")
-
-
 # --- what is told
 
 
@@ -343,9 +337,29 @@ def _span_name(operation: str, alias: str | None) -> str:
     return operation if alias is None else f"{operation} {alias}"
 
 
-@functools.lru_cache(maxsize=256)
-def _backend_of(cls: type[object]) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+class _Backend(NamedTuple):
+    """``takes_any_default``: its ``get`` is Django's own, which hands a default back untouched.
+
+    Then ours tells a stored None or False from a missing key; elsewhere the result is compared
+    with the caller's default.
+    """
+
+    name: str
+    takes_any_default: bool
+
+
+_backends: dict[type, _Backend] = {}
+
+
+def _backend_of(cls: type) -> _Backend:
+    known = _backends.get(cls)
+    if known is None:
+        module = str(getattr(getattr(cls, "get", None), "__module__", ""))
+        known = _backends[cls] = _Backend(
+            f"{cls.__module__}.{cls.__qualname__}",
+            module.startswith("django.core.cache.backends."),
+        )
+    return known
 
 
 def _alias_of(cache: Any) -> str | None:

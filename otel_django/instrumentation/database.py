@@ -42,6 +42,7 @@ class DatabaseInstrumentation:
 
     def __init__(self) -> None:
         self._patches = Patches()
+        self._installed = False
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""
@@ -51,6 +52,7 @@ class DatabaseInstrumentation:
         from django.db.backends.base.base import BaseDatabaseWrapper
         from django.db.backends.utils import CursorWrapper
 
+        self._installed = True
         recorder = _recorder = Recorder(tracer, settings)
         patches = self._patches
         patches.wrap(CursorWrapper, "execute", _execute)
@@ -63,6 +65,9 @@ class DatabaseInstrumentation:
     def uninstall(self) -> None:
         """Put Django's own methods back."""
         global _recorder
+        if not self._installed:
+            return
+        self._installed = False
         self._patches.undo()
         database_transactions.uninstall()
         database_postgresql.uninstall()

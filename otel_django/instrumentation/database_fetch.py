@@ -138,7 +138,7 @@ class Fetching:
         self._ended = True
         try:
             span = self._span
-            if self._count > 1:
+            if self._count > 2:  # the rows, then none: nobody's code in between
                 span.note(names.DJANGO_DB_FETCH_DURATION, self._fetch_ns / 1e9)
                 span.note(names.DJANGO_DB_FETCH_COUNT, self._count)
             if self._count:
