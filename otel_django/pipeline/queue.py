@@ -97,6 +97,10 @@ class SpanQueue:
             self._on_drop(1)
         return not full
 
+    def crowded(self) -> bool:
+        """Whether there is hardly room for more, by count or by bytes."""
+        return len(self._items) >= self.capacity or 2 * self._large >= self._max_large
+
     def drain(self, limit: int) -> list[Sized]:
         """Take up to ``limit`` items, oldest first. Several threads may drain."""
         items = self._items

@@ -110,8 +110,8 @@ class Worker:
             return False
         try:
             self._wake_up()
-            if len(self.queue) < self.queue.capacity:
-                return True
+            if not self.queue.crowded():
+                return True  # another thread, or the worker, has made room
             batch = cast("list[Span]", self.queue.drain(self._batch_size))
             for sink in self._sinks:
                 sink.spill(batch)

@@ -132,7 +132,9 @@ class Ratio(HeadSampler):
     def __init__(self, ratio: float) -> None:
         self.ratio = ratio
         self.threshold = threshold(ratio)
-        self._root = Head(True, with_threshold(EMPTY_STATE, self.threshold))
+        self._root = _OFF
+        if self.threshold < MAX_THRESHOLD:
+            self._root = Head(True, with_threshold(EMPTY_STATE, self.threshold))
 
     def head(self, parent: SpanContext | None, trace_id: int) -> Head:
         """Sampled when R >= T."""

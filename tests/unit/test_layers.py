@@ -1,0 +1,91 @@
+"""Imports point downward only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "otel_django"
+
+BASE = {"names", "errors", "clock", "guard", "contracts", "conf", "version", "host_environment"}
+"""What every part may import."""
+
+LAYERS: list[set[str]] = [
+    BASE,
+    {"tracing", "pipeline", "store"},
+    {"instrumentation", "backends"},
+    {"cli", "checks", "middleware"},
+    {"management", "bootstrap"},
+    {"apps", "testing", "__init__"},
+    {"pytest_plugin"},
+]
+# Cores that know neither Django nor OpenTelemetry, so that they can be read and tested alone.
+PURE = [
+    "errors",
+    "clock",
+    "names",
+    "version",
+    "pipeline/queue",
+    "pipeline/retry",
+    "pipeline/protobuf",
+    "pipeline/otlp_trace",
+    "pipeline/spool",
+    "pipeline/http_transport",
+    "store/schema",
+    "instrumentation/sql",
+]
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).with_suffix("").as_posix(), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules imported at run time (those only for type checkers don't count), dotted."""
+    for node in _run_time(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _run_time(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _run_time(child)
+
+
+def part(dotted: str) -> str | None:
+    pieces = dotted.split(".")
+    return pieces[1] if pieces[0] == "otel_django" and len(pieces) > 1 else None
+
+
+def layer(name: str) -> int:
+    for number, members in enumerate(LAYERS):
+        if name in members:
+            return number
+    raise AssertionError(f"{name} has no layer: give it one")
+
+
+@pytest.mark.parametrize(("module", "path"), list(modules()), ids=lambda value: str(value)[-40:])
+def test_a_part_imports_only_from_layers_below_or_its_own(module: str, path: Path) -> None:
+    own = module.split("/", maxsplit=1)[0]
+    for dotted in imported(path):
+        other = part(dotted)
+        if other is None or other in {own, "__version__"}:
+            continue
+        same_layer_base = {own, other} <= BASE
+        assert same_layer_base or layer(other) < layer(own), f"{module} imports {dotted}"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_core_imports_neither_django_nor_opentelemetry(module: str) -> None:
+    path = PACKAGE / f"{module}.py"
+    roots = {dotted.partition(".")[0] for dotted in imported(path)}
+    assert not roots & {"django", "opentelemetry"}
