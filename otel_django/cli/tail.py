@@ -1,0 +1,265 @@
+"""``manage.py otel tail``: the site's traces in the terminal, as trees, while they happen."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from pathlib import Path
+
+    from django.core.management.base import OutputWrapper
+
+    from otel_django.backends.embedded import EmbeddedReader
+    from otel_django.cli.trace_tree import Look
+    from otel_django.contracts import SpanRow
+
+HELP = "Show traces in the terminal as they happen, as trees."
+
+POLL_S: Final = 0.2
+LAST_TRACES: Final = 20
+UNITS_NS: Final[Mapping[str, int]] = {"": 1_000_000, "ms": 1_000_000, "s": 1_000_000_000}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which traces to show, by their root and by any span's failure."""
+
+    slow_ns: int | None = None
+    errors: bool = False
+    route: str | None = None
+
+    def passes(self, root: SpanRow, spans: Sequence[SpanRow]) -> bool:
+        """Whether a trace is wanted."""
+        from fnmatch import fnmatchcase
+
+        from otel_django import names
+
+        if self.slow_ns is not None and root.duration_ns < self.slow_ns:
+            return False
+        if self.errors and not any(span.status == "error" for span in spans):
+            return False
+        route = str(root.attributes.get(names.HTTP_ROUTE) or root.name)
+        return self.route is None or fnmatchcase(route, self.route)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument(
+        "--slow", type=_duration_ns, metavar="TIME", help="only traces that took TIME (200ms, 1.5s)"
+    )
+    parser.add_argument("--errors", action="store_true", help="only traces with a failed span")
+    parser.add_argument(
+        "--route", help="only this route, such as /products/; * stands for anything"
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--follow", action="store_true", help="wait for new traces until Ctrl-C (the default)"
+    )
+    mode.add_argument("--once", action="store_true", help="show the last traces and end")
+    parser.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help=f"end after N traces; with --once how many, {LAST_TRACES} by default",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a trace and line")
+
+
+def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -> int:
+    """Show until Ctrl-C; 0, or 1 where there is nothing that could be shown."""
+    from otel_django import conf
+    from otel_django.backends.embedded import EmbeddedReader
+    from otel_django.errors import ReadError
+
+    path = conf.from_django().store
+    if path is None:
+        stderr.write(
+            "The embedded store is off, so there is nothing to show. It is on under DEBUG when no "
+            "OTLP endpoint and no OTEL_*_EXPORTER is set; OTEL_DJANGO_STORE=<file> turns it on "
+            "anywhere."
+        )
+        return 1
+    tail = Tail(EmbeddedReader(path), Output(options, stdout), _filter(options), options["limit"])
+    try:
+        if options["once"]:
+            _say_if_missing(path, stderr)
+            tail.last()
+        else:
+            _announce(path, stderr)
+            tail.follow()
+    except ReadError as error:
+        stderr.write(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _filter(options: Mapping[str, Any]) -> Filter:
+    return Filter(options["slow"], options["errors"], options["route"])
+
+
+def _announce(path: Path, stderr: OutputWrapper) -> None:
+    if path.exists():
+        stderr.write(f"Following {path}. Ctrl-C ends.")
+    else:
+        stderr.write(f"No store at {path} yet: it begins with the first request. Ctrl-C ends.")
+
+
+def _say_if_missing(path: Path, stderr: OutputWrapper) -> None:
+    if not path.exists():
+        stderr.write(f"No store at {path} yet: open a page of your site, then try again.")
+
+
+class Tail:
+    """Reads traces and gives those that pass the filter to the output."""
+
+    def __init__(
+        self, reader: EmbeddedReader, output: Output, wanted: Filter, limit: int | None
+    ) -> None:
+        self._reader = reader
+        self._output = output
+        self._filter = wanted
+        self._limit = limit
+
+    def last(self) -> None:
+        """The last traces, oldest first."""
+        wanted = self._limit or LAST_TRACES
+        found: list[list[SpanRow]] = []
+        for spans in self._newest():
+            if self._passes(spans):
+                found.append(spans)
+                if len(found) == wanted:
+                    break
+        for spans in reversed(found):
+            self._output.show(spans)
+
+    def _newest(self) -> Iterator[list[SpanRow]]:
+        from otel_django.contracts import TraceQuery
+
+        cursor: str | None = None
+        while True:
+            page = self._reader.list_traces(
+                TraceQuery(
+                    min_duration_ns=self._filter.slow_ns,
+                    errors_only=self._filter.errors,
+                    limit=100,
+                    cursor=cursor,
+                )
+            )
+            for trace in page.traces:
+                detail = self._reader.get_trace(trace.trace_id)
+                if detail is not None and detail.spans:
+                    yield list(detail.spans)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def follow(self) -> None:
+        """New traces, each once it is whole."""
+        from otel_django.cli.trace_assembly import TraceAssembly
+        from otel_django.errors import ReadTimeoutError
+
+        assembly = TraceAssembly()
+        cursor: str | None = None
+        shown = 0
+        while True:
+            try:
+                page = self._reader.spans_since(cursor)
+            except ReadTimeoutError:
+                time.sleep(POLL_S)
+                continue
+            cursor = page.cursor
+            now_s = time.monotonic()
+            assembly.add(page.spans, now_s)
+            for spans in assembly.whole(now_s):
+                if self._passes(spans):
+                    self._output.show(spans)
+                    shown += 1
+                    if shown == self._limit:
+                        return
+            if not page.spans:
+                time.sleep(POLL_S)
+
+    def _passes(self, spans: list[SpanRow]) -> bool:
+        from otel_django.cli.trace_tree import root_of
+
+        return self._filter.passes(root_of(spans), spans)
+
+
+class Output:
+    """Writes traces: as trees, in colour on a terminal, or as JSON."""
+
+    def __init__(self, options: Mapping[str, Any], stdout: OutputWrapper) -> None:
+        from otel_django import conf
+
+        self._stdout = stdout
+        self._json = bool(options["json"])
+        self._terminal = stdout.isatty()
+        plain = options.get("no_color") or conf.no_color() or not self._terminal
+        self._color = bool(options.get("force_color")) or not plain
+        encoding = getattr(stdout, "encoding", None) or "utf-8"
+        self._encoding = "utf-8" if "utf" in encoding.lower() else encoding
+
+    def show(self, spans: list[SpanRow]) -> None:
+        """Write one trace."""
+        if self._json:
+            self._stdout.write(_as_json(spans))
+        else:
+            from otel_django.cli.trace_tree import trace_lines
+
+            for line in trace_lines(spans, self._look()):
+                self._stdout.write(self._encodable(line))
+            self._stdout.write("")
+        self._stdout.flush()
+
+    def _look(self) -> Look:
+        from otel_django.cli.trace_tree import Look
+
+        columns = shutil.get_terminal_size((100, 24)).columns if self._terminal else 100
+        return Look(width=max(columns, 40), color=self._color)
+
+    def _encodable(self, line: str) -> str:
+        if self._encoding == "utf-8":
+            return line
+        from otel_django.cli.inert_text import PLAIN
+
+        return line.translate(PLAIN).encode(self._encoding, "replace").decode(self._encoding)
+
+
+def _as_json(spans: list[SpanRow]) -> str:
+    import json
+
+    from otel_django.cli.trace_tree import root_of
+
+    root = root_of(spans)
+    trace = {
+        "trace_id": root.trace_id,
+        "name": root.name,
+        "service": root.service,
+        "start_ns": root.start_ns,
+        "duration_ns": root.duration_ns,
+        "status": root.status,
+        "spans": [asdict(span) for span in sorted(spans, key=lambda each: each.start_ns)],
+    }
+    return json.dumps(trace)
+
+
+def _duration_ns(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 200ms or 1.5s")
+    return int(float(match[1]) * UNITS_NS[match[2]])
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)

@@ -1,0 +1,381 @@
+"""A trace as lines for a terminal: spans in, text out, nothing else.
+
+::
+
+    12:01:03  GET /checkout/  500  1.24 s   51 queries (612 ms)          4bf92f3577b34da6
+    ├─ SELECT cart           3.1 ms  ▏
+    ├─ SELECT product ×48    590 ms  ████████▌            N+1 catalogue/views.py:42
+    └─ ✗ ValueError: no address
+
+Bars stand where in the trace's time the span ran. Leaves alike are folded into one line. Any span
+is shown wherever it says it belongs; those whose parent is missing, or that are their own
+ancestors, stand at the top level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_django import names
+from otel_django.cli.inert_text import cells, fit, inert, pad
+
+if TYPE_CHECKING:
+    from otel_django.contracts import SpanEvent, SpanRow
+
+MAX_LINES: Final = 60
+MAX_DEPTH: Final = 12
+BAR_CELLS: Final = 20
+DURATION_CELLS: Final = 9
+MAX_NAME_CELLS: Final = 56
+NARROW: Final = 70
+EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+
+RESET, BOLD, DIM, RED, GREEN, AMBER, BLUE, MAGENTA, CYAN = (
+    f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33, 34, 35, 36)
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How to draw: columns, whether in colour, the zone of times (None: local)."""
+
+    width: int = 100
+    color: bool = False
+    zone: tzinfo | None = None
+
+    def paint(self, text: str, *codes: str) -> str:
+        """``text`` in a colour."""
+        return f"{''.join(codes)}{text}{RESET}" if self.color and text and codes else text
+
+
+@dataclass
+class _Line:
+    """One line of the tree, before it is laid out."""
+
+    label: str
+    color: tuple[str, ...] = ()
+    duration_ns: int | None = None
+    bar: tuple[int, int] | None = None
+    bar_color: str = ""
+    mark: str = ""
+    mark_color: str = AMBER
+    stem: str = ""
+
+
+@dataclass
+class _Group:
+    """Leaves alike, or one span."""
+
+    spans: list[SpanRow]
+
+    @property
+    def first(self) -> SpanRow:
+        return self.spans[0]
+
+    @property
+    def duration_ns(self) -> int:
+        return sum(span.duration_ns for span in self.spans)
+
+
+def root_of(spans: Sequence[SpanRow]) -> SpanRow:
+    """The span a trace is named after: without a parent, else a local root, else the first."""
+    return min(
+        spans, key=lambda span: (span.parent_id is not None, not span.local_root, span.start_ns)
+    )
+
+
+def trace_lines(spans: Sequence[SpanRow], look: Look) -> list[str]:
+    """The trace's lines, header first; empty without spans."""
+    if not spans:
+        return []
+    root = root_of(spans)
+    return [_header(root, spans, look), *_Tree(root, spans, look).lines()]
+
+
+# --- header
+
+
+def _header(root: SpanRow, spans: Sequence[SpanRow], look: Look) -> str:
+    when = datetime.fromtimestamp(_seconds(root.start_ns), look.zone)
+    status, color = _status(root)
+    title = _title(root)
+    queries = [span for span in spans if names.DB_QUERY_TEXT in span.attributes]
+    told = ""
+    if queries:
+        spent = duration(sum(span.duration_ns for span in queries))
+        told = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'} ({spent})"
+    fixed = [when.strftime("%H:%M:%S"), status, duration(root.duration_ns), told]
+    trace_id = root.trace_id[:16]
+    room = look.width - sum(len(part) + 2 for part in fixed) - len(trace_id) - 2
+    title = fit(title, max(room, 16))
+    left = [
+        look.paint(fixed[0], DIM),
+        look.paint(title, BOLD),
+        look.paint(status, color, BOLD),
+        fixed[2],
+        look.paint(told, DIM),
+    ]
+    used = sum(len(part) + 2 for part in fixed if part) + cells(title)
+    gap = " " * max(look.width - used - len(trace_id), 2)
+    line = "  ".join(part for part in left if part)
+    return f"{line}{gap}{look.paint(trace_id, DIM)}"
+
+
+def _title(root: SpanRow) -> str:
+    """The root's name; with the path where no route was found."""
+    method = root.attributes.get(names.HTTP_REQUEST_METHOD)
+    path = root.attributes.get(names.URL_PATH)
+    if isinstance(path, str) and names.HTTP_ROUTE not in root.attributes and root.name == method:
+        return inert(f"{root.name} {path}")
+    return inert(root.name) or "(no name)"
+
+
+def _status(root: SpanRow) -> tuple[str, str]:
+    code = root.attributes.get(names.HTTP_RESPONSE_STATUS_CODE)
+    if isinstance(code, int) and 0 < code < 1000:
+        return str(code), {2: GREEN, 3: CYAN, 4: AMBER}.get(code // 100, RED)
+    if root.status == "error":
+        return "failed", RED
+    return ("", "") if root.local_root else ("(its root has not arrived)", AMBER)
+
+
+# --- tree
+
+
+class _Tree:
+    def __init__(self, root: SpanRow, spans: Sequence[SpanRow], look: Look) -> None:
+        self._look = look
+        self._root = root
+        known = {span.span_id: span for span in spans}
+        self._spans = sorted(known.values(), key=lambda each: each.start_ns)
+        self._children: dict[str | None, list[SpanRow]] = {}
+        for span in self._spans:
+            if span.span_id != root.span_id:
+                parent = span.parent_id if span.parent_id in known else None
+                self._children.setdefault(parent, []).append(span)
+        self._start = min(span.start_ns for span in spans)
+        end = max(span.start_ns + span.duration_ns for span in spans)
+        self._length = max(end - self._start, 1)
+        self._repeats = list(_repeats(spans))
+        self._seen = {root.span_id}
+        self._told: set[str] = set()
+
+    def lines(self) -> list[str]:
+        drawn = self._below(self._root, 0)
+        left_out = len(drawn) - MAX_LINES
+        if left_out > 1:
+            drawn = [*drawn[:MAX_LINES], _Line(f"… {left_out:,} more lines", (DIM,), stem="   ")]
+        return self._lay_out(drawn)
+
+    def _below(self, span: SpanRow, depth: int) -> list[_Line]:
+        """What hangs below a span: its children, then its exceptions."""
+        children = self._children_of(span, depth)
+        if depth >= MAX_DEPTH and children:
+            count = sum(map(self._hide, children))
+            return _joined([[_Line(f"… {count:,} more spans below", (DIM,))]])
+        blocks = [self._block(group, depth) for group in self._fold(children)]
+        errors = [text for text in map(_exception, span.events) if text and text not in self._told]
+        self._told.update(errors)
+        if depth == 0:
+            # Spans that are their own ancestors hang below nobody.
+            for other in self._spans:
+                if other.span_id not in self._seen:
+                    self._seen.add(other.span_id)
+                    blocks.append(self._block(_Group([other]), depth))
+        blocks += [[_Line(f"✗ {text}", (RED,))] for text in errors]
+        if depth == 0:
+            blocks += [
+                [_Line(f"N+1: {label} ×{count:,}  {where}".rstrip(), (AMBER,))]
+                for label, count, where in self._repeats
+            ]
+        return _joined(blocks)
+
+    def _children_of(self, span: SpanRow, depth: int) -> list[SpanRow]:
+        below = self._children.get(span.span_id, [])
+        if depth == 0:  # with those whose parent is missing
+            below = [*below, *self._children.get(None, [])]
+            below.sort(key=lambda child: child.start_ns)
+        below = [child for child in below if child.span_id not in self._seen]
+        self._seen.update(child.span_id for child in below)
+        return below
+
+    def _hide(self, span: SpanRow) -> int:
+        """Leave out a span with all that is below it; how many they are."""
+        count, stack = 0, [span]
+        while stack:
+            count += 1
+            for child in self._children.get(stack.pop().span_id, []):
+                if child.span_id not in self._seen:
+                    self._seen.add(child.span_id)
+                    stack.append(child)
+        return count
+
+    def _fold(self, spans: Iterable[SpanRow]) -> Iterator[_Group]:
+        groups: dict[Any, _Group] = {}
+        for span in spans:
+            leaf = span.span_id not in self._children and not span.events
+            statement = span.attributes.get(names.DB_QUERY_TEXT)
+            alike = leaf and span.status != "error"
+            key = (span.name, str(statement), span.kind) if alike else span.span_id
+            groups.setdefault(key, _Group([])).spans.append(span)
+        return iter(groups.values())
+
+    def _block(self, group: _Group, depth: int) -> list[_Line]:
+        """A group's line and what hangs below it."""
+        span = group.first
+        failed = span.status == "error"
+        label = f"✗ {_label(span)}" if failed else _label(span)
+        if len(group.spans) > 1:
+            label += f" ×{len(group.spans):,}"
+        line = _Line(
+            label,
+            (RED,) if failed else (),
+            group.duration_ns,
+            (span.start_ns, max(each.start_ns + each.duration_ns for each in group.spans)),
+            _hue(span),
+            self._mark(group),
+            RED if failed else AMBER,
+        )
+        return [line, *self._below(span, depth + 1)]
+
+    def _mark(self, group: _Group) -> str:
+        span = group.first
+        if span.status == "error" and not any(map(_exception, span.events)):
+            return inert(str(span.attributes.get(names.ERROR_TYPE, "")))
+        summary = _label(span)
+        for repeat in self._repeats:
+            if repeat[0] == summary and len(group.spans) > 1 and repeat[1] >= len(group.spans):
+                self._repeats.remove(repeat)
+                return f"N+1 {repeat[2]}".rstrip()
+        return ""
+
+    # --- layout
+
+    def _lay_out(self, lines: list[_Line]) -> list[str]:
+        look = self._look
+        bars = 0 if look.width < NARROW else BAR_CELLS
+        room = max(look.width - DURATION_CELLS - bars - 6, 20)
+        timed = [line for line in lines if line.duration_ns is not None]
+        widest = max((cells(line.stem) + cells(line.label) for line in timed), default=0)
+        marks = max((cells(line.mark) for line in timed), default=0)
+        name_width = max(min(widest, room - min(marks, room // 2), MAX_NAME_CELLS), 20)
+        return [self._line(line, name_width, bars) for line in lines]
+
+    def _line(self, line: _Line, name_width: int, bars: int) -> str:
+        look = self._look
+        stem = look.paint(line.stem, DIM)
+        if line.duration_ns is None:
+            text = f"{line.label}  {line.mark}".rstrip()
+            return stem + look.paint(fit(text, look.width - cells(line.stem)), *line.color)
+        label = pad(line.label, max(name_width - cells(line.stem), 8))
+        took = milliseconds(line.duration_ns).rjust(DURATION_CELLS)
+        bar = self._bar(line.bar, bars) if bars and line.bar else ""
+        left = f"{stem}{look.paint(label, *line.color)}  {took}"
+        if not line.mark:
+            shown = bar.rstrip()
+            return f"{left}  {look.paint(shown, line.bar_color)}" if shown else left
+        used = max(cells(line.stem) + cells(label), name_width) + DURATION_CELLS + bars + 6
+        mark = fit(line.mark, max(look.width - used, 12))
+        bar = look.paint(bar, line.bar_color) + "  " if bars else ""
+        return f"{left}  {bar}{look.paint(mark, line.mark_color)}"
+
+    def _bar(self, times: tuple[int, int], width: int) -> str:
+        """Blocks from start to end, exact to an eighth of a column at the end."""
+        length = self._length
+        begin = min((times[0] - self._start) * width // length, width - 1)
+        eighths = (times[1] - self._start) * width * 8 // length - begin * 8
+        short = (times[1] - times[0]) * width * 8 // length
+        eighths = max(short if short < 8 else eighths, 1)
+        full, rest = divmod(eighths, 8)
+        full = min(full, width - begin)
+        return (" " * begin + EIGHTHS[8] * full + EIGHTHS[rest].strip())[:width].ljust(width)
+
+
+def _joined(blocks: list[list[_Line]]) -> list[_Line]:
+    """Blocks below one another, with the lines that connect them."""
+    for block in blocks:
+        last = block is blocks[-1]
+        for line in block:
+            if line is block[0]:
+                line.stem = ("└─ " if last else "├─ ") + line.stem
+            else:
+                line.stem = ("   " if last else "│  ") + line.stem
+    return [line for block in blocks for line in block]
+
+
+def _label(span: SpanRow) -> str:
+    """The span's name; a statement without a summary shows its beginning."""
+    statement = span.attributes.get(names.DB_QUERY_TEXT)
+    if isinstance(statement, str) and " " not in span.name.strip():
+        return inert(fit(f"{span.name} {_shortened(statement, span.name)}".strip(), 60))
+    return inert(span.name[:400]) or "(no name)"
+
+
+def _shortened(statement: str, name: str) -> str:
+    text = " ".join(statement[:400].split())
+    return text[len(name) :].strip() if text.upper().startswith(name.upper()) else text
+
+
+def _hue(span: SpanRow) -> str:
+    attributes = span.attributes
+    if names.DB_SYSTEM_NAME in attributes:
+        return BLUE
+    if names.DJANGO_CACHE_ALIAS in attributes:
+        return MAGENTA
+    return {"client": CYAN, "producer": GREEN, "consumer": GREEN}.get(span.kind, "")
+
+
+def _exception(event: SpanEvent) -> str:
+    if event.name != names.EXCEPTION_EVENT:
+        return ""
+    kind = str(event.attributes.get(names.EXCEPTION_TYPE, "exception")).rpartition(".")[2]
+    message = str(event.attributes.get(names.EXCEPTION_MESSAGE) or "")
+    return inert(f"{kind}: {message}" if message else kind)
+
+
+def _repeats(spans: Iterable[SpanRow]) -> Iterator[tuple[str, int, str]]:
+    """What the N+1 events tell: statement, how often, the line that runs it."""
+    for span in spans:
+        for event in span.events:
+            count = event.attributes.get(names.N_PLUS_ONE_COUNT)
+            if event.name == names.N_PLUS_ONE_EVENT and isinstance(count, int):
+                summary = event.attributes.get(names.DB_QUERY_SUMMARY) or "query"
+                yield inert(str(summary)[:400]), count, code_line(event.attributes)
+
+
+def code_line(attributes: Any) -> str:
+    """``catalogue/views.py:42``, empty where the line isn't known."""
+    path = attributes.get(names.CODE_FILE_PATH)
+    if not isinstance(path, str) or not path:
+        return ""
+    line = attributes.get(names.CODE_LINE_NUMBER)
+    short = "/".join(path.replace("\\", "/").split("/")[-3:])
+    return inert(f"{short}:{line}" if isinstance(line, int) else short)
+
+
+# --- durations
+
+
+def milliseconds(duration_ns: int) -> str:
+    """In ms, which a column of durations has throughout."""
+    ms = duration_ns / 1e6
+    digits = 2 if ms < 0.1 else 1 if ms < 10 else 0
+    return f"{ms:,.{digits}f} ms"
+
+
+def duration(duration_ns: int) -> str:
+    """In the unit that suits it."""
+    if duration_ns < 999_500_000:
+        return milliseconds(duration_ns)
+    seconds = duration_ns / 1e9
+    if seconds < 100:
+        return f"{seconds:.2f} s"
+    return f"{seconds / 60:,.1f} min"
+
+
+def _seconds(time_ns: int) -> float:
+    """Within what a date can show."""
+    return min(max(time_ns, 0), 250_000_000_000 * 1_000_000_000) / 1e9
