@@ -83,17 +83,16 @@ def _entry(variable: Variable) -> str:
     heading = " or ".join(f"`{name}`" for name in variable.names)
     facts = [
         f"- Allowed: {variable.parser.allowed}",
-        f"- Default: {_default(variable.default)}",
+        f"- Default: {_default(variable)}",
     ]
     if settings_key(variable.name) != variable.name:
         facts.append(f'- In `OTEL_DJANGO`: `"{settings_key(variable.name)}"`')
     return "\n" + "\n\n".join([f"### {heading}", variable.doc, "\n".join(facts)]) + "\n"
 
 
-def _default(text: str) -> str:
-    if text.startswith("("):
-        return text[1:-1]
-    return f"`{text}`" if text else "nothing"
+def _default(variable: Variable) -> str:
+    words = variable.default_in_words
+    return f"`{words}`" if words == variable.default else words
 
 
 def telemetry_page() -> str:

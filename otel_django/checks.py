@@ -31,6 +31,7 @@ ABOUT: Final = {
     "file": ("008", "A certificate or key file can't be read."),
     "grpc": ("009", "The protocol is grpc, but the package grpcio isn't installed."),
     "service_name": ("010", "With `check --deploy`: nobody gave the service a name."),
+    "path": ("011", "The general endpoint has the path of one signal, appended again."),
 }
 """By kind of problem: the number in the check's id, and what it says."""
 

@@ -116,7 +116,7 @@ def regexes() -> Parser:
 def _compiles(pattern: str) -> bool:
     try:
         re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
+    except (re.error, RecursionError, OverflowError, Warning):  # a warning if these are errors
         return False
     return True
 

@@ -105,7 +105,7 @@ class _Draft:
             span_limits=SpanLimitSettings(**groups.get("span_limits", {})),
             debug=self._debug,
             base_dir=self._base_dir,
-            problems=tuple(self._problems),
+            problems=tuple(dict.fromkeys(self._problems)),
             origins=self._origins(),
         )
 
@@ -157,9 +157,9 @@ class _Draft:
         store = self._values.pop("store", "on" if self._store_by_default() else "off")
         if store != "off":
             within = Path(DATA_DIR, "store.sqlite3") if store == "on" else store
-            self._values["store"] = self._absolute("store", within)
+            self._values["store"] = self._absolute(within)
         spool = self._values.get("spool_dir", Path(DATA_DIR, "spool"))
-        self._values["spool_dir"] = self._absolute("spool_dir", spool)
+        self._values["spool_dir"] = self._absolute(spool)
 
     def _store_by_default(self) -> bool:
         return self._debug and not (
@@ -168,7 +168,7 @@ class _Draft:
             or self._sources.mentions(*OTHER_ENDPOINTS, *OTHER_EXPORTERS)
         )
 
-    def _absolute(self, name: str, path: str | Path) -> Path:
+    def _absolute(self, path: str | Path) -> Path:
         try:
             expanded = Path(path).expanduser()
         except RuntimeError:  # nobody's home is known
@@ -185,7 +185,7 @@ class _Draft:
     def _check_sampler_arg(self) -> None:
         arg = self._found.get("traces_sampler_arg")
         sampler = self._values.get("traces_sampler", Settings.traces_sampler)
-        if arg and not sampler.endswith("traceidratio"):
+        if arg and "always_" in sampler:
             self._problems.append(
                 Problem(
                     arg.origin.variable,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from otel_django.conf.parsers import mask_url
-from otel_django.conf.sources import Found, Problem, spoken
+from otel_django.conf.sources import Found, Problem, shorten, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ _DEFAULT_ENDPOINTS: Final = {
 }
 _OTHER_PROTOCOLS_PORT: Final = {"http/protobuf": 4317, GRPC: 4318}
 _MANY_SECONDS: Final = 1000
+_GENERAL_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def resolve(signal: str, found: dict[str, Found], problems: list[Problem]) -> di
     """
     values = {name: one.value for name, one in found.items()}
     protocol = values.get("protocol", "http/protobuf")
-    if "endpoint" in found and not _fits(protocol, found["endpoint"], problems):
+    if "endpoint" in found and not _fits(signal, protocol, found["endpoint"], problems):
         del found["endpoint"]
     _check_timeout(found.get("timeout_s"), problems)
     _check_client_certificate(found, problems)
@@ -69,14 +70,21 @@ def _split(endpoint: str) -> SplitResult:
     return urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
 
 
+def _path(signal: str) -> str:
+    return f"/v1/{signal}"
+
+
+def _gets_path(protocol: str, endpoint: Found) -> bool:
+    return endpoint.origin.variable == _GENERAL_ENDPOINT and protocol != GRPC
+
+
 def _apply_endpoint(signal: str, protocol: str, endpoint: Found, values: dict[str, Any]) -> None:
     """Put the URL without its user and password into ``values``, and these into the headers."""
     parts = _split(endpoint.value)
     user, _, address = parts.netloc.rpartition("@")
     path = parts.path
-    general = endpoint.origin.variable == "OTEL_EXPORTER_OTLP_ENDPOINT"
-    if general and protocol != GRPC:
-        path = f"{path.rstrip('/')}/v1/{signal}"
+    if _gets_path(protocol, endpoint):
+        path = path.rstrip("/") + _path(signal)
     values["endpoint"] = urlunsplit(parts._replace(netloc=address, path=path)).removeprefix("//")
     if user:
         credentials = base64.b64encode(unquote(user).encode()).decode("ascii")
@@ -84,9 +92,9 @@ def _apply_endpoint(signal: str, protocol: str, endpoint: Found, values: dict[st
         values["headers"] = basic | dict(values.get("headers", {}))
 
 
-def _fits(protocol: str, endpoint: Found, problems: list[Problem]) -> bool:
+def _fits(signal: str, protocol: str, endpoint: Found, problems: list[Problem]) -> bool:
     parts = _split(endpoint.value)
-    shown = mask_url(endpoint.value)
+    shown = shorten(mask_url(endpoint.value))
     name = spoken(endpoint.origin)
     if not parts.scheme and protocol != GRPC:
         problems.append(
@@ -100,6 +108,8 @@ def _fits(protocol: str, endpoint: Found, problems: list[Problem]) -> bool:
         return False
     if parts.port == _OTHER_PROTOCOLS_PORT[protocol]:
         problems.append(_port_problem(protocol, endpoint, shown))
+    if _gets_path(protocol, endpoint) and parts.path.rstrip("/").endswith(_path(signal)):
+        problems.append(_path_problem(signal, endpoint, shown))
     return True
 
 
@@ -114,6 +124,16 @@ def _port_problem(protocol: str, endpoint: Found, shown: str) -> Problem:
         f"Use port {_OTHER_PROTOCOLS_PORT[other_protocol]}, or set "
         f"OTEL_EXPORTER_OTLP_PROTOCOL={other_protocol}.",
         "port",
+    )
+
+
+def _path_problem(signal: str, endpoint: Found, shown: str) -> Problem:
+    return Problem(
+        endpoint.origin.variable,
+        shown,
+        f"{spoken(endpoint.origin)} has the value {shown!r}; {_path(signal)} is appended to it.",
+        f"Leave {_path(signal)} out, or set OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT.",
+        "path",
     )
 
 

@@ -105,9 +105,13 @@ def _scalar(value: object) -> str:
 def written(raw: object) -> str:
     """A value nobody could parse, as the text it would be in the environment."""
     if isinstance(raw, Mapping):
-        return ",".join(f"{written(key)}={written(value)}" for key, value in raw.items())
+        return ",".join(f"{_word(key)}={_word(value)}" for key, value in raw.items())
     if isinstance(raw, (list, tuple, set, frozenset)):
-        return ",".join(map(written, raw))
+        return ",".join(map(_word, raw))
+    return _word(raw)
+
+
+def _word(raw: object) -> str:
     try:
         return _scalar(raw)
     except Unusable:

@@ -19,6 +19,7 @@ Kind = Literal[
     "unknown_name",
     "milliseconds",
     "port",
+    "path",
     "combination",
     "nothing_kept",
     "config_file",
@@ -76,10 +77,9 @@ class Sources:
         """The first usable value of the variable; None if there is none."""
         unusable: list[Problem] = []
         found = self._first_usable(variable, unusable)
-        used = variable.parser.display(found.value) if found else variable.default.strip("()")
+        used = variable.parser.display(found.value) if found else variable.default_in_words
         self.problems += [
-            replace(problem, hint=f"{problem.hint} Until then: {used or 'nothing'}.")
-            for problem in unusable
+            replace(problem, hint=f"{problem.hint} Until then: {used}.") for problem in unusable
         ]
         return found
 

@@ -43,7 +43,8 @@ def otlp_variables(signal: Signal) -> tuple[Variable, ...]:
             "ENDPOINT",
             "endpoint",
             p.endpoint(),
-            "(`http://localhost:4318`, with grpc `http://localhost:4317`)",
+            "(nothing is sent, unless OTEL_TRACES_EXPORTER says `otlp`: then to localhost, port "
+            "4318, or 4317 with grpc)",
             "Where to send. The general form gets the signal's path appended "
             "(`/v1/traces`), the signal's own form is taken as it is. Setting it switches "
             "the export on. A user and password in it are sent as Basic authorization.",

@@ -40,6 +40,13 @@ class Variable:
         """The name to speak of it by; no two variables have the same."""
         return self.names[0]
 
+    @property
+    def default_in_words(self) -> str:
+        """The default as part of a sentence."""
+        if self.default.startswith("("):
+            return self.default[1:-1]
+        return self.default or "nothing"
+
 
 def settings_key(name: str) -> str:
     """A variable's key in ``settings.OTEL_DJANGO``: ours lose their prefix."""

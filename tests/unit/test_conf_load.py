@@ -30,6 +30,17 @@ def problem_of(settings: Settings, kind: str = "value") -> Problem:
     return problem
 
 
+def install_entry_point(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, group: str, name: str
+) -> None:
+    """A package on the path that offers ``name``."""
+    info = folder / f"{name}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = a:b\n")
+    monkeypatch.syspath_prepend(folder)
+
+
 # --- where values come from
 
 
@@ -127,6 +138,16 @@ def test_a_problem_shows_no_secret_and_stays_on_one_line() -> None:
         assert "hush" not in text
         assert "\n" not in text
         assert len(text) < 600
+
+
+def test_one_value_that_fills_several_fields_is_one_problem() -> None:
+    assert problem_of(loaded({"OTEL_ATTRIBUTE_COUNT_LIMIT": "many"}))
+
+
+def test_a_value_that_contains_itself_is_a_problem() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    assert problem_of(loaded(overrides={"KEEP": endless})).value_shown == "list"
 
 
 @pytest.mark.parametrize("overrides", [["KEEP"], "KEEP", 7])
@@ -364,6 +385,16 @@ def test_all_samplers_of_the_specification_are_known(sampler: str) -> None:
     assert settings.problems == ()
 
 
+def test_a_sampler_of_an_installed_package_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_entry_point(tmp_path, monkeypatch, "opentelemetry_traces_sampler", "dice")
+    environ = {"OTEL_TRACES_SAMPLER": "dice", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
+    settings = loaded(environ, debug=True)
+    assert (settings.traces_sampler, settings.traces_sampler_arg) == ("dice", 0.5)
+    assert settings.problems == ()
+
+
 def test_a_ratio_must_be_a_share() -> None:
     environ = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "10"}
     settings = loaded(environ)
@@ -401,11 +432,7 @@ def test_propagators_are_those_that_can_be_loaded() -> None:
 def test_a_propagator_of_an_installed_package_is_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = tmp_path / "semaphore-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: semaphore\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[opentelemetry_propagator]\nsemaphore = a:b\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    install_entry_point(tmp_path, monkeypatch, "opentelemetry_propagator", "semaphore")
     assert loaded({"OTEL_PROPAGATORS": "semaphore"}).propagators == ("semaphore",)
 
 

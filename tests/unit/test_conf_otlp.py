@@ -124,6 +124,13 @@ def test_the_other_protocols_port_is_a_problem_but_used(environ: dict[str, str])
     assert "c:431" in settings.otlp_traces.endpoint
 
 
+def test_a_general_endpoint_with_a_signals_path_is_a_problem_but_used() -> None:
+    settings = loaded(ENDPOINT="http://c:4318/v1/traces")
+    assert kinds(settings) == ["path"]
+    assert settings.otlp_traces.endpoint == "http://c:4318/v1/traces/v1/traces"
+    assert kinds(loaded(TRACES_ENDPOINT="http://c:4318/v1/traces")) == []
+
+
 def test_a_timeout_that_looks_like_milliseconds_is_a_problem_but_used() -> None:
     settings = loaded(TIMEOUT="10000")
     assert settings.otlp_traces.timeout_s == 10000
