@@ -35,7 +35,7 @@ def test_a_higher_ratio_keeps_all_that_a_lower_one_keeps(ratio: float, trace_id:
 def test_the_written_threshold_reads_back_to_the_ratio(ratio: float) -> None:
     text = samplers.encode_threshold(samplers.threshold(ratio))
     value = int(text.ljust(14, "0"), 16)
-    assert math.isclose(1 - value / 2**56, ratio, abs_tol=2**-55)
+    assert math.isclose((2**56 - value) / 2**56, ratio, abs_tol=2**-56)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def weight(span: Span) -> float:
     """How many requests an exported span stands for, by its tracestate."""
     state = span._export_state if span._export_state is not None else span.context.trace_state
     threshold = int(samplers.ot_members(state)["th"].ljust(14, "0"), 16)
-    return 1 / (1 - threshold / 2**56)
+    return 2**56 / (2**56 - threshold)
 
 
 def test_KEEP_errors_and_slow_survive_one_per_cent_and_counts_can_be_re_weighted() -> None:
