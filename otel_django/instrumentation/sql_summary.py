@@ -25,7 +25,7 @@ _VERBS_WITH_TARGET = frozenset(
 _BEFORE_NAME = (
     frozenset(("ONLY", "LATERAL", "IF", "NOT", "EXISTS", "TABLE", "TABLES", "INTO", "CONCURRENTLY"))
     | {"LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "QUICK", "MATERIALIZED", "VIEW", "OR", "REPLACE"}
-    | {"IGNORE", "ROLLBACK", "ABORT", "FAIL"}
+    | {"IGNORE", "ROLLBACK", "ABORT", "FAIL", "RECURSIVE"}
 )
 _NO_NAME = frozenset(("SELECT", "VALUES", "WITH", "SET", "WHERE", "FROM"))
 _LIST_ENDS = frozenset(
@@ -172,7 +172,7 @@ class SummaryReader:
     def _keyword(self, lexeme: str, upper: str) -> None:
         before = self._before[1]
         level = self._levels[-1]
-        if not self._parts and not level.common_tables and upper != "SELECT":
+        if before in ("", ";") and upper != "SELECT":
             self._first_word(lexeme, upper)
         elif upper == "SELECT":
             level.tables = False
@@ -180,8 +180,6 @@ class SummaryReader:
         elif upper in _WRITES and before in _BEGINNINGS:
             self._begin(lexeme)
             self._expected = "table" if upper == "UPDATE" else ""
-        elif before == ";":
-            self._first_word(lexeme, upper)
         elif self._definition:
             self._define(lexeme, upper)
         else:

@@ -53,6 +53,12 @@ SECRET = "s3cr3tv4lu3"
         ('(SELECT a FROM "x") UNION (SELECT b FROM "y")', "SELECT", "x", "SELECT x SELECT y"),
         ("WITH c AS (SELECT 1 FROM t) DELETE FROM u USING c", "DELETE", "t", "SELECT t DELETE u"),
         ("WITH c AS (SELECT 1 FROM t) SELECT * FROM c", "SELECT", "t", "SELECT t SELECT c"),
+        (
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n",
+            "SELECT",
+            "",
+            "SELECT SELECT n SELECT n",
+        ),
         ("SELECT EXTRACT(YEAR FROM d), SUBSTRING(x FROM 2) FROM t", "SELECT", "t", "SELECT t"),
         ("SELECT a IS DISTINCT FROM b FROM t FOR UPDATE OF t", "SELECT", "t", "SELECT t"),
         ("SELECT * FROM generate_series(1, 9) g JOIN t ON true", "SELECT", "t", "SELECT t"),
