@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.tracer import Tracer
 
 _tracing: RequestTracing | None = None
+_patched = False
 _get_response = BaseHandler.get_response
 
 
@@ -37,9 +38,10 @@ class HttpServerInstrumentation:
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch the handlers; from now on requests have spans of ``tracer``."""
-        global _tracing, _get_response
+        global _tracing, _patched, _get_response
         _tracing = RequestTracing(tracer, settings)
-        if BaseHandler.get_response is not _traced_get_response:
+        if not _patched:
+            _patched = True
             _get_response = BaseHandler.get_response
             BaseHandler.get_response = _traced_get_response  # type: ignore[method-assign]
         http_server_asgi.install(_tracing)
@@ -47,10 +49,11 @@ class HttpServerInstrumentation:
 
     def uninstall(self) -> None:
         """Put the handlers back, or pass everything through where others patched them since."""
-        global _tracing
+        global _tracing, _patched
         _tracing = None
         if BaseHandler.get_response is _traced_get_response:
             BaseHandler.get_response = _get_response  # type: ignore[method-assign]
+            _patched = False
         http_server_asgi.uninstall()
         got_request_exception.disconnect(dispatch_uid="otel_django")
 

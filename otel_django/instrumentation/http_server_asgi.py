@@ -28,56 +28,54 @@ _tracing: RequestTracing | None = None
 _wanted: dict[bytes, str] = {}
 _handled: ContextVar[ServedRequest | None] = ContextVar("otel_django_handled", default=None)
 
-_handle: Callable[..., Any] = ASGIHandler.handle
-_create_request: Callable[..., Any] = ASGIHandler.create_request
-_get_response_async: Callable[..., Any] = BaseHandler.get_response_async
+_originals: dict[str, Callable[..., Any]] = {}
 
 
 def install(tracing: RequestTracing) -> None:
     """Patch the handlers, or only change what patched ones do."""
-    global _tracing, _wanted, _handle, _create_request, _get_response_async
+    global _tracing, _wanted
     _tracing = tracing
     _wanted = {
         key[5:].lower().replace("_", "-").encode(): key
         for key in (*tracing.headers_of_interest, "HTTP_HOST")
     }
-    if ASGIHandler.handle is not _traced_handle:
-        _handle = ASGIHandler.handle
-        ASGIHandler.handle = _traced_handle  # type: ignore[method-assign]
-    if ASGIHandler.create_request is not _watched_create_request:
-        _create_request = ASGIHandler.create_request
-        ASGIHandler.create_request = _watched_create_request  # type: ignore[method-assign]
-    if BaseHandler.get_response_async is not _traced_get_response_async:
-        _get_response_async = BaseHandler.get_response_async
-        BaseHandler.get_response_async = _traced_get_response_async  # type: ignore[method-assign]
+    for owner, name, ours in _patches():
+        if name not in _originals:
+            _originals[name] = getattr(owner, name)
+            setattr(owner, name, ours)
 
 
 def uninstall() -> None:
-    """Put back what is still ours."""
+    """Put back what is still ours; where others patched since, ours stays and passes through."""
     global _tracing
     _tracing = None
-    if ASGIHandler.handle is _traced_handle:
-        ASGIHandler.handle = _handle  # type: ignore[method-assign]
-    if ASGIHandler.create_request is _watched_create_request:
-        ASGIHandler.create_request = _create_request  # type: ignore[method-assign]
-    if BaseHandler.get_response_async is _traced_get_response_async:
-        BaseHandler.get_response_async = _get_response_async  # type: ignore[method-assign]
+    for owner, name, ours in _patches():
+        if name in _originals and getattr(owner, name) is ours:
+            setattr(owner, name, _originals.pop(name))
+
+
+def _patches() -> tuple[tuple[type, str, Callable[..., Any]], ...]:
+    return (
+        (ASGIHandler, "handle", _traced_handle),
+        (ASGIHandler, "create_request", _watched_create_request),
+        (BaseHandler, "get_response_async", _traced_get_response_async),
+    )
 
 
 async def _traced_handle(self: ASGIHandler, scope: Any, receive: Any, send: Any) -> None:
     tracing = _tracing
     # A static files handler answers in DEBUG in front of the site: no requests of the site's.
     if tracing is None or getattr(self, "handles_files", False):
-        await _handle(self, scope, receive, send)
+        await _originals["handle"](self, scope, receive, send)
         return
     served = _begin(tracing, scope)
     if served is None:
-        await _handle(self, scope, receive, send)
+        await _originals["handle"](self, scope, receive, send)
         return
     token = set_context(served.context)
     handled = _handled.set(served)
     try:
-        await _handle(self, scope, receive, send)
+        await _originals["handle"](self, scope, receive, send)
         if served.status_code is None:
             served.broken_off = True
     except BaseException as exc:
@@ -98,7 +96,7 @@ def _left_by(served: ServedRequest, exc: BaseException) -> None:
 
 
 def _watched_create_request(self: ASGIHandler, scope: Any, body_file: Any) -> Any:
-    result = _create_request(self, scope, body_file)
+    result = _originals["create_request"](self, scope, body_file)
     served = _handled.get()
     if served is not None and result[0] is None and served.scope is scope:
         served.status_code = result[1].status_code  # refused: too large, or not decodable
@@ -108,11 +106,16 @@ def _watched_create_request(self: ASGIHandler, scope: Any, body_file: Any) -> An
 async def _traced_get_response_async(self: BaseHandler, request: HttpRequest) -> HttpResponseBase:
     tracing = _tracing
     if tracing is None:
-        return await _get_response_async(self, request)  # type: ignore[no-any-return]
+        return await _original_answer(self, request)
     served = _handled.get()
     if served is not None and served.scope is getattr(request, "scope", served):
         return await _answer_handled(self, request, served)
     return await _answer_alone(self, request, tracing)
+
+
+async def _original_answer(handler: BaseHandler, request: HttpRequest) -> HttpResponseBase:
+    response: HttpResponseBase = await _originals["get_response_async"](handler, request)
+    return response
 
 
 async def _answer_handled(
@@ -120,7 +123,7 @@ async def _answer_handled(
 ) -> HttpResponseBase:
     """Below ``handle``, which begins and ends the span."""
     served.belongs_to(request)
-    response: HttpResponseBase = await _get_response_async(handler, request)
+    response = await _original_answer(handler, request)
     try:
         served.answered(response)
     except Exception:
@@ -136,9 +139,9 @@ async def _answer_alone(
 
     served = begin(tracing, request)
     if served is None:
-        return await _get_response_async(handler, request)  # type: ignore[no-any-return]
+        return await _original_answer(handler, request)
     with serving(served) as answered:
-        response: HttpResponseBase = await _get_response_async(handler, request)
+        response = await _original_answer(handler, request)
         answered(response)
     return response
 

@@ -376,6 +376,30 @@ def test_uninstalling_puts_the_handlers_back() -> None:
     assert patched() == before
 
 
+def test_a_patch_on_top_of_ours_survives_and_nothing_is_doubled(client: Client) -> None:
+    from django.core.handlers.base import BaseHandler
+
+    untouched = BaseHandler.get_response
+    called: list[str] = []
+    with traced_requests():
+        ours = BaseHandler.get_response
+
+        def theirs(self: Any, request: Any) -> Any:
+            called.append(request.path)
+            return ours(self, request)
+
+        BaseHandler.get_response = theirs  # type: ignore[method-assign]
+    assert BaseHandler.get_response is theirs
+    client.get("/plain/")
+    with traced_requests() as traced:
+        client.get("/plain/")
+        BaseHandler.get_response = ours  # type: ignore[method-assign]
+
+    assert traced.span._name == "GET /plain/"
+    assert called == ["/plain/", "/plain/"]
+    assert BaseHandler.get_response is untouched
+
+
 def test_names_are_the_semantic_conventions() -> None:
     from opentelemetry.semconv.attributes import http_attributes, url_attributes
 
