@@ -43,6 +43,7 @@ urlpatterns = [
     path("file/", views.file),
     path("stream/", views.stream),
     path("stream-raises/", views.stream_raises),
+    path("stream-long/", views.stream_long),
     path("stream-list/", views.stream_list),
     path("stream-async/", views.stream_async),
     path("stream-async-raises/", views.stream_async_raises),

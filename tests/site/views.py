@@ -145,6 +145,11 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(_chunks(float(request.GET.get("pause", "0.01"))))
 
 
+def stream_long(request: HttpRequest) -> StreamingHttpResponse:
+    """Far more than a socket's buffers hold."""
+    return StreamingHttpResponse(b"x" * 65_536 for _ in range(2000))
+
+
 def stream_raises(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(_failing_chunks())
 
