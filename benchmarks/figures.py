@@ -104,8 +104,13 @@ class Results:
         return by_page.get(page, [])
 
     def _added(self, name: str, kind: str, page: str) -> list[float]:
-        pairs = zip(self._turns(name, kind, page), self._turns(BARE.name, kind, page), strict=False)
-        return [one - bare for one, bare in pairs]
+        """Against the same process without the contestant where there is such, else the bare one.
+
+        Two processes of one program differ by two or three per cent for as long as they live:
+        more than a light contestant adds to a heavy page.
+        """
+        off = self._turns(name, f"off_{kind}", page) or self._turns(BARE.name, kind, page)
+        return [one - bare for one, bare in zip(self._turns(name, kind, page), off, strict=False)]
 
     def _segments(self, name: str) -> list[list[float]]:
         served = self.served.get(name)

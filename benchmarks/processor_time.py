@@ -25,19 +25,30 @@ WARM_UP_BURSTS = 2
 
 @dataclass
 class Turns:
-    """What one contestant's turns gave, page → a value a turn; µs are of one request."""
+    """What one contestant's turns gave, page → a value a turn; µs are of one request.
+
+    ``off_…`` is the same process with the contestant taken off the site.
+    """
 
     cpu_us: dict[str, list[float]] = field(default_factory=dict)
     main_cpu_us: dict[str, list[float]] = field(default_factory=dict)
+    off_cpu_us: dict[str, list[float]] = field(default_factory=dict)
+    off_main_cpu_us: dict[str, list[float]] = field(default_factory=dict)
     p50_us: dict[str, list[float]] = field(default_factory=dict)
     p99_us: dict[str, list[float]] = field(default_factory=dict)
     rss_bytes: list[float] = field(default_factory=list)
     pss_bytes: list[float] = field(default_factory=list)
     invalid: str | None = None
 
-    def add(self, page: str, requests: int, burst: dict[str, float]) -> None:
+    def add(self, page: str, requests: int, pair: dict[str, dict[str, float] | None]) -> None:
+        """A turn of ``requests`` that were measured, a pair of bursts."""
+        burst, off = pair["on"], pair["off"]
+        assert burst is not None
         self.cpu_us.setdefault(page, []).append(burst["cpu_s"] / requests * 1e6)
         self.main_cpu_us.setdefault(page, []).append(burst["main_cpu_s"] / requests * 1e6)
+        if off is not None:
+            self.off_cpu_us.setdefault(page, []).append(off["cpu_s"] / requests * 1e6)
+            self.off_main_cpu_us.setdefault(page, []).append(off["main_cpu_s"] / requests * 1e6)
         self.p50_us.setdefault(page, []).append(burst["p50_s"] * 1e6)
         self.p99_us.setdefault(page, []).append(burst["p99_s"] * 1e6)
 
@@ -65,10 +76,16 @@ class Driven:
     def wait_ready(self) -> None:
         self._read()
 
-    def run(self, page: str, requests: int) -> dict[str, float]:
-        """Serve a burst."""
+    def run(self, page: str, requests: int) -> None:
+        """Serve a burst that isn't measured."""
         self.requests[page] += requests
-        return self.tell(do="run", page=page, requests=requests)
+        self.tell(do="run", page=page, requests=requests)
+
+    def pair(self, page: str, requests: int) -> dict[str, Any]:
+        """Serve a turn; ``off`` is None where the contestant can't be taken off."""
+        pair = self.tell(do="pair", page=page, requests=requests)
+        self.requests[page] += pair["requests"]
+        return pair
 
     def tell(self, **command: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -130,10 +147,18 @@ def _generation(
         for turn in range(turns):
             for page in PAGES:
                 for one in _rotated(living, turn):
-                    burst = one.run(page, BURST[page])
-                    results[one.contestant.name].add(page, BURST[page], burst)
+                    _take_turn(one, page, results[one.contestant.name])
         for one in living:
-            _close(one, results[one.contestant.name])
+            if results[one.contestant.name].invalid is None:
+                _close(one, results[one.contestant.name])
+
+
+def _take_turn(one: Driven, page: str, turns: Turns) -> None:
+    if turns.invalid is None:
+        try:
+            turns.add(page, BURST[page], one.pair(page, BURST[page]))
+        except Failed as failed:
+            turns.invalid = str(failed)
 
 
 def _warmed_up(one: Driven, results: dict[str, Turns]) -> bool:

@@ -34,14 +34,14 @@ class Effort:
 
 
 QUICK = Effort(
-    generations=1,
-    turns=5,
+    generations=2,
+    turns=2,
     segments=3,
     segment_s=3.0,
     starts=3,
     served=(BARE, CONTRIB_TRACES, OWN),
 )
-FULL = Effort(generations=4, turns=10, segments=8, segment_s=5.0, starts=10)
+FULL = Effort(generations=8, turns=4, segments=8, segment_s=5.0, starts=10)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

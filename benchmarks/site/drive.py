@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SETTLE_S = 0.01
 """After a flush, for what the sending thread still does once the answer is there."""
+AFTER_PATCHING = 60
+"""Requests until the interpreter's caches fit again."""
 
 
 class Driver:
@@ -31,6 +33,18 @@ class Driver:
     def __init__(self, application: Application, observer: Observer) -> None:
         self._application = application
         self._observer = observer
+
+    def pair(self, page: str, requests: int) -> dict[str, Any]:
+        """Two bursts, the first with the observer taken off the site, where that can be."""
+        if not self._observer.can_pause():
+            return {"off": None, "on": self.run(page, requests), "requests": requests}
+        self._observer.pause()
+        self.run(page, AFTER_PATCHING)
+        off = self.run(page, requests)
+        self._observer.resume()
+        self.run(page, AFTER_PATCHING)
+        on = self.run(page, requests)
+        return {"off": off, "on": on, "requests": AFTER_PATCHING + requests}
 
     def run(self, page: str, requests: int) -> dict[str, Any]:
         """A burst: served, then flushed."""

@@ -16,6 +16,16 @@ class Observer:
     def start(self) -> None:
         """Run at the top of wsgi.py and manage.py."""
 
+    def can_pause(self) -> bool:
+        """Whether the process can serve as the bare site does, and go back."""
+        return False
+
+    def pause(self) -> None:
+        """Take everything off the site."""
+
+    def resume(self) -> None:
+        """Put it back."""
+
     def flush(self) -> None:
         """Return when every recorded request has been sent."""
 
