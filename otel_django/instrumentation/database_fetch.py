@@ -39,9 +39,9 @@ class Fetching:
         self._wrap_errors: Callable[[Any], Any] = cursor.db.wrap_database_errors
         self._recorder = recorder
         self._span = span
-        self._statement = statement
         self._last_ns = time_ns()
         self._execute_ns = self._last_ns - span._start_time
+        self._repeat = recorder.judge(span, statement, self._execute_ns)
         self._fetch_ns = 0
         self._count = 0
         self._rows = 0
@@ -143,12 +143,9 @@ class Fetching:
                 span.note(names.DJANGO_DB_FETCH_COUNT, self._count)
             if self._count:
                 span.note(names.DB_RESPONSE_RETURNED_ROWS, self._rows)
-            self._recorder.end(
-                span,
-                self._statement,
-                end_ns=self._last_ns,
-                busy_ns=self._execute_ns + self._fetch_ns,
-            )
+            if self._repeat is not None:
+                self._repeat.total_ns += self._fetch_ns
+            span.end(self._last_ns)
         except Exception:
             guard.caught("database.fetched")
 

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from otel_django import guard, names
 from otel_django.instrumentation.caller import CallerFinder
 from otel_django.instrumentation.database_connection import Connection, describe
-from otel_django.instrumentation.n_plus_one import RepeatedStatements
+from otel_django.instrumentation.n_plus_one import Repeat, RepeatedStatements
 from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.instrumentation.sql import UNKNOWN, Statement
 from otel_django.tracing.exceptions import driver_code, exception_type
@@ -74,26 +74,22 @@ class Recorder:
             return begin_within(self._tracer, statement.name, _CLIENT, attributes, parent)
         return self._begin(statement.name, _CLIENT, attributes, parent)
 
-    def end(
-        self,
-        span: Span,
-        statement: Statement,
-        *,
-        end_ns: int | None = None,
-        busy_ns: int | None = None,
-    ) -> None:
-        """End ``span``; ``busy_ns`` is the statement's own time where that isn't the span's."""
-        now = time_ns() if end_ns is None else end_ns
-        duration = now - span._start_time if busy_ns is None else busy_ns
+    def end(self, span: Span, statement: Statement) -> None:
+        """The statement has run: judge it and end its span."""
+        now = time_ns()
+        self.judge(span, statement, now - span._start_time)
+        span.end(now)
+
+    def judge(self, span: Span, statement: Statement, duration_ns: int) -> Repeat | None:
+        """Tell the line of code of a slow statement; count it, if it may be repeated."""
         try:
-            if statement.repeatable and self._threshold:
-                self._repeated(span).add(statement, duration, span)
-            if duration >= self._slow_ns:
+            if duration_ns >= self._slow_ns:
                 self.note_caller(span)
+            if statement.repeatable and self._threshold:
+                return self._repeated(span).add(statement, duration_ns, span)
         except Exception:
             guard.caught("database.judge")
-        finally:
-            span.end(now)
+        return None
 
     def _repeated(self, span: Span) -> RepeatedStatements:
         local = span._local

@@ -23,8 +23,8 @@ MAX_EVENTS = 5
 MAX_CALLERS_TAKEN = 100
 
 
-class _Repeat:
-    """One normalised statement of a local trace."""
+class Repeat:
+    """One normalised statement of a local trace; ``total_ns`` grows while rows are fetched."""
 
     __slots__ = ("callers", "count", "statement", "total_ns")
 
@@ -48,24 +48,26 @@ class RepeatedStatements:
     def __init__(self, threshold: int, finder: CallerFinder, local: LocalTrace) -> None:
         self._threshold = threshold
         self._finder = finder
-        self._repeats: dict[str, _Repeat] = {}
+        self._repeats: dict[str, Repeat] = {}
         self._before: Callable[[Span], None] | None = local.finish
         local.finish = self.finish
 
-    def add(self, statement: Statement, duration_ns: int, span: Span) -> None:
-        """A statement has run; ``span`` is its own, not ended yet."""
+    def add(self, statement: Statement, duration_ns: int, span: Span) -> Repeat:
+        """A statement has run, called from where we are; ``span`` is its own, not ended yet."""
         repeats = self._repeats
         repeat = repeats.get(statement.fingerprint)
         if repeat is None:
+            repeat = Repeat(statement, duration_ns)
             if len(repeats) < MAX_STATEMENTS:
-                repeats[statement.fingerprint] = _Repeat(statement, duration_ns)
-            return
-        repeat.count += 1
-        repeat.total_ns += duration_ns
+                repeats[statement.fingerprint] = repeat
+        else:
+            repeat.count += 1
+            repeat.total_ns += duration_ns
         if repeat.count >= self._threshold:
             self._note_caller(repeat, span)
+        return repeat
 
-    def _note_caller(self, repeat: _Repeat, span: Span) -> None:
+    def _note_caller(self, repeat: Repeat, span: Span) -> None:
         if repeat.callers is None:
             repeat.callers = Counter()
         elif repeat.count >= self._threshold + MAX_CALLERS_TAKEN:
@@ -90,7 +92,7 @@ class RepeatedStatements:
             root.append_event(Event(names.N_PLUS_ONE_EVENT, _event_attributes(each), now, 0))
 
 
-def _event_attributes(repeat: _Repeat) -> dict[str, Plain]:
+def _event_attributes(repeat: Repeat) -> dict[str, Plain]:
     attributes: dict[str, Plain] = {
         names.DB_QUERY_SUMMARY: repeat.statement.summary,
         names.DB_QUERY_TEXT: repeat.statement.fingerprint,
