@@ -46,3 +46,4 @@ def _ignore(path: Path) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, PRIVATE_FILE)
         os.write(fd, b"*\n")
         os.close(fd)
+        give_to_owner_above(path)

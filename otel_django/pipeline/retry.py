@@ -143,6 +143,8 @@ class Random(Protocol):
 
     def uniform(self, a: float, b: float) -> float: ...
 
+    def seed(self) -> None: ...
+
 
 class Backoff:
     """Exponential back-off with full jitter; time comes in as monotonic seconds."""

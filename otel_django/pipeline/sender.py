@@ -168,6 +168,7 @@ class OtlpSender:
 
     def after_fork(self) -> None:
         """In a forked child: connection, files and backlog are the parent's."""
+        self._rng.seed()  # or all children would try again at the same moments
         self._receiver.after_fork()
         self._backlog.after_fork()
         self._reset()

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import SpoolError
-from otel_django.pipeline.private_folder import give_to_owner_above, make_private_folder
+from otel_django.pipeline.private_folder import make_private_folder
 from otel_django.pipeline.spool_directory import HEAD, LOCK, SEGMENT_NAME, SpoolDirectory
 from otel_django.pipeline.spool_format import HEADER_SIZE, MAX_PAYLOAD
 
@@ -109,7 +109,6 @@ class Spool:
         if self._own is None:
             make_private_folder(self.root)
             self._own = SpoolDirectory.create(self.root, f"{self._signal}-{_process_name()}")
-            give_to_owner_above(self._own.path)
         place = self._own.append(self._signal, items, payload, self._segment_bytes)
         return SpoolRecord(payload, items, self._own, place)
 

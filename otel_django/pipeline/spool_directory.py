@@ -21,6 +21,7 @@ from typing import Final
 
 from otel_django.errors import SpoolError
 from otel_django.pipeline.file_lock import BINARY, CLOEXEC, NOFOLLOW, PRIVATE_FILE, try_lock
+from otel_django.pipeline.private_folder import give_to_owner_above
 from otel_django.pipeline.spool_format import HEAD_SIZE, pack_head, pack_record, unpack_head
 from otel_django.pipeline.spool_segment import Place, Segment, StoredRecord
 
@@ -69,6 +70,8 @@ class SpoolDirectory:
             raise
         made = cls(path, lock_fd)
         made._write_head()
+        for one in (path, path / LOCK, path / HEAD):
+            give_to_owner_above(one)
         return made
 
     @classmethod

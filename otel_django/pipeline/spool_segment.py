@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_django.pipeline.file_lock import BINARY, CLOEXEC, NOFOLLOW, PRIVATE_FILE
+from otel_django.pipeline.private_folder import give_to_owner_above
 from otel_django.pipeline.spool_format import HEADER_SIZE, Header, is_intact, unpack_header
 
 _FLAGS = NOFOLLOW | CLOEXEC | BINARY
@@ -48,6 +49,7 @@ class Segment:
         """Make the file; OSError where there is one already, or the disk refuses."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS
         self._fd = os.open(self.path, flags, PRIVATE_FILE)
+        give_to_owner_above(self.path)
 
     def _open(self) -> int:
         if self._fd is None:
