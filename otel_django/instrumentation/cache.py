@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -83,7 +84,10 @@ class CacheInstrumentation:
         for alias in caches:
             made = _made(alias)
             if made is not None:
-                self._take(made, alias)
+                _name(made, alias)
+            backend = _imported(str(caches.settings[alias].get("BACKEND", "")))
+            if backend is not None:
+                self._patch_backend(backend)  # other threads may have made some
 
     def uninstall(self) -> None:
         """Put the backends' own methods back."""
@@ -98,18 +102,15 @@ class CacheInstrumentation:
         def create_connection(handler: CacheHandler, alias: str) -> Any:
             cache = original(handler, alias)
             try:
-                self._take(cache, alias)
+                _name(cache, alias)
+                self._patch_backend(type(cache))
             except Exception:
                 guard.caught("cache.create_connection")
             return cache
 
         return create_connection
 
-    def _take(self, cache: Any, alias: str) -> None:
-        """Know the instance by its alias, and patch its classes."""
-        if hasattr(cache, "__dict__"):
-            cache.__dict__[_ALIAS] = alias
-        backend = type(cache)
+    def _patch_backend(self, backend: type) -> None:
         if backend not in self._seen:
             self._seen.add(backend)
             for name in OPERATIONS:
@@ -310,6 +311,19 @@ def _with_default(
 # --- what is told
 
 
+def _name(cache: Any, alias: str | None) -> None:
+    """Know the instance by its alias."""
+    if hasattr(cache, "__dict__"):
+        cache.__dict__[_ALIAS] = alias
+
+
+def _imported(path: str) -> type | None:
+    """The class of a dotted path, if its module is imported."""
+    module, _, name = path.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) else None
+
+
 def _made(alias: str) -> Any:
     """This thread's cache of that alias, if it is made already."""
     from django.core.cache import caches
@@ -369,6 +383,5 @@ def _alias_of(cache: Any) -> str | None:
         from django.core.cache import caches
 
         alias = next((name for name in caches if _made(name) is cache), None)
-        if hasattr(cache, "__dict__"):
-            cache.__dict__[_ALIAS] = alias
+        _name(cache, alias)
     return alias if isinstance(alias, str) else None
