@@ -1,8 +1,8 @@
 """What encoding a span costs: ours against upstream's encoder, in µs a span.
 
 ``python benchmarks/encoder.py [--rounds N]``. The two take turns on the same freshly made spans,
-of which every one has values that no span before had (path, address, port, statement). Both times
-run from span objects to the bytes that are sent.
+most of which have values that no span before had (path, address, size, order). Both times run
+from span objects to the bytes that are sent.
 """
 
 from __future__ import annotations
@@ -102,12 +102,19 @@ def ten_attributes_span(tracer: Tracer, parent: Span, number: int) -> Span:
     return tracer.begin("place order", SpanKind.INTERNAL, attributes, parent)
 
 
+def repeated_span(tracer: Tracer, parent: Span, number: int) -> Span:
+    """Ten attributes whose values were all seen before, in strings of their own."""
+    attributes: dict[str, Any] = {f"shop.attribute_{i}": _text(f"value {i}") for i in range(10)}
+    return tracer.begin("place order", SpanKind.INTERNAL, attributes, parent)
+
+
 Encode = Callable[[Sequence[Span]], bytes]
 Make = Callable[[Tracer, Span, int], Span]
 KINDS: dict[str, Make] = {
     "request span": request_span,
     "query span": query_span,
     "ten attributes": ten_attributes_span,
+    "ten seen before": repeated_span,
 }
 
 

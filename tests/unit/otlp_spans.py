@@ -171,7 +171,7 @@ attributes = st.one_of(
 )
 times = st.integers(0, 2**64 - 1)
 counts = st.one_of(st.just(0), st.integers(0, 2**32 - 1))
-states = st.sampled_from([TraceState(), TraceState([("ot", "th:8"), ("vendor", "a=b")])])
+states = st.sampled_from([TraceState(), TraceState([("ot", "th:8"), ("vendor", "a:b")])])
 contexts = st.builds(
     SpanContext,
     st.integers(1, 2**128 - 1),
