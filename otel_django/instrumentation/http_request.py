@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from asyncio import CancelledError
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind
 
 from otel_django import guard, names
+from otel_django.errors import ConfigurationError
 from otel_django.instrumentation.http_attributes import (
     RequestDescriber,
     known_method,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.tracing.tracer import Tracer
 
+_logger = logging.getLogger(guard.LOGGER_NAME)
 _REQUEST_ID_HEADER = "HTTP_X_REQUEST_ID"
 _SERVER = SpanKind.SERVER
 _INTERNAL = SpanKind.INTERNAL
@@ -55,7 +59,7 @@ class RequestTracing:
         self.user_id = settings.user_id
         self.traced_request_attrs = settings.traced_request_attrs
         self.trust = TrustPolicy(settings.trust_inbound)
-        self.inbound = Inbound(settings.propagators)
+        self.inbound = _inbound(settings.propagators)
         self.excluded = ExcludedUrls(settings.excluded_urls)
         self.describer = RequestDescriber(redactor, self.trust, settings.span_limits.value_length)
         self.request_headers = HeaderCapture(
@@ -208,11 +212,10 @@ class ServedRequest:
         set_request_id(response, self.request_id)
         if tracing.debug or self._seen_by_staff():
             add_server_timing(response, self.span.get_span_context())
-        if self.recording:
-            if tracing.captures_headers:
-                self._capture_headers(response)
-            if response.streaming:
-                keep_current(response, self)
+        if response.streaming:
+            keep_current(response, self)
+        if self.recording and tracing.captures_headers:
+            self._capture_headers(response)
 
     def answered_until_closed(self, response: HttpResponseBase) -> None:
         """The same; the request ends when the server closes the response."""
@@ -294,6 +297,15 @@ class ServedRequest:
     def _seen_by_staff(self) -> bool:
         request = self.request
         return request is not None and is_staff(loaded_user(request))
+
+
+def _inbound(propagators: Sequence[str]) -> Inbound:
+    """The named propagators; a name that nobody provides costs a warning, not the tracing."""
+    try:
+        return Inbound(propagators)
+    except ConfigurationError as error:
+        _logger.warning("%s; tracecontext and baggage are read instead", error)
+        return Inbound(("tracecontext", "baggage"))
 
 
 def user_attribute(primary_key: object, how: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage
@@ -17,6 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from otel_django.errors import ConfigurationError
 from otel_django.tracing.propagation import EnvironGetter, Inbound, parse_traceparent
+from tests.requests_kit import traced_requests
 
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
@@ -110,6 +112,14 @@ def test_a_context_is_not_read_unless_its_format_is_named(names: tuple[str, ...]
 def test_a_propagator_that_is_not_installed_is_named_in_the_error() -> None:
     with pytest.raises(ConfigurationError, match="'b4'"):
         Inbound(("tracecontext", "b4"))
+
+
+def test_requests_are_traced_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    with traced_requests(propagators=("b4",)) as traced:
+        Client().get("/plain/", headers={"traceparent": PARENT})
+
+    assert traced.span._parent is not None
+    assert "'b4'" in caplog.text
 
 
 class Foreign(TextMapPropagator):

@@ -71,6 +71,15 @@ def test_R1_an_async_iterators_span_ends_with_the_stream(traced: Traced, path: s
     assert body == f"{traced.span._context.trace_id:032x}\n".encode() * 3
 
 
+def test_a_stream_that_is_not_sampled_still_knows_its_trace() -> None:
+    with traced_requests("always_off") as traced:
+        response: Any = Client().get("/stream/")
+        body = b"".join(response.streaming_content)
+
+    assert body.decode().split() == [response["X-Request-ID"]] * 3
+    assert traced.spans == []
+
+
 def test_a_stream_that_is_broken_off_ends_the_span_and_says_so(traced: Traced) -> None:
     response = serve("/stream/")
     next(iter(response))
