@@ -291,6 +291,7 @@ class StoreWriter:
         return "written"
 
     def _set_aside(self, error: Exception) -> Outcome | None:
+        """Begin a new file; what was in the damaged one can still be looked at."""
         damaged = self._file_id or opening.file_id(self.path)
         self.release()
         self._forget_file()
@@ -298,7 +299,10 @@ class StoreWriter:
         if target is not None:
             text = f"{self.path} was damaged and is now {target.name}; a new store has begun"
             _logger.warning("%s (%s)", text, error)
-        return None
+            return None
+        # Another process is at it, or has done it.
+        self._retry_at_s = self._clock.monotonic_s() + BUSY_RETRY_S
+        return "retry"
 
     def _switch_off(self, problem: str) -> Outcome:
         self.problem = problem
