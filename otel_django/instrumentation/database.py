@@ -104,7 +104,7 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
 def _executed(cursor: CursorWrapper, recorder: Recorder, span: Span, statement: Statement) -> None:
     """End the span, or let it wait for the fetches where those do the work."""
     try:
-        if (connection_of(cursor.db).fetches or is_named(cursor)) and returns_rows(cursor):
+        if is_named(cursor) or (connection_of(cursor.db).fetches and returns_rows(cursor)):
             Fetching(cursor, recorder, span, statement)
         else:
             recorder.end(span, statement)

@@ -60,13 +60,13 @@ def is_driver_error(exc: BaseException) -> bool:
 def driver_code(exc: BaseException) -> str | None:
     """SQLSTATE (PostgreSQL), error number (MySQL) or error name (SQLite); None without one."""
     for source in (exc, exc.__cause__):
+        arguments = getattr(source, "args", ())
+        if arguments and type(arguments[0]) is int:  # MySQL drivers, some of which add a SQLSTATE
+            return str(arguments[0])
         for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
             code = getattr(source, attribute, None)
             if isinstance(code, str) and code:
                 return code
-        arguments = getattr(source, "args", ())
-        if arguments and type(arguments[0]) is int:
-            return str(arguments[0])
     return None
 
 

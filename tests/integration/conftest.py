@@ -1,0 +1,33 @@
+"""One PostgreSQL and one MariaDB a run; ``TESTS_POSTGRESQL_DRIVER=psycopg2`` hides psycopg 3."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration import servers
+from tests.integration.servers import Server
+
+if os.environ.get("TESTS_POSTGRESQL_DRIVER") == "psycopg2":
+    sys.modules["psycopg"] = None  # type: ignore[assignment]  # as if not installed
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server; a process started by ``run_again`` uses its parent's."""
+    running = os.environ.get("TESTS_POSTGRESQL")
+    if running:
+        yield Server.parse(running)
+        return
+    with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server."""
+    with servers.mariadb() as server:
+        yield server
