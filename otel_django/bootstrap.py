@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.contracts import Instrumentation, Sink
     from otel_django.pipeline.drops import Drops
+    from otel_django.pipeline.receiver import Transport
     from otel_django.pipeline.worker import Worker
     from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.samplers import HeadSampler
@@ -91,10 +92,13 @@ class Runtime:
             settings.otlp_traces,
             transport=_transport(settings),
             spool=Spool(settings.spool_dir, max_bytes=settings.spool_max_mb << 20),
-            encode=lambda batch: encode_request(batch, self._pause),
+            encode=lambda batch: encode_request(
+                batch, self._pause, failed=lambda _: self.drops.add("traces", "encode_error", 1)
+            ),
             drops=self.drops,
             clock=SYSTEM_CLOCK,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
+            max_items=settings.bsp_max_export_batch_size,
         )
 
     def _pause(self) -> None:
@@ -162,6 +166,7 @@ class Runtime:
         return self.worker.put if self.sinks else _nowhere
 
     def _make_instrumentations(self) -> tuple[Instrumentation, ...]:
+        from otel_django.instrumentation.asgi_lifespan import AsgiLifespanInstrumentation
         from otel_django.instrumentation.cache import CacheInstrumentation
         from otel_django.instrumentation.database import DatabaseInstrumentation
         from otel_django.instrumentation.http_server import HttpServerInstrumentation
@@ -179,7 +184,10 @@ class Runtime:
                 offered["detail"] = DetailInstrumentation
         if "*" in disabled:
             return ()
-        return tuple(make() for name, make in offered.items() if name not in disabled)
+        chosen = [make() for name, make in offered.items() if name not in disabled]
+        if "django" in offered and "django" not in disabled:
+            chosen.append(AsgiLifespanInstrumentation(self.shutdown))
+        return tuple(chosen)
 
     # --- life
 
@@ -190,6 +198,8 @@ class Runtime:
         trace.set_tracer_provider(self.provider)
         self.install()
         self.hooks.install()
+        if "otlp" in self.settings.traces_exporters and self.settings.spool_dir.is_dir():
+            self.worker.start()  # somebody who is gone may have left something to send
 
     def install(self) -> None:
         """Patch what is instrumented; a second call changes nothing."""
@@ -240,14 +250,17 @@ def _nowhere(span: object) -> None:
     """No exporter and no store: users' processors may still want the spans."""
 
 
-def _transport(settings: Settings) -> object:
+def _transport(settings: Settings) -> Transport:
     if settings.otlp_traces.protocol == "grpc":
         from otel_django.pipeline.grpc_transport import GrpcTransport
 
         return GrpcTransport(settings.otlp_traces)
+    from otel_django import host_environment
     from otel_django.pipeline.http_transport import HttpTransport
+    from otel_django.pipeline.proxy import proxy_for
 
-    return HttpTransport(settings.otlp_traces)
+    proxy = proxy_for(settings.otlp_traces.endpoint, host_environment.proxy_variables())
+    return HttpTransport(settings.otlp_traces, proxy=proxy)
 
 
 def _foreign_exporter(name: str, drops: Drops) -> Sink:

@@ -81,6 +81,15 @@ def _management_argv() -> list[str] | None:
     return None
 
 
+def proxy_variables() -> dict[str, str]:
+    """The environment's variables that name HTTP proxies, and ``REQUEST_METHOD`` (CGI)."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower().endswith("_proxy") or name == "REQUEST_METHOD"
+    }
+
+
 def host_name() -> str:
     """The machine's or container's name."""
     return socket.gethostname()

@@ -35,6 +35,7 @@ class ProcessHooks:
         atexit.register(self._exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
+        self._watch_multiprocessing()
         self._handle_sigterm()
 
     def uninstall(self) -> None:
@@ -53,10 +54,13 @@ class ProcessHooks:
         if not self._active:
             return
         self._on_fork()
+        self._watch_multiprocessing()
+
+    def _watch_multiprocessing(self) -> None:
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
-            # multiprocessing's children leave by os._exit and run only its own finalizers; the
-            # registry is cleared after this hook, then these call-backs run.
+            # multiprocessing's children leave by os._exit and run only its own finalizers. A child
+            # clears their registry when it begins, after fork hooks; then these call-backs run.
             util.register_after_fork(self, ProcessHooks._finalize)
 
     def _finalize(self) -> None:

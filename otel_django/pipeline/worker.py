@@ -90,10 +90,11 @@ class Worker:
 
     def _wake_up(self) -> None:
         if self._thread is None:
-            self._start()
+            self.start()
         self._wake.set()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the thread now; else the first span does."""
         with self._start_lock:
             if self._thread is not None or self._stopping:
                 return

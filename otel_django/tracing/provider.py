@@ -172,6 +172,7 @@ class TracerProvider(SdkTracerProvider):
         self.id_generator.reseed()
         if self._child_resource is not None:
             self._resource = self._child_resource(self._resource)
-            tracers: dict[InstrumentationScope, Any] = self._tracers
-            for tracer in tracers.values():
-                tracer._set_resource(self._resource)
+        tracers: dict[InstrumentationScope, Any] = self._tracers
+        for tracer in tracers.values():
+            tracer.generation = self.generation
+            tracer._set_resource(self._resource)

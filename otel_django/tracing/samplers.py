@@ -85,7 +85,7 @@ class HeadSampler(Sampler):
         """Decide for a local root with a valid ``parent`` (remote or not) or None."""
         raise NotImplementedError
 
-    def should_sample(  # noqa: PLR0917 - the SDK's signature
+    def should_sample(
         self,
         parent_context: Context | None,
         trace_id: int,

@@ -110,7 +110,7 @@ class Span(ApiSpan, ReadableSpan):
     _instrumentation_scope: InstrumentationScope
     _export_state: TraceState | None
 
-    def __init__(  # noqa: PLR0917 - called once a span: names would cost
+    def __init__(
         self,
         tracer: Tracer,
         local: LocalTrace,

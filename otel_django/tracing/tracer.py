@@ -55,6 +55,7 @@ class Tracer(trace_api.Tracer):
         self.processors: Sequence[Any] = provider.processors
         self.emit = provider.emit
         self._instrumentation_scope = scope
+        self.generation = provider.generation
         self._enabled = enabled
         self._bits = provider.id_generator.bits
         self._head = provider.sampler.head
@@ -83,9 +84,13 @@ class Tracer(trace_api.Tracer):
     ) -> Span:
         """A child of ``parent``, not made current. Takes over ``attributes``: plain, safe, few."""
         context = parent._context
+        local = parent._local
+        forked = local.generation != self.generation
+        if forked:  # the parent process ends the parent; here a local part of its own begins
+            local = LocalTrace(self.generation, local.sampled)
         span = Span(
             self,
-            parent._local,
+            local,
             name,
             kind,
             _new_tuple(
@@ -96,6 +101,8 @@ class Tracer(trace_api.Tracer):
             attributes,
             time_ns() if start_time is None else start_time,
         )
+        if forked:
+            local.root = span
         if self.processors:
             self.provider.started(span, None)
         return span
@@ -129,7 +136,7 @@ class Tracer(trace_api.Tracer):
         )
         if not sampled and keep is None:
             return DroppedSpan(context)
-        local = LocalTrace(self.provider.generation, sampled)
+        local = LocalTrace(self.generation, sampled)
         span = Span(
             self,
             local,
@@ -149,7 +156,7 @@ class Tracer(trace_api.Tracer):
 
     # --- the API
 
-    def start_span(  # noqa: C901, PLR0917 - the API's signature, one pass
+    def start_span(  # noqa: C901 - the API's signature, one pass
         self,
         name: str,
         context: Context | None = None,
@@ -190,7 +197,7 @@ class Tracer(trace_api.Tracer):
         return span
 
     @_agnosticcontextmanager
-    def start_as_current_span(  # noqa: PLR0917 - the API's signature
+    def start_as_current_span(
         self,
         name: str,
         context: Context | None = None,

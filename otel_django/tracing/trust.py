@@ -88,6 +88,15 @@ def is_forwarded(environ: Environ) -> bool:
     return False
 
 
+def names_the_client(environ: Environ) -> bool:
+    """Whether ``forwarded_hops`` has anything to read."""
+    return (
+        "HTTP_X_FORWARDED_FOR" in environ
+        or "HTTP_FORWARDED" in environ
+        or "HTTP_X_REAL_IP" in environ
+    )
+
+
 def forwarded_hops(environ: Environ) -> list[str]:
     """The addresses of ``X-Forwarded-For``, ``Forwarded`` or ``X-Real-IP``, nearest hop last."""
     text = environ.get("HTTP_X_FORWARDED_FOR")
