@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django import names
 from otel_django.tracing.redaction import MASK, Redactor
+from otel_django.tracing.trust import names_the_client
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -78,7 +79,10 @@ class RequestDescriber:
     def _add_connection(self, request: Any, attributes: dict[str, Any]) -> None:
         meta = request.META
         version = meta.get("SERVER_PROTOCOL") or request.scope.get("http_version", "")
-        key = (request._get_raw_host(), request.scheme, version)
+        host = meta.get("HTTP_HOST")
+        if host is None or "HTTP_X_FORWARDED_HOST" in meta:
+            host = request._get_raw_host()  # asks the settings which one counts
+        key = (host, request.scheme, version)
         known = self._connections.get(key)
         if known is None:
             known = _connection(*key)
@@ -88,12 +92,13 @@ class RequestDescriber:
         agent = meta.get("HTTP_USER_AGENT")
         if agent is not None:
             attributes[names.USER_AGENT_ORIGINAL] = agent[: self._longest]
-        client = self._client_address(meta)
-        if client:
-            attributes[names.CLIENT_ADDRESS] = client
-            peer = meta.get("REMOTE_ADDR")
+        peer = client = meta.get("REMOTE_ADDR")
+        if names_the_client(meta):
+            client = self._client_address(meta)
             if peer and peer != client:
                 attributes[names.NETWORK_PEER_ADDRESS] = peer
+        if client:
+            attributes[names.CLIENT_ADDRESS] = client
 
     def safe_path(self, path: str) -> str:
         """The path, cut to the longest allowed, without components that look like tokens."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 _REQUEST_ID_HEADER = "HTTP_X_REQUEST_ID"
+_set_item = dict.__setitem__
 _SERVER = SpanKind.SERVER
 _INTERNAL = SpanKind.INTERNAL
 
@@ -58,6 +59,7 @@ class RequestTracing:
         self.debug = settings.debug
         self.user_id = settings.user_id
         self.traced_request_attrs = settings.traced_request_attrs
+        self.asked_for_more = settings.user_id != "off" or bool(settings.traced_request_attrs)
         self.trust = TrustPolicy(settings.trust_inbound)
         self.inbound = _inbound(settings.propagators)
         self.excluded = ExcludedUrls(settings.excluded_urls)
@@ -188,7 +190,10 @@ class ServedRequest:
         self.span = span
         self.recording = type(span) is Span
         self.request_id = given_id or f"{span.get_span_context()[0]:032x}"
-        self.context = Context({**base, SPAN_KEY: span, request_id.CONTEXT_KEY: self.request_id})
+        # A Context refuses changes; filling one in place spares the copy of a second dict.
+        self.context = context = Context(base)
+        _set_item(context, SPAN_KEY, span)
+        _set_item(context, request_id.CONTEXT_KEY, self.request_id)
         self.request: HttpRequest | None = None
         self.scope: Any = None
         self.status_code: int | None = None
@@ -263,7 +268,8 @@ class ServedRequest:
                 span._name = self._tracing.describer.describe(request, attributes)
                 if self._given_id is not None:
                     attributes[names.DJANGO_REQUEST_ID] = self._given_id
-                self._add_what_was_asked_for(request, span)
+                if self._tracing.asked_for_more:
+                    self._add_what_was_asked_for(request, span)
             if self.broken_off:
                 attributes[names.DJANGO_CLIENT_DISCONNECTED] = True
             status = self.status_code
@@ -296,7 +302,7 @@ class ServedRequest:
 
     def _seen_by_staff(self) -> bool:
         request = self.request
-        return request is not None and is_staff(loaded_user(request))
+        return request is not None and "user" in request.__dict__ and is_staff(loaded_user(request))
 
 
 def _inbound(propagators: Sequence[str]) -> Inbound:
