@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -19,7 +20,6 @@ from otel_django.pipeline.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from otel_django.clock import Clock
     from otel_django.pipeline.receiver import Transport
@@ -79,7 +79,7 @@ def make_sender(
     drops: Drops | None = None,
     clock: Clock = SYSTEM_CLOCK,
     transport: Transport | None = None,
-    protocol: str = "http/protobuf",
+    protocol: Literal["http/protobuf", "grpc"] = "http/protobuf",
     encoder: Callable[[Sequence[Any]], bytes] = encode,
     timeout_s: float = 10.0,
     **options: Any,
@@ -89,7 +89,7 @@ def make_sender(
         endpoint=endpoint,
         insecure=True,
         protocol=protocol,
-        timeout_s=timeout_s,  # type: ignore[arg-type]
+        timeout_s=timeout_s,
     )
     if transport is None:
         made = GrpcTransport if protocol == "grpc" else HttpTransport
@@ -123,7 +123,7 @@ def run_until(sender: OtlpSender, wanted: Callable[[], bool], timeout_s: float =
 def files_below(folder: Path) -> list[str]:
     """Relative paths of all files and folders."""
     return sorted(
-        os.path.relpath(os.path.join(base, name), folder)
+        str(Path(base, name).relative_to(folder))
         for base, folders, files in os.walk(folder)
         for name in [*folders, *files]
     )
