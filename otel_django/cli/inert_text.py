@@ -29,16 +29,10 @@ def inert(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        " " if character in "\t\n\r" else REPLACEMENT if _is_active(character) else character
+        # Not printable: controls, formats (some turn the writing direction), surrogates, ...
+        character if character.isprintable() else " " if character.isspace() else REPLACEMENT
         for character in text
     )
-
-
-def _is_active(character: str) -> bool:
-    # Controls, formats (also those that turn the writing direction), surrogates, private,
-    # unassigned; separators of lines and paragraphs.
-    category = unicodedata.category(character)
-    return category[0] == "C" or category in {"Zl", "Zp"}
 
 
 def cells(text: str) -> int:

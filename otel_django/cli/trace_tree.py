@@ -30,6 +30,8 @@ MAX_DEPTH: Final = 12
 BAR_CELLS: Final = 20
 DURATION_CELLS: Final = 9
 MAX_NAME_CELLS: Final = 56
+MIN_TITLE_CELLS: Final = 16
+TRACE_ID_DIGITS: Final = 16
 NARROW: Final = 70
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
@@ -107,21 +109,24 @@ def _header(root: SpanRow, spans: Sequence[SpanRow], look: Look) -> str:
     if queries:
         spent = duration(sum(span.duration_ns for span in queries))
         told = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'} ({spent})"
-    fixed = [when.strftime("%H:%M:%S"), status, duration(root.duration_ns), told]
-    trace_id = root.trace_id[:16]
-    room = look.width - sum(len(part) + 2 for part in fixed) - len(trace_id) - 2
-    title = fit(title, max(room, 16))
-    left = [
+    taken = duration(root.duration_ns)
+    fixed = [when.strftime("%H:%M:%S"), status, taken, told]
+    room = look.width - sum(len(part) + 2 for part in fixed if part)
+    if room < MIN_TITLE_CELLS:
+        room += len(told) + 2
+        told = ""
+    title = fit(title, max(room, MIN_TITLE_CELLS))
+    parts = [
         look.paint(fixed[0], DIM),
         look.paint(title, BOLD),
         look.paint(status, color, BOLD),
-        fixed[2],
+        taken,
         look.paint(told, DIM),
     ]
-    used = sum(len(part) + 2 for part in fixed if part) + cells(title)
-    gap = " " * max(look.width - used - len(trace_id), 2)
-    line = "  ".join(part for part in left if part)
-    return f"{line}{gap}{look.paint(trace_id, DIM)}"
+    line = "  ".join(part for part in parts if part)
+    trace_id = root.trace_id[:TRACE_ID_DIGITS]
+    gap = room - cells(title) - len(trace_id)
+    return f"{line}{' ' * gap}{look.paint(trace_id, DIM)}" if gap >= 2 else line
 
 
 def _title(root: SpanRow) -> str:

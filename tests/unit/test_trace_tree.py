@@ -1,0 +1,255 @@
+"""Traces as lines of text."""
+
+from __future__ import annotations
+
+import re
+from datetime import timezone
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_django import names
+from otel_django.cli.inert_text import cells, fit, inert, pad
+from otel_django.cli.trace_assembly import MAX_TRACES, TraceAssembly
+from otel_django.cli.trace_tree import MAX_LINES, Look, duration, milliseconds, trace_lines
+from otel_django.contracts import SpanEvent, SpanRow
+
+MS = 1_000_000
+START = 1_763_716_863 * 10**9  # 09:21:03 UTC
+PLAIN = Look(width=100, zone=timezone.utc)
+SQL = {names.DB_SYSTEM_NAME: "postgresql", names.DB_QUERY_TEXT: "SELECT …"}
+
+
+def span(
+    span_id: str,
+    parent: str | None,
+    name: str,
+    start_ms: float = 0,
+    duration_ms: float = 1,
+    **more: Any,
+) -> SpanRow:
+    return SpanRow(
+        **{
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+            "span_id": span_id,
+            "parent_id": parent,
+            "local_root": parent is None,
+            "name": name,
+            "kind": "internal",
+            "service": "shop",
+            "start_ns": START + int(start_ms * MS),
+            "duration_ns": int(duration_ms * MS),
+            "status": "unset",
+            **more,
+        }
+    )
+
+
+def checkout() -> list[SpanRow]:
+    n_plus_one = SpanEvent(
+        names.N_PLUS_ONE_EVENT,
+        START,
+        {
+            names.DB_QUERY_SUMMARY: "SELECT product",
+            names.N_PLUS_ONE_COUNT: 48,
+            names.CODE_FILE_PATH: "catalogue/views.py",
+            names.CODE_LINE_NUMBER: 42,
+        },
+    )
+    exception = SpanEvent(
+        names.EXCEPTION_EVENT,
+        START,
+        {names.EXCEPTION_TYPE: "builtins.ValueError", names.EXCEPTION_MESSAGE: "no address"},
+    )
+    root = span(
+        "root",
+        None,
+        "GET /checkout/",
+        0,
+        1240,
+        kind="server",
+        status="error",
+        events=(n_plus_one, exception),
+        attributes={names.HTTP_RESPONSE_STATUS_CODE: 500, names.HTTP_ROUTE: "/checkout/"},
+    )
+    products = [
+        span(f"p{i}", "root", "SELECT product", 10 + i * 13, 12.3, kind="client", attributes=SQL)
+        for i in range(48)
+    ]
+    return [
+        *products,
+        span("cart", "root", "SELECT cart", 2, 3.1, kind="client", attributes=SQL),
+        span("view", "root", "template cart.html", 700, 300),
+        span("cache", "view", "get default", 710, 0.04),
+        root,
+    ]
+
+
+def test_a_trace_is_drawn_as_a_tree() -> None:
+    assert trace_lines(checkout(), PLAIN) == [
+        f"09:21:03  GET /checkout/  500  1.24 s  49 queries (594 ms){'':26}4bf92f3577b34da6",
+        "├─ SELECT cart            3.1 ms  ▏",
+        "├─ SELECT product ×48     590 ms  ██████████▏           N+1 catalogue/views.py:42",
+        "├─ template cart.html     300 ms             █████▏",
+        "│  └─ get default        0.04 ms             ▏",
+        "└─ ✗ ValueError: no address",
+    ]
+
+
+def test_colours_change_nothing_but_colour() -> None:
+    plain = trace_lines(checkout(), PLAIN)
+    coloured = trace_lines(checkout(), Look(width=100, color=True, zone=timezone.utc))
+    assert coloured != plain
+    assert [re.sub(r"\x1b\[\d+m", "", line) for line in coloured] == plain
+    assert all(line.endswith("\x1b[0m") or "\x1b" not in line[-12:] for line in coloured)
+
+
+def test_a_narrow_terminal_has_no_bars() -> None:
+    lines = trace_lines(checkout(), Look(width=60, zone=timezone.utc))
+    assert max(map(cells, lines)) <= 60
+    assert "█" not in "".join(lines)
+
+
+def test_a_failed_span_shows_its_type_and_is_not_folded() -> None:
+    spans = [
+        span("root", None, "GET /", 0, 10),
+        *(span(f"ok{i}", "root", "GET", i) for i in range(3)),
+        span(
+            "bad", "root", "GET", 4, status="error", attributes={names.ERROR_TYPE: "ConnectTimeout"}
+        ),
+    ]
+    text = "\n".join(trace_lines(spans, PLAIN))
+    assert "GET ×3" in text
+    assert re.search(r"✗ GET .*ConnectTimeout", text)
+
+
+def test_repeats_that_are_not_drawn_are_still_told() -> None:
+    root = checkout()[-1]
+    assert trace_lines([root], PLAIN)[-1] == "└─ N+1: SELECT product ×48  catalogue/views.py:42"
+
+
+def test_a_statement_without_summary_is_shortened() -> None:
+    statement = "SELECT  a,\n b FROM t WHERE " + "x AND " * 100
+    spans = [
+        span("root", None, "GET /", 0, 10),
+        span("q", "root", "SELECT", attributes={names.DB_QUERY_TEXT: statement}),
+    ]
+    line = trace_lines(spans, PLAIN)[1]
+    assert "SELECT a, b FROM t WHERE" in line
+    assert cells(line) <= 100
+
+
+def test_hostile_names_are_inert_text() -> None:
+    evil = "\x1b[2J\x07\u202egnp.exe\r\n\x9b31m\ud800\u2028" + "x" * 100_000
+    spans = [
+        span("root", None, evil, attributes={names.URL_PATH: evil}),
+        span("child", "root", evil, status="error", attributes={names.ERROR_TYPE: evil}),
+        span("other", "root", "x", events=(SpanEvent("exception", 0, {"exception.type": evil}),)),
+    ]
+    for line in trace_lines(spans, PLAIN):
+        assert line.isprintable()
+        assert cells(line) <= 140
+    assert inert("\x1b[31mred") == "�[31mred"
+
+
+def test_cycles_orphans_and_repeated_ids_are_drawn_once() -> None:
+    spans = [
+        span("root", None, "GET /", 0, 100),
+        span("a", "b", "first", 1),
+        span("b", "a", "second", 2),
+        span("self", "self", "narcissus", 3),
+        span("lost", "nobody", "orphan", 4),
+        span("lost", "nobody", "orphan", 4),
+    ]
+    text = "\n".join(trace_lines(spans, PLAIN))
+    for name in ("first", "second", "narcissus", "orphan"):
+        assert text.count(name) == 1
+    only_cycle = "\n".join(trace_lines(spans[1:3], PLAIN))
+    assert only_cycle.count("first") == only_cycle.count("second") == 1
+
+
+def test_a_deep_trace_ends_somewhere() -> None:
+    spans = [span("0", None, "root", 0, 100)]
+    spans += [span(str(i), str(i - 1), f"level {i}", i) for i in range(1, 5000)]
+    lines = trace_lines(spans, PLAIN)
+    assert len(lines) < 20
+    assert "4,987 more spans below" in lines[-1]
+
+
+def test_a_wide_trace_ends_somewhere() -> None:
+    spans = [span("r", None, "root", 0, 9999)]
+    spans += [span(str(i), "r", f"child {i}", i) for i in range(5000)]
+    lines = trace_lines(spans, PLAIN)
+    assert len(lines) == MAX_LINES + 2
+    assert "4,940 more lines" in lines[-1]
+
+
+def test_a_part_of_a_trace_without_its_root_says_so() -> None:
+    assert "root has not arrived" in trace_lines([span("a", "far", "SELECT x")], PLAIN)[0]
+
+
+def test_durations_have_units() -> None:
+    assert [duration(ns) for ns in (40_000, 3_100_000, 589_900_000, 1_240_000_000, 10**12)] == [
+        "0.04 ms",
+        "3.1 ms",
+        "590 ms",
+        "1.24 s",
+        "16.7 min",
+    ]
+    assert milliseconds(12_345 * MS) == "12,345 ms"
+
+
+def test_wide_characters_take_two_columns() -> None:
+    assert cells("日本e\u0301") == 5
+    assert fit("日本語", 5) == "日本…"
+    assert pad("日本", 6) == "日本  "
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            span,
+            st.sampled_from("abcdefgh"),
+            st.one_of(st.none(), st.sampled_from("abcdefghz")),
+            st.text(max_size=30),
+            st.floats(-1e6, 1e6),
+            st.floats(0, 1e6),
+            status=st.sampled_from(["unset", "error"]),
+        ),
+        max_size=12,
+    ),
+    st.integers(40, 160),
+    st.booleans(),
+)
+def test_any_spans_can_be_drawn(spans: list[SpanRow], width: int, color: bool) -> None:
+    for line in trace_lines(spans, Look(width=width, color=color, zone=timezone.utc)):
+        shown = re.sub(r"\x1b\[\d+m", "", line)
+        assert shown.isprintable()
+        assert cells(shown) <= max(width, 60)
+
+
+def test_a_trace_is_given_once_when_its_root_has_come_and_it_is_quiet() -> None:
+    assembly = TraceAssembly()
+    assembly.add([span("a", "root", "child")], 0.0)
+    assert list(assembly.whole(5.0)) == []
+    assembly.add([span("root", None, "root"), span("a", "root", "child")], 5.0)
+    assert list(assembly.whole(5.2)) == []
+    ((first, second),) = assembly.whole(5.4)
+    assert (first.name, second.name) == ("child", "root")
+    assert list(assembly.whole(60.0)) == []
+
+
+def test_spans_whose_root_never_comes_are_given_in_the_end() -> None:
+    assembly = TraceAssembly()
+    assembly.add([span("a", "root", "child")], 0.0)
+    assert list(assembly.whole(9.0)) == []
+    assert len(list(assembly.whole(10.0))) == 1
+
+
+def test_traces_that_wait_are_bounded() -> None:
+    assembly = TraceAssembly()
+    for index in range(MAX_TRACES + 5):
+        assembly.add([span("a", "root", "child", trace_id=f"{index:032x}")], 0.0)
+    assert len(list(assembly.whole(0.0))) == 5
