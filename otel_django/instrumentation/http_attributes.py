@@ -29,7 +29,9 @@ OTHER_METHOD: Final = "_OTHER"
 _MOST_ROUTES = 4096
 _MOST_HOSTS = 1024
 _MAX_TEXT = 2048
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_=-]{22,}")
+TOKEN_LENGTH: Final = 22
+"""A random text that keeps a secret has as many characters (16 bytes in base 64)."""
+_TOKEN_LIKE = re.compile(rf"[A-Za-z0-9_=-]{{{TOKEN_LENGTH},}}")
 _VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/2.0": "2", "HTTP/3": "3"}
 
 
@@ -43,7 +45,7 @@ class Route(NamedTuple):
 
 
 class RequestDescriber:
-    """Fills in a request span's attributes and name."""
+    """Fills in a request span's attributes and name; method and path are there already."""
 
     def __init__(
         self, redactor: Redactor, trust: TrustPolicy, value_length: int | None = None
@@ -58,18 +60,18 @@ class RequestDescriber:
         """Add to ``attributes`` what the request says; returns the span's name."""
         self._add_connection(request, attributes)
         method: str = attributes[names.HTTP_REQUEST_METHOD]
-        path = request.path
         match = request.resolver_match
         if match is None:
-            attributes[names.URL_PATH] = self.safe_path(path)
             return span_method(method)
         key = (match.route, match.view_name, match._func_path, request.META.get("SCRIPT_NAME", ""))
         route = self._routes.get(key)
         if route is None:
             route = self._learn(key, match)
-        for part in route.secret_parts:
-            path = _mask_part(path, match.kwargs.get(part))
-        attributes[names.URL_PATH] = self.safe_path(path)
+        if route.secret_parts:
+            path = request.path
+            for part in route.secret_parts:
+                path = _mask_part(path, match.kwargs.get(part))
+            attributes[names.URL_PATH] = self.safe_path(path)
         attributes.update(route.attributes)
         name = route.span_names.get(method)
         if name is None:
@@ -102,7 +104,7 @@ class RequestDescriber:
 
     def safe_path(self, path: str) -> str:
         """The path, cut to the longest allowed, without components that look like tokens."""
-        if len(path) > 22:
+        if len(path) >= TOKEN_LENGTH:
             return _TOKEN_LIKE.sub(_mask_token, path[: self._longest])
         return path
 
@@ -186,7 +188,7 @@ def _mask_part(path: str, value: object) -> str:
 
 
 def _mask_token(match: re.Match[str]) -> str:
-    """Mask a run of 22 characters and more unless it reads like words, numbers or a UUID."""
+    """Mask a long run of characters unless it reads like words, numbers or a UUID."""
     run = match.group()
     digits = letters = upper = 0
     for character in run:

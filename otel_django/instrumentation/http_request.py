@@ -13,6 +13,8 @@ from opentelemetry.trace import SpanContext, SpanKind
 from otel_django import guard, names
 from otel_django.errors import ConfigurationError
 from otel_django.instrumentation.http_attributes import (
+    KNOWN_METHODS,
+    TOKEN_LENGTH,
     RequestDescriber,
     known_method,
     span_method,
@@ -79,6 +81,8 @@ class RequestTracing:
         self.captures_headers = bool(
             settings.capture_request_headers or settings.capture_response_headers
         )
+        self.safe_path = self.describer.safe_path
+        self._begin_local_root = tracer.begin_local_root
         self._inbound_headers = (*self.inbound.headers, _REQUEST_ID_HEADER)
 
     @property
@@ -109,18 +113,16 @@ class RequestTracing:
             if header in environ:
                 remote, stranger, given_id, base = self._inbound(environ, base)
                 break
-        method = known_method(raw_method)
+        method = raw_method if raw_method in KNOWN_METHODS else known_method(raw_method)
         attributes: dict[str, Any] = {
             names.HTTP_REQUEST_METHOD: method,
-            names.URL_PATH: self.describer.safe_path(path),
+            names.URL_PATH: path if len(path) < TOKEN_LENGTH else self.safe_path(path),
         }
         if method != raw_method:
             attributes[names.HTTP_REQUEST_METHOD_ORIGINAL] = raw_method[:40]
         outer = base.get(SPAN_KEY)
         if outer is None:
-            span: ApiSpan = self.tracer.begin_local_root(
-                span_method(method), _SERVER, attributes, remote
-            )
+            span: ApiSpan = self._begin_local_root(span_method(method), _SERVER, attributes, remote)
         else:
             span = self._begin_below(outer, method, attributes, remote)
         if stranger is not None:
@@ -166,21 +168,13 @@ class ServedRequest:
     Every way to end it may come more than once: the first counts.
     """
 
-    __slots__ = (
-        "_given_id",
-        "_tracing",
-        "broken_off",
-        "context",
-        "ended",
-        "exception",
-        "failed",
-        "recording",
-        "request",
-        "request_id",
-        "scope",
-        "span",
-        "status_code",
-    )
+    request: HttpRequest | None = None
+    scope: Any = None
+    status_code: int | None = None
+    exception: BaseException | None = None
+    failed = False
+    broken_off = False
+    ended = False
 
     def __init__(
         self, tracing: RequestTracing, span: ApiSpan, base: Context, given_id: str | None
@@ -189,18 +183,11 @@ class ServedRequest:
         self._given_id = given_id
         self.span = span
         self.recording = type(span) is Span
-        self.request_id = given_id or f"{span.get_span_context()[0]:032x}"
+        self.request_id = own_id = given_id or f"{span.get_span_context()[0]:032x}"
         # A Context refuses changes; filling one in place spares the copy of a second dict.
         self.context = context = Context(base)
         _set_item(context, SPAN_KEY, span)
-        _set_item(context, request_id.CONTEXT_KEY, self.request_id)
-        self.request: HttpRequest | None = None
-        self.scope: Any = None
-        self.status_code: int | None = None
-        self.exception: BaseException | None = None
-        self.failed = False
-        self.broken_off = False
-        self.ended = False
+        _set_item(context, request_id.CONTEXT_KEY, own_id)
 
     def belongs_to(self, request: HttpRequest) -> None:
         """The request object exists: mark it, so that exceptions and middleware find us."""
@@ -213,9 +200,10 @@ class ServedRequest:
     def answered(self, response: HttpResponseBase) -> None:
         """The site has an answer; its body may still have to be made."""
         tracing = self._tracing
+        request = self.request
         self.status_code = response.status_code
         set_request_id(response, self.request_id)
-        if tracing.debug or self._seen_by_staff():
+        if tracing.debug or (request is not None and is_staff(loaded_user(request))):
             add_server_timing(response, self.span.get_span_context())
         if response.streaming:
             keep_current(response, self)
@@ -299,10 +287,6 @@ class ServedRequest:
         if self.request is not None:
             attributes.update(tracing.request_headers.capture(request_headers(self.request.META)))
         attributes.update(tracing.response_headers.capture(response.headers.items()))
-
-    def _seen_by_staff(self) -> bool:
-        request = self.request
-        return request is not None and "user" in request.__dict__ and is_staff(loaded_user(request))
 
 
 def _inbound(propagators: Sequence[str]) -> Inbound:
