@@ -123,16 +123,11 @@ def test_D1_the_time_of_fetching_is_told(pg: BaseDatabaseWrapper) -> None:
     sql = "SELECT x, pg_sleep(0.02) FROM generate_series(1, 10) x"
     in_transaction = transaction.atomic(using="pg")
     with capture(slow_query_s=0.15) as captured, in_transaction, pg.chunked_cursor() as cursor:
-        start = time.perf_counter()
         cursor.execute(sql)
-        executed = time.perf_counter() - start
         while cursor.fetchmany(2):
             time.sleep(0.01)
-        took = time.perf_counter() - start
     (span,) = captured.queries
-    assert executed < 0.1
-    assert took >= span.duration_s >= 0.25
-    assert 0.2 <= span.attributes["django.db.fetch.duration"] < span.duration_s - 0.03
+    assert 0.2 <= span.attributes["django.db.fetch.duration"] <= span.duration_s - 0.04
     assert span.attributes["code.file.path"] == "tests/integration/test_postgresql.py"
 
 

@@ -14,7 +14,7 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
 from django.test import override_settings
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.trace import SpanKind
 
@@ -298,6 +298,7 @@ def test_the_prefix_of_a_key(key: Any, prefix: str | None) -> None:
     assert key_prefix(key) == prefix
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_a_prefix_is_never_the_whole_key(key: str) -> None:
     prefix = key_prefix(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_django.instrumentation.sql import (
@@ -237,6 +237,7 @@ def _is_told(statement: Statement, secret: str) -> bool:
     return any(secret in text for text in told)
 
 
+@settings(deadline=None)
 @given(_sql_with_secrets())
 @example(("mysql", "SELECT 2*/*'*/ 's3cr3tv4lu3'"))
 @example(("mysql", "SELECT 'a\\\\' 's3cr3tv4lu3'"))
@@ -248,6 +249,7 @@ def test_no_literal_is_told(case: tuple[str, str]) -> None:
     assert not _is_told(analyse(sql, dialect), SECRET)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(DIALECTS), st.text(alphabet="'\"\\$/*-#[]`eEqQ \n(,)=a1", max_size=60))
 def test_any_text_is_read_without_a_fault_and_masking_is_stable(dialect: str, sql: str) -> None:
     statement = analyse(sql, dialect)
@@ -256,6 +258,7 @@ def test_any_text_is_read_without_a_fault_and_masking_is_stable(dialect: str, sq
     assert len(again.text) <= len(statement.text) + 1
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(DIALECTS),
     st.lists(
