@@ -36,7 +36,7 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_ANSWER),
     # Otherwise the channel waits up to two minutes before it tries a receiver that came back.
     ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # gRPC's time-out for connecting, in fact
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )
 

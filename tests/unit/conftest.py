@@ -1,0 +1,38 @@
+"""Fixtures of the unit tests of delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.stub_collector import StubCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def module_collector() -> Iterator[StubCollector]:
+    with StubCollector(grpc=True) as collector:
+        yield collector
+
+
+@pytest.fixture
+def collector(module_collector: StubCollector) -> Iterator[StubCollector]:
+    """A receiver that the tests of a module share; well behaved at the start of each."""
+    yield module_collector
+    module_collector.set_mode("ok")
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def protocol(request: pytest.FixtureRequest) -> Literal["http/protobuf", "grpc"]:
+    """Both ways to send."""
+    return "grpc" if request.param == "grpc" else "http/protobuf"
+
+
+@pytest.fixture
+def spool_dir(tmp_path: Path) -> Path:
+    """Where a sender keeps what it can't send; not made yet."""
+    return tmp_path / "spool"
