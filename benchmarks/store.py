@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,10 +189,7 @@ def read_times(path: Path) -> Results:
         "word's beginning": TraceQuery(text="catal*"),
         "trace id": TraceQuery(text=trace_id),
     }
-    times = {
-        name: median_ms(lambda query=query: reader.list_traces(query))
-        for name, query in lists.items()
-    }  # type: ignore[misc]
+    times = {name: median_ms(partial(reader.list_traces, query)) for name, query in lists.items()}
     times["waterfall"] = median_ms(lambda: reader.get_trace(trace_id))
     times["new spans"] = median_ms(lambda: reader.spans_since(reader.spans_since(None).cursor))
     times["services"] = median_ms(reader.services)
@@ -231,7 +229,8 @@ def main() -> None:
     for label, rate in rates.items():
         print(f"  {label:26} {rate:10,.0f}")
     print(
-        f"read, median ms of {options.spans:,} spans in {megabytes:,.0f} MB (budget {READ_BUDGET_MS:.0f})"
+        f"read, median ms of {options.spans:,} spans in {megabytes:,.0f} MB"
+        f" (budget {READ_BUDGET_MS:.0f})"
     )
     for label, took in times.items():
         print(f"  {label:26} {took:10.1f}{'  over' if took > READ_BUDGET_MS else ''}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_django import names
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from otel_django.tracing.span import Span
 
-YIELD_AFTER_S = 0.000_18
+YIELD_AFTER_S = 0.000_2
 ROWS_A_PART = 16
 MAX_CACHED_TEXTS = 20_000
 MAX_CACHED_QUERIES = 4_000
@@ -25,6 +26,8 @@ MAX_WORD_CHARACTERS = 500
 MAX_FIND_CHARACTERS = 8_000
 MINUTE_NS = 60_000_000_000
 ERROR = 2
+# On a busy machine a wall clock would count the time others run. Windows' is too coarse.
+_work_s = time.perf_counter if sys.platform == "win32" else time.thread_time
 NOT_SQL = frozenset({"redis", "memcached", "valkey"})
 
 
@@ -77,40 +80,32 @@ class _Trace:
     """What a batch adds to one trace."""
 
     __slots__ = (
-        "end",
+        "ends",
         "errors",
         "first",
         "id",
         "queries",
         "query_ns",
         "root",
-        "spans",
-        "start",
+        "starts",
         "words",
     )
 
-    def __init__(self, trace_id: int, first: int, start: int, end: int) -> None:
+    def __init__(self, trace_id: int, first: int) -> None:
         self.id = format(trace_id, "032x")
         self.first = first
-        self.start = start
-        self.end = end
-        self.spans = self.errors = self.queries = self.query_ns = 0
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.errors = self.queries = self.query_ns = 0
         self.root: _Root | None = None
         self.words: dict[str, None] = {}
 
-    def add(self, name: str, start: int, end: int, status: int) -> None:
-        self.spans += 1
-        if status == ERROR:
-            self.errors += 1
-        self.start = min(self.start, start)
-        self.end = max(self.end, end)
-        self.words[name] = None
-
     def row(self) -> list[Any]:
-        counts = (self.spans, self.errors, self.queries, self.query_ns)
+        start, end = min(self.starts), max(self.ends)
+        counts = (len(self.starts), self.errors, self.queries, self.query_ns)
         if self.root is None:
-            return [self.id, self.start, self.end, self.end - self.start, *counts, *_NO_ROOT]
-        return [self.id, self.start, self.end, self.root[0], *counts, *self.root[1:]]
+            return [self.id, start, end, end - start, *counts, *_NO_ROOT]
+        return [self.id, start, end, self.root[0], *counts, *self.root[1:]]
 
 
 class _Sums:
@@ -120,7 +115,7 @@ class _Sums:
         self._rows: dict[tuple[int, ...], list[int]] = {}
 
     def add(self, key: tuple[int, ...], duration_ns: int, status: int) -> None:
-        key = (*key, bucket(duration_ns))
+        """Count a call; ``key`` ends in its bucket."""
         failed = 1 if status == ERROR else 0
         row = self._rows.get(key)
         if row is None:
@@ -154,7 +149,9 @@ class Packer:
         self._ids: dict[str, int] = {}
         self._queries: dict[tuple[str, str], tuple[_Query, str, str]] = {}
         self._sources: dict[tuple[int, int], _Source] = {}
-        self._source = _Source(None, None, "", "")
+        self._resource: object = None
+        self._scope: object = None
+        self._source_ids = (0, 0)
         self._stored: set[int] = set()
         self._new: dict[int, str] = {}
 
@@ -172,18 +169,19 @@ class Packer:
         """The rows of a batch."""
         self._new.clear()
         self._forget()
+        self._resource = self._scope = None
         batch = _Batch()
         rows: list[tuple[Any, ...]] = []
         parts: list[str] = []
-        looked_at = perf_counter()
+        looked_at = _work_s()
         for index, span in enumerate(spans):
             rows.append(self._span(index, span, batch))
             if len(rows) == ROWS_A_PART:
                 parts.append(dumps(rows)[1:-1])
                 rows.clear()
-                if perf_counter() - looked_at > YIELD_AFTER_S:
+                if _work_s() - looked_at > YIELD_AFTER_S:
                     self._pause()
-                    looked_at = perf_counter()
+                    looked_at = _work_s()
         if rows:
             parts.append(dumps(rows)[1:-1])
         traces = batch.traces.values()
@@ -229,22 +227,31 @@ class Packer:
             end = max(int64(end), start)
         duration = end - start
         status = span._status.status_code.value
-        name, source, service = self._names(span)
+        if span._resource is not self._resource or span._instrumentation_scope is not self._scope:
+            self._source_ids = self._find_source(span)
+        source, service = self._source_ids
+        name = self._text(span._name)
         trace = batch.traces.get(context[0])
         if trace is None:
-            trace = batch.traces[context[0]] = _Trace(context[0], index, start, end)
-        trace.add(span._name, start, end, status)
+            trace = batch.traces[context[0]] = _Trace(context[0], index)
+        trace.starts.append(start)
+        trace.ends.append(end)
+        trace.words[span._name] = None
+        if status == ERROR:
+            trace.errors += 1
         query = self._query(span)
         if query is not None and query.statement is not None:
             trace.queries += 1
             trace.query_ns += duration
-            batch.statements.add((start // MINUTE_NS, service, query.statement), duration, status)
+            key = (start // MINUTE_NS, service, query.statement, bucket(duration))
+            batch.statements.add(key, duration, status)
         local_root = parent is None or parent[2]
         if local_root:
             root = self._root(span, start, duration, name, service)
             if trace.root is None or (root[1], -root[2]) > (trace.root[1], -trace.root[2]):
                 trace.root = root
-            batch.endpoints.add((start // MINUTE_NS, service, name, root.route), duration, status)
+            named = (start // MINUTE_NS, service, name, root.route, bucket(duration))
+            batch.endpoints.add(named, duration, status)
         shared = None if query is None or _has_more(span) else query.shared
         if shared is None:
             trace.words.update(dict.fromkeys(_words(span)))
@@ -265,14 +272,8 @@ class Packer:
             _data(span) if shared is None else None,
         )
 
-    def _names(self, span: Span) -> tuple[int, int, int]:
-        """Ids of the span's name, of its resource and scope together, of its service's name."""
-        source = self._source
-        if source.resource is not span._resource or source.scope is not span._instrumentation_scope:
-            source = self._source = self._find_source(span)
-        return self._text(span._name), self._text(source.text), self._text(source.service)
-
-    def _find_source(self, span: Span) -> _Source:
+    def _find_source(self, span: Span) -> tuple[int, int]:
+        """Ids of resource and scope together, and of the service's name."""
         resource: Any = span._resource
         scope: Any = span._instrumentation_scope
         key = (id(resource), id(scope))
@@ -282,7 +283,8 @@ class Packer:
             described = {"resource": attributes, "scope": scope.name, "version": scope.version}
             service = str(attributes.get(names.SERVICE_NAME, ""))
             known = self._sources[key] = _Source(resource, scope, dumps(described), service)
-        return known
+        self._resource, self._scope = resource, scope
+        return self._text(known.text), self._text(known.service)
 
     def _query(self, span: Span) -> _Query | None:
         """Queries and cache operations have few different sets of attributes."""
@@ -351,9 +353,9 @@ def _has_more(span: Span) -> bool:
         span._events
         or span._links
         or span._status.description
-        or span.dropped_attributes
-        or span.dropped_events
-        or span.dropped_links
+        or span._dropped_attributes
+        or span._dropped_events
+        or span._dropped_links
     )
 
 
@@ -378,8 +380,9 @@ def _values(attributes: dict[str, Any]) -> Iterator[str]:
 
 def _trace_state(span: Span) -> str:
     """As exported: with the probability the span was kept with."""
-    context: Any = span._context
-    state: Any = context[4] if span._export_state is None else span._export_state
+    state: Any = span._export_state
+    if state is None:
+        state = span._context[4]
     return str(state.to_header()) if state else ""
 
 
