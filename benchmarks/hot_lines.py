@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import BARE, NOTHING, OWN, OWN_OFF, PAGES, Contestant
+from benchmarks.contestants import BARE, NOTHING, OWN, OWN_OFF, PAGES, SPANS, Contestant
 from benchmarks.figures import Results
 from benchmarks.processor_time import BURST, driven, measure
 
@@ -15,29 +15,33 @@ if TYPE_CHECKING:
     from benchmarks.processes import Bench
 
 LINES = 25
+REQUESTS = dict.fromkeys(PAGES, 1)
 SAMPLED_PAGES = ("trivial", "queries")
 
 
-def _variant(name: str, title: str, environment: Mapping[str, str]) -> Contestant:
+def _variant(
+    name: str, title: str, environment: Mapping[str, str], spans: Mapping[str, int]
+) -> Contestant:
     return dataclasses.replace(
         OWN,
         name=name,
         title=title,
         environment={**OWN.environment, **environment},
-        expects={"traces": NOTHING},
+        expects={"traces": spans},
     )
 
 
 STAGES = (
     BARE,
-    _variant("disabled", "installed, disabled", {"OTEL_DJANGO_ENABLED": "false"}),
+    _variant("disabled", "installed, disabled", {"OTEL_DJANGO_ENABLED": "false"}, NOTHING),
     dataclasses.replace(OWN_OFF, title="sampled out"),
-    dataclasses.replace(
-        _variant(
-            "requests", "requests only", {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "database,cache"}
-        ),
-        expects={},
+    _variant(
+        "requests",
+        "requests only",
+        {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "database,cache"},
+        REQUESTS,
     ),
+    _variant("unrepeated", "no look for repeats", {"OTEL_DJANGO_N_PLUS_ONE": "0"}, SPANS),
     dataclasses.replace(OWN, title="all recorded and sent"),
 )
 
@@ -78,7 +82,9 @@ def _hot_lines(bench: Bench, seconds: float) -> list[str]:
             lines += [
                 "",
                 f"{page}: {found['request_us']:.0f} µs a request on the serving thread, of which",
-                "  on the line itself:",
+                "  in each function itself:",
+                *_places(found["functions"]),
+                "  on each line itself:",
                 *_places(found["own"]),
                 "  in what the line called outside the package (below our wrappers: the site):",
                 *_places(found["called"]),

@@ -30,13 +30,18 @@ class Samples:
         self.total = 0
         self.own: Counter[str] = Counter()
         self.called: Counter[str] = Counter()
+        self.functions: Counter[str] = Counter()
 
     def take(self, _signum: int, frame: FrameType | None) -> None:
         self.total += 1
         top = frame
         while frame is not None:
             if frame.f_code.co_filename.startswith(_PACKAGE):
-                (self.own if frame is top else self.called)[_place(frame)] += 1
+                if frame is top:
+                    self.own[_place(frame)] += 1
+                    self.functions[_function(frame)] += 1
+                else:
+                    self.called[_place(frame)] += 1
                 return
             frame = frame.f_back
 
@@ -44,6 +49,11 @@ class Samples:
 def _place(frame: FrameType) -> str:
     name = Path(frame.f_code.co_filename).relative_to(ROOT)
     return f"{name}:{frame.f_lineno} {frame.f_code.co_name}"
+
+
+def _function(frame: FrameType) -> str:
+    name = Path(frame.f_code.co_filename).relative_to(ROOT)
+    return f"{name}:{frame.f_code.co_firstlineno} {frame.f_code.co_name}"
 
 
 def sampled(
@@ -70,6 +80,7 @@ def sampled(
     return {
         "request_us": request_us,
         "samples": samples.total,
+        "functions": _as_us(samples.functions, samples.total, request_us),
         "own": _as_us(samples.own, samples.total, request_us),
         "called": _as_us(samples.called, samples.total, request_us),
     }
