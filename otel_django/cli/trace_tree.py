@@ -144,7 +144,7 @@ def _status(root: SpanRow) -> tuple[str, str]:
         return str(code), {2: GREEN, 3: CYAN, 4: AMBER}.get(code // 100, RED)
     if root.status == "error":
         return "failed", RED
-    return ("", "") if root.local_root else ("(its root has not arrived)", AMBER)
+    return ("", "") if root.local_root else ("(no root yet)", AMBER)
 
 
 # --- tree

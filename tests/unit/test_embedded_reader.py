@@ -186,7 +186,7 @@ def test_readers_see_whole_batches_while_slices_come_and_go(path: Path, source: 
     writer.accept(source.take())
     thread = threading.Thread(target=read)
     thread.start()
-    deadline = time.monotonic() + 4
+    deadline = time.monotonic() + 2.5
     try:
         while time.monotonic() < deadline:
             source.request(queries=3, start=clock.now_ns())

@@ -186,7 +186,7 @@ def test_a_wide_trace_ends_somewhere() -> None:
 
 
 def test_a_part_of_a_trace_without_its_root_says_so() -> None:
-    assert "root has not arrived" in trace_lines([span("a", "far", "SELECT x")], PLAIN)[0]
+    assert "(no root yet)" in trace_lines([span("a", "far", "SELECT x")], PLAIN)[0]
 
 
 def test_durations_have_units() -> None:
