@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "otel_django"
+import otel_django
+
+PACKAGE = Path(otel_django.__file__).parent
 
 BASE = {"names", "errors", "clock", "guard", "contracts", "conf", "version", "host_environment"}
 """What every part may import."""
