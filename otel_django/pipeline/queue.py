@@ -27,8 +27,9 @@ class SpanQueue:
     """At most ``max_bytes`` of ended spans (and ``max_items``, if given).
 
     ``wake`` is called when the worker should look: at the first item after it went idle, and when
-    ``wake_at`` items wait. ``overflow`` is called, on the putting thread, when the queue is full;
-    it makes room or answers False, and the item is counted as dropped by ``on_drop``.
+    ``wake_at`` items wait. ``overflow`` is called, on the putting thread, when the queue is full:
+    it makes room, at once or (its argument) by waiting for its turn. Where it can't and twice the
+    capacity waits, the item is counted as dropped by ``on_drop``.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class SpanQueue:
         max_items: int | None,
         wake_at: int,
         wake: Callable[[], None],
-        overflow: Callable[[], bool],
+        overflow: Callable[[bool], bool],
         on_drop: Callable[[int], None],
         on_fork: Callable[[], None],
     ) -> None:
@@ -79,14 +80,16 @@ class SpanQueue:
         if waiting < self.capacity:
             self._wake()
             return True
-        if self._overflow() or len(self._items) < 2 * self.capacity:
+        if self._overflow(False) or len(self._items) < 2 * self.capacity:
+            return True
+        if self._overflow(True):
             return True
         self._on_drop(1)
         return False
 
     def _admit_large(self, size: int) -> bool:
         if self._large + size > self._max_large:
-            self._overflow()
+            self._overflow(True)
         with self._large_lock:
             if self._large + size > self._max_large and self._items:
                 full = True

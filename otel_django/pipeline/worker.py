@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 IDLE_S = 30.0
 CLOSING_DELAY_S = 0.01
-LOCK_TIMEOUT_S = 0.5
+LOCK_TIMEOUT_S = 2.0
 
 
 class Worker:
@@ -105,9 +105,13 @@ class Worker:
                 return  # the interpreter is shutting down: ``shutdown`` drains on its own thread
             self._thread = thread
 
-    def _relieve(self) -> bool:
-        """The queue is full: this thread encodes a batch into the spool. No network, no wait."""
-        if not self._relief.acquire(blocking=False):
+    def _relieve(self, wait: bool) -> bool:
+        """The queue is full: this thread encodes a batch into the spool, without any network.
+
+        With ``wait`` it stands in line for that, for a moment: threads that record faster than
+        the disk takes are slowed down to it.
+        """
+        if not self._relief.acquire(wait, LOCK_TIMEOUT_S if wait else -1):
             return False
         try:
             self._wake_up()
