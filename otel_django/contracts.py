@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where the worker thread puts finished spans. Every method but ``spill`` runs on the worker thread."""
+    """Where the worker thread puts finished spans. All but ``spill`` runs on the worker thread."""
 
     def accept(self, batch: Sequence[Span]) -> None:
         """Take ended spans; never raises, returns soon."""

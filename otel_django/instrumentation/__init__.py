@@ -1,1 +1,1 @@
-"""One file a library; each offers ``install`` and ``uninstall``, explicit, repeatable, reversible."""
+"""One file a library; each has ``install`` and ``uninstall``, explicit, repeatable, reversible."""

@@ -1,1 +1,1 @@
-"""From the end of a span to the receiver: queue, worker thread, encoding, retry, spool, transport."""
+"""From the end of a span to the receiver: queue, worker, encoding, retry, spool, transport."""
