@@ -33,7 +33,7 @@ test-services: $(READY)  ## Run the tests that need PostgreSQL and MariaDB
 	$(PYTEST) tests/integration $(ARGS)
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections
-	$(PYTEST) tests/faults $(ARGS)
+	$(PYTEST) --timeout=900 tests/faults $(ARGS)
 
 lint: $(READY)  ## Check style and types
 	$(BIN)/ruff check .
