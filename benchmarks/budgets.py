@@ -19,11 +19,15 @@ class Budget:
     limit: float
     unit: str
     measured: Callable[[Results], float | None]
+    is_sound: Callable[[Results], bool] = lambda _: True
 
     def verdict(self, results: Results) -> str:
+        """Met, missed, or why that can't be said."""
         value = self.measured(results)
         if value is None:
             return "not measured"
+        if not self.is_sound(results):
+            return "machine too busy"
         return "met" if value <= self.limit else "missed"
 
 
@@ -51,6 +55,7 @@ BUDGETS = (
         1.25,
         "×",
         lambda results: results.latency_ratio(OWN.name, 0.99),
+        lambda results: results.latency_is_steady(),
     ),
     Budget("memory of a process", 20, "MiB", lambda results: results.memory_mib(OWN.name)),
     Budget(

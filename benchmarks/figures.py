@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from benchmarks.startup import Started
 
 QUERIES = 10
+STEADY = 4.0
+"""On a quiet machine the bare page's p99 is about 1.5 times its p50."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class Results:
         return _median(
             [_quantile(one, quantile) / _quantile(bare, quantile) for one, bare in pairs]
         )
+
+    def latency_is_steady(self) -> bool:
+        """Whether the bare server got the processor when it wanted it; else ratios say nothing."""
+        median_ms, slowest_ms = self.latency_ms(BARE.name, 0.5), self.latency_ms(BARE.name, 0.99)
+        return median_ms is None or slowest_ms is None or slowest_ms < STEADY * median_ms
 
     def start_ms(self, name: str, command: str) -> float | None:
         """Processor time that the contestant adds to a command; it runs on one core."""
