@@ -40,8 +40,7 @@ def current_process() -> Process:
         return Process("test")
     argv = _management_argv()
     if argv is None:
-        name = Path(sys.argv[0]).name if sys.argv else ""
-        tests = name == "unittest" or (name == "__main__.py" and "unittest" in sys.argv[0])
+        tests = bool(sys.argv) and sys.argv[0].endswith(("-m unittest", "unittest/__main__.py"))
         return Process("test" if tests else "server")
     command = argv[1] if len(argv) > 1 else "help"
     if command == "test":

@@ -215,6 +215,7 @@ def capture(**changes: Any) -> Iterator[Captured]:
     from opentelemetry.trace import SpanKind
 
     from otel_django.tracing import current
+    from otel_django.tracing.span import Span
 
     captured = Captured()
     with _lock:
@@ -224,8 +225,9 @@ def capture(**changes: Any) -> Iterator[Captured]:
         runtime.settings = settings
         runtime.install()
         _captures.append(captured)
-    tracer = runtime.provider.tracer(names.SCOPE)
-    root = tracer.begin_local_root("capture", SpanKind.INTERNAL, {})
+    root = runtime.provider.tracer(names.SCOPE).begin_local_root("capture", SpanKind.INTERNAL, {})
+    if isinstance(root, Span):
+        root.local_root().ambient = True
     captured._root_id = root.get_span_context().span_id
     token = current.attach(root)
     try:

@@ -135,7 +135,7 @@ class RequestTracing:
         """Where a span is current already: a middleware around the application, a test's."""
         name = span_method(method)
         if type(outer) is Span:
-            if outer._end_time is None:
+            if outer._end_time is None and not outer._local.stands_for_nothing(outer):
                 kind = _INTERNAL if outer._kind is _SERVER else _SERVER
                 return self.tracer.begin(name, kind, attributes, outer)
         elif type(outer) is DroppedSpan:

@@ -25,10 +25,12 @@ class LocalTrace:
     ``held``        ended spans that wait for the root's end (``OTEL_DJANGO_KEEP``), else None
     ``discarded``   the root ended and the trace isn't kept
     ``generation``  the fork generation it began in
+    ``ambient``     a block of a test, not a unit of work: requests inside it are roots themselves
     ``request_id``  the request's id, for log lines and tasks
     """
 
     __slots__ = (
+        "ambient",
         "discarded",
         "errors",
         "finish",
@@ -50,7 +52,12 @@ class LocalTrace:
         self.errors = False
         self.held: list[Span] | None = None
         self.discarded = False
+        self.ambient = False
         self.request_id: str | None = None
+
+    def stands_for_nothing(self, span: Span) -> bool:
+        """Whether ``span`` is a test's block around units of work rather than one of them."""
+        return self.ambient and self.root is span
 
 
 class KeepPolicy:
