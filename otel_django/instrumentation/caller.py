@@ -50,6 +50,26 @@ class Caller(NamedTuple):
         return found
 
 
+class Place(NamedTuple):
+    """Where on the stack the project's line was: so many frames up, in this code."""
+
+    depth: int
+    code: CodeType
+    line: int
+
+    def is_here(self) -> bool:
+        """Whether the stack has the same line at the same depth.
+
+        Called from where ``locate`` was called, it spares the walk, which costs most by making an
+        object of every frame on its way.
+        """
+        try:
+            frame = sys._getframe(1 + self.depth)
+        except ValueError:
+            return False
+        return frame.f_code is self.code and frame.f_lineno == self.line
+
+
 @cache
 def _library_folders() -> tuple[str, ...]:
     """The standard library and Django, wherever they are installed."""
@@ -68,22 +88,23 @@ class CallerFinder:
         self._base = None if base_dir is None else str(base_dir.resolve()) + "/"
         self._files: dict[str, str | None] = {}
 
-    def find(self, frame: FrameType | None = None) -> Caller | None:
+    def find(self) -> Caller | None:
         """The innermost line of the project's on this stack, or in the task that waits for it."""
+        return self.locate()[0]
+
+    def locate(self) -> tuple[Caller | None, Place | None]:
+        """As ``find``, with the place to look at first when the same statement comes again."""
         template: tuple[str, int] | None = None
-        for each in _frames(frame or sys._getframe(1)):
-            code = each.f_code
+        for depth, frame in _frames(sys._getframe(1)):
+            code = frame.f_code
             file = self.shown(code.co_filename)
             if file is not None:
-                found = Caller(file, each.f_lineno or 0, _function(code))
-                return (
-                    found
-                    if template is None
-                    else found._replace(template=template[0], template_line=template[1])
-                )
+                found = _caller(frame, file, template)
+                place = None if depth is None or template else Place(depth, code, found.line)
+                return found, place
             if template is None and code.co_name == "render_annotated":
-                template = _template_position(each)
-        return None
+                template = _template_position(frame)
+        return None, None
 
     def shown(self, file: str) -> str | None:
         """How to show a file of the project's; None for one that isn't."""
@@ -115,8 +136,10 @@ def _below_import_path(path: str) -> str:
     return path[len(longest) :] if longest else Path(path).name
 
 
-def _function(code: CodeType) -> str:
-    return getattr(code, "co_qualname", code.co_name)
+def _caller(frame: FrameType, file: str, template: tuple[str, int] | None) -> Caller:
+    code = frame.f_code
+    function = getattr(code, "co_qualname", code.co_name)
+    return Caller(file, frame.f_lineno or 0, function, *(template or ()))
 
 
 def _template_position(frame: FrameType) -> tuple[str, int] | None:
@@ -129,15 +152,19 @@ def _template_position(frame: FrameType) -> tuple[str, int] | None:
     return None
 
 
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    """This thread's frames, innermost first; under ``sync_to_async`` also those that await it."""
-    count = 0
-    while frame is not None and count < _MAX_FRAMES:
-        yield frame
+def _frames(frame: FrameType | None) -> Iterator[tuple[int | None, FrameType]]:
+    """This thread's frames, innermost first, with their depth.
+
+    Under ``sync_to_async`` also those that await it; they have no depth.
+    """
+    depth = 0
+    while frame is not None and depth < _MAX_FRAMES:
+        yield depth, frame
         if frame.f_code.co_name == "thread_handler" and _is_asgiref(frame):
-            yield from reversed(_awaiting_frames(frame.f_locals))
+            for awaiting in reversed(_awaiting_frames(frame.f_locals)):
+                yield None, awaiting
         frame = frame.f_back
-        count += 1
+        depth += 1
 
 
 def _is_asgiref(frame: FrameType) -> bool:

@@ -32,6 +32,8 @@ class Fetching:
     cursor goes as early as it would without us. Then ``__del__`` ends the span.
     """
 
+    _ended = True  # until it is made
+
     def __init__(
         self, cursor: CursorWrapper, recorder: Recorder, span: Span, statement: Statement
     ) -> None:
@@ -45,10 +47,15 @@ class Fetching:
         self._fetch_ns = 0
         self._count = 0
         self._rows = 0
-        self._slow = recorder.is_slow(self._execute_ns)
+        self._slow_ns = recorder.slow_ns
+        self._local = not is_named(cursor)  # a short read was the last, no round trip follows
+        self._slow = self._execute_ns >= self._slow_ns
         self._ended = False
-        for name in _METHODS:
-            cursor.__dict__[name] = getattr(self, name)
+        methods = cursor.__dict__
+        methods["fetchone"] = self.fetchone
+        methods["fetchmany"] = self.fetchmany
+        methods["fetchall"] = self.fetchall
+        methods["close"] = self.close
 
     # --- the cursor's methods
 
@@ -68,9 +75,9 @@ class Fetching:
         if self._ended:
             return self._wrap_errors(self._driver.fetchmany)(*args, **kwargs)
         rows = self._timed(self._driver.fetchmany, *args, **kwargs)
-        if rows:
-            self._rows += len(rows)
-        else:
+        count = len(rows)
+        self._rows += count
+        if not count or (args and self._local and count < args[0]):
             self.end()
         return rows
 
@@ -108,10 +115,10 @@ class Fetching:
             self._failed(error)
             raise
         finally:
-            self._last_ns = time_ns()
-            self._fetch_ns += self._last_ns - start
+            self._last_ns = now = time_ns()
+            self._fetch_ns += now - start
             self._count += 1
-            if not self._slow and self._recorder.is_slow(self._execute_ns + self._fetch_ns):
+            if not self._slow and self._execute_ns + self._fetch_ns >= self._slow_ns:
                 self._became_slow()
 
     def _became_slow(self) -> None:
@@ -138,7 +145,7 @@ class Fetching:
         self._ended = True
         try:
             span = self._span
-            if self._count > 2:  # the rows, then none: nobody's code in between
+            if self._count > 2:  # rows, then none: nobody's code in between
                 span.note(names.DJANGO_DB_FETCH_DURATION, self._fetch_ns / 1e9)
                 span.note(names.DJANGO_DB_FETCH_COUNT, self._count)
             if self._count:

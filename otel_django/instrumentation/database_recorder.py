@@ -41,12 +41,15 @@ def forget_connection(db: BaseDatabaseWrapper) -> None:
 
 
 class Recorder:
-    """Makes the spans. Its ``end`` judges whether a statement was slow or is repeated."""
+    """Makes the spans. Its ``end`` judges whether a statement was slow or is repeated.
+
+    ``slow_ns``: a statement that takes so long tells its line of code.
+    """
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
         self._tracer = tracer
         self._begin = tracer.begin
-        self._slow_ns = int(settings.slow_query_s * 1e9)
+        self.slow_ns = int(settings.slow_query_s * 1e9)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
         self._limited = are_narrow(settings)
@@ -83,7 +86,7 @@ class Recorder:
     def judge(self, span: Span, statement: Statement, duration_ns: int) -> Repeat | None:
         """Tell the line of code of a slow statement; count it, if it may be repeated."""
         try:
-            if duration_ns >= self._slow_ns:
+            if duration_ns >= self.slow_ns:
                 self.note_caller(span)
             if statement.repeatable and self._threshold:
                 return self._repeated(span).add(statement, duration_ns, span)
@@ -97,10 +100,6 @@ class Recorder:
         if found is None:
             found = local.statements = RepeatedStatements(self._threshold, self._finder, local)
         return found
-
-    def is_slow(self, duration_ns: int) -> bool:
-        """Whether a statement that took so long tells its line of code."""
-        return duration_ns >= self._slow_ns
 
     def note_caller(self, span: Span) -> None:
         """Tell the project's line of code that runs the statement."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from time import time_ns
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from otel_django.tracing.span import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from otel_django.instrumentation.caller import Caller, CallerFinder
+    from otel_django.instrumentation.caller import Caller, CallerFinder, Place
     from otel_django.instrumentation.sql import Statement
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.local_trace import LocalTrace
@@ -20,19 +19,32 @@ if TYPE_CHECKING:
 
 MAX_STATEMENTS = 1000
 MAX_EVENTS = 5
-MAX_CALLERS_TAKEN = 100
+MAX_WALKS = 100
+
+
+class _Site:
+    """A line of the project's that runs a repeated statement."""
+
+    __slots__ = ("attributes", "count", "place")
+
+    def __init__(self, caller: Caller, place: Place | None) -> None:
+        self.attributes: dict[str, Plain] = {**caller.attributes()}
+        self.place = place
+        self.count = 0
 
 
 class Repeat:
     """One normalised statement of a local trace; ``total_ns`` grows while rows are fetched."""
 
-    __slots__ = ("callers", "count", "statement", "total_ns")
+    __slots__ = ("count", "site", "sites", "statement", "total_ns", "walks")
 
     def __init__(self, statement: Statement, duration_ns: int) -> None:
         self.statement = statement
         self.count = 1
         self.total_ns = duration_ns
-        self.callers: Counter[Caller | None] | None = None
+        self.walks = 0
+        self.site: _Site | None = None
+        self.sites: dict[Caller, _Site] | None = None
 
 
 class RepeatedStatements:
@@ -68,14 +80,19 @@ class RepeatedStatements:
         return repeat
 
     def _note_caller(self, repeat: Repeat, span: Span) -> None:
-        if repeat.callers is None:
-            repeat.callers = Counter()
-        elif repeat.count >= self._threshold + MAX_CALLERS_TAKEN:
-            return
-        caller = self._finder.find()
-        repeat.callers[caller] += 1
-        if caller is not None:
-            span._attributes.update(caller.attributes())
+        site = repeat.site
+        if site is None or site.place is None or not site.place.is_here():
+            if repeat.walks >= MAX_WALKS:
+                return
+            repeat.walks += 1
+            caller, place = self._finder.locate()
+            if caller is None:
+                return
+            if repeat.sites is None:
+                repeat.sites = {}
+            site = repeat.site = repeat.sites.setdefault(caller, _Site(caller, place))
+        site.count += 1
+        span._attributes.update(site.attributes)
 
     def finish(self, root: Span) -> None:
         """The local root is about to end: tell it what was repeated, the costliest first."""
@@ -99,7 +116,6 @@ def _event_attributes(repeat: Repeat) -> dict[str, Plain]:
         names.N_PLUS_ONE_COUNT: repeat.count,
         names.N_PLUS_ONE_DURATION: repeat.total_ns / 1e9,
     }
-    caller = repeat.callers.most_common(1)[0][0] if repeat.callers else None
-    if caller is not None:
-        attributes.update(caller.attributes())
+    if repeat.sites:
+        attributes.update(max(repeat.sites.values(), key=lambda site: site.count).attributes)
     return attributes

@@ -18,6 +18,6 @@ def database_alias(alias: str, **settings: Any) -> Iterator[BaseDatabaseWrapper]
     try:
         yield connections[alias]
     finally:
-        connections[alias].close()
+        BaseDatabaseWrapper.close(connections[alias])  # SQLite's own keeps one in memory open
         del connections[alias]
         del databases[alias]

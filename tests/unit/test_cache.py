@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
@@ -179,7 +179,7 @@ def test_async_operations_are_one_span_each(handler: CacheHandler, alias: str) -
         await cache.adelete("user:1")
 
     with capture() as captured:
-        asyncio.run(use())
+        async_to_sync(use)()
     operations = ("set", "get", "get_or_set", "incr", "get_many", "has_key", "delete")
     assert [name for name, _ in told(captured)] == [f"{name} {alias}" for name in operations]
     assert [hit for _, hit in told(captured)] == [None, True, False, True, None, True, None]

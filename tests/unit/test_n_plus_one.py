@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.template.loader import render_to_string
 
@@ -202,7 +203,7 @@ def test_awaiting_in_a_loop_gives_the_awaiting_line() -> None:
         await read()
         await asyncio.gather(*sleepers)
 
-    assert told_line(run(lambda: asyncio.run(beside_others()))) == line_of("await")
+    assert told_line(run(async_to_sync(beside_others))) == line_of("await")
 
 
 def test_threads_of_one_request_are_counted_together() -> None:
