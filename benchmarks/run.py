@@ -35,7 +35,7 @@ class Effort:
 
 QUICK = Effort(
     generations=2,
-    turns=2,
+    turns=3,
     segments=3,
     segment_s=3.0,
     starts=3,

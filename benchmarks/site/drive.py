@@ -35,7 +35,10 @@ class Driver:
         self._observer = observer
 
     def pair(self, page: str, requests: int) -> dict[str, Any]:
-        """Two bursts, the first with the observer taken off the site, where that can be."""
+        """A burst, and one with the observer taken off the site where that can be.
+
+        Then there are two of each, off, on, on, off: what drifts meanwhile cancels out.
+        """
         if not self._observer.can_pause():
             return {"off": None, "on": self.run(page, requests), "requests": requests}
         self._observer.pause()
@@ -43,8 +46,12 @@ class Driver:
         off = self.run(page, requests)
         self._observer.resume()
         self.run(page, AFTER_PATCHING)
-        on = self.run(page, requests)
-        return {"off": off, "on": on, "requests": AFTER_PATCHING + requests}
+        on = _mean(self.run(page, requests), self.run(page, requests))
+        self._observer.pause()
+        self.run(page, AFTER_PATCHING)
+        off = _mean(off, self.run(page, requests))
+        self._observer.resume()
+        return {"off": off, "on": on, "requests": AFTER_PATCHING + 2 * requests}
 
     def run(self, page: str, requests: int) -> dict[str, Any]:
         """A burst: served, then flushed."""
@@ -83,6 +90,10 @@ class Driver:
     def finish(self) -> dict[str, Any]:
         self._observer.finish()
         return {"seen": self._observer.seen()}
+
+
+def _mean(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    return {name: (value + other[name]) / 2 for name, value in one.items()}
 
 
 def _memory_bytes(kind: str) -> int:
