@@ -13,12 +13,14 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.stub_collector_process import free_port
 
@@ -50,6 +52,14 @@ def runserver(*options: str) -> Command:
     ]
 
 
+class Answer(NamedTuple):
+    """A response, read to its end."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
 class Server:
     """A running server; ``pid`` is the process that was started."""
 
@@ -59,15 +69,27 @@ class Server:
         self.port = port
         self.log = log
 
-    def get(self, path: str, **headers: str) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of one request on a connection of its own."""
+    def get(
+        self, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> Answer:
+        """One request on a connection of its own; ``_`` in a header's name stands for a dash."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", path, headers=headers)
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, sent)
             response = connection.getresponse()
-            return response.status, dict(response.getheaders()), response.read()
+            return Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
+
+    def ask_and_leave(self, path: str, after_bytes: int = 0) -> None:
+        """Send a request and close the connection, after some of the answer at most."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=15) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            if after_bytes:
+                connection.recv(after_bytes)
+            else:
+                time.sleep(0.2)  # let the view begin
 
     def terminate(self, timeout_s: float = 15.0, number: int = signal.SIGTERM) -> float:
         """Ask it to stop; returns how many seconds it took.
@@ -140,7 +162,7 @@ def _wait_until_up(server: Server, timeout_s: float = 30.0) -> None:
         if server.process.poll() is not None:
             raise AssertionError(f"the server ended at once:\n{server.output()}")
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if server.get("/livez")[0] == 200:
+            if server.get("/livez").status == 200:
                 return
         time.sleep(0.05)
     raise AssertionError(f"no answer after {timeout_s} s:\n{server.output()}")

@@ -59,7 +59,7 @@ def test_the_callers_trace_goes_on(server: Server) -> None:
 def test_R1_a_streamed_responses_span_ends_with_the_stream(server: Server) -> None:
     answer = server.get("/stream/?pause=0.05")
 
-    body: bytes = answer.body  # type: ignore[attr-defined]
+    body: bytes = answer.body
     trace_id = answer.headers["X-Request-ID"]
     span = span_of(server, trace_id)
     assert body.decode().split() == [trace_id] * 3
@@ -69,7 +69,7 @@ def test_R1_a_streamed_responses_span_ends_with_the_stream(server: Server) -> No
 def test_a_file_goes_out_whole(server: Server) -> None:
     answer = server.get("/file/")
 
-    assert len(answer.body) == 10_000  # type: ignore[attr-defined]
+    assert len(answer.body) == 10_000
     assert span_of(server, answer.headers["X-Request-ID"])["name"] == "GET /file/"
 
 

@@ -32,7 +32,7 @@ def exporting(collector: StubCollector, **more: str) -> dict[str, str]:
 
 def get_many(server: Server, count: int, threads: int = 8) -> None:
     with ThreadPoolExecutor(threads) as pool:
-        statuses = Counter(pool.map(lambda _: server.get("/plain/")[0], range(count)))
+        statuses = Counter(pool.map(lambda _: server.get("/plain/").status, range(count)))
     assert statuses == {200: count}
 
 

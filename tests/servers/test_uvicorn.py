@@ -35,7 +35,7 @@ def test_a_request_arrives_at_the_collector(server: Server, path: str) -> None:
 def test_R1_a_streamed_responses_span_ends_with_the_stream(server: Server) -> None:
     answer = server.get("/stream-async/?pause=0.05")
 
-    body: bytes = answer.body  # type: ignore[attr-defined]
+    body: bytes = answer.body
     trace_id = answer.headers["X-Request-ID"]
     span = span_of(server, trace_id)
     assert body.decode().split() == [trace_id] * 3

@@ -56,6 +56,7 @@ urlpatterns = [
     path("user-untouched/", views.user_untouched),
     path("reset/<uidb64>/<token>/", views.plain, name="reset"),
     path("any/<path:rest>", views.plain, name="any"),
+    path("secrets/", include("tests.site.secrets")),
     path("livez", views.plain),
     path("metrics", views.plain),
 ]
