@@ -27,7 +27,7 @@ Modes (what is not accepted is not recorded):
     hang          reads the request, never answers
     never_read    accepts the connection, reads the head at most, never answers
     reset         reads the request, closes the connection without an answer
-    dribble       as ok, one byte of the answer every 0.1 s
+    dribble       as ok, one byte of the answer every 0.1 s (the rest when the mode changes)
     html          200 with a login page
     garbage       200 application/x-protobuf with a body that isn't one
     redirect      301 to /login

@@ -117,6 +117,9 @@ class Behaviour:
             self._mode = {"mode": "ok", **mode}
             self._changed.notify_all()
 
+    def now(self) -> dict[str, Any]:
+        return self._mode
+
     def take(self) -> dict[str, Any]:
         """The mode for one more request."""
         with self._changed:
@@ -202,9 +205,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _mode_dribble(self, name: str, body: bytes, mode: dict[str, Any]) -> None:
         self.recorder.accept(name, body)
-        for byte in self._message(200, b"", "application/x-protobuf"):
-            self.wfile.write(bytes([byte]))
-            time.sleep(0.1)
+        left = self._message(200, b"", "application/x-protobuf")
+        while left and self.behaviour.now()["mode"] == "dribble":
+            self.wfile.write(left[:1])
+            left = left[1:]
+            self.behaviour.sleep_until_changed(0.1)
+        self.wfile.write(left)
 
     def _mode_html(self, name: str, body: bytes, mode: dict[str, Any]) -> None:
         self._answer(200, b"<html><body>Please log in</body></html>", "text/html; charset=utf-8")

@@ -7,6 +7,7 @@ work in the child. Proxies and certificates of the system are gRPC's own affair.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,8 +41,11 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )
 
-_parents_channels: list[object] = []
-"""Channels of before a fork: closing them in the child, or letting them be collected, may hang."""
+AT_EXIT_S: Final = 1.0
+
+_left_open: list[object] = []
+"""Channels of before a fork, or of a process that ends: closing them, or letting them be collected,
+may wait forever for a thread that isn't there."""
 
 
 class GrpcTransport:
@@ -75,31 +79,43 @@ class GrpcTransport:
         wait = Wait(deadline_s, on_wait, self._clock)
         future = None
         try:
-            with _untraced():
-                future = self._call(body, wait.left_s())
+            if _is_exiting():
+                return judge_response(self._call_at_exit(body, min(wait.left_s(), AT_EXIT_S)))
+            future = self._call(body, wait.left_s())
             return judge_response(_result(future, wait))
         except grpc.RpcError as error:
             return _judge_error(error)
         except (OSError, ValueError, RuntimeError) as error:
-            self.close()
+            self._leave_channel()  # a call that got no thread never ends, nor would its channel
             raise TransportError(f"the gRPC call can't be made: {error}") from error
         finally:
             if future is not None:
                 future.cancel()
 
     def _call(self, body: bytes, timeout_s: float) -> Any:
+        with _untraced():
+            return self._export().future(body, **self._options(timeout_s))
+
+    def _call_at_exit(self, body: bytes, timeout_s: float) -> bytes:
+        """A future needs a new thread; a call that blocks doesn't. Short, for want of slices."""
+        with _untraced():
+            answer: bytes = self._export()(body, **self._options(timeout_s))
+            return answer
+
+    def _options(self, timeout_s: float) -> dict[str, Any]:
         import grpc
 
+        gzip = self._settings.compression == "gzip"
+        return {
+            "timeout": max(timeout_s, 0.001),
+            "metadata": self._metadata,
+            "compression": grpc.Compression.Gzip if gzip else None,
+        }
+
+    def _export(self) -> Any:
         if self._channel is None:
             self._channel = self._open()
-        compression = self._settings.compression
-        export = self._channel.unary_unary(self._method)
-        return export.future(
-            body,
-            timeout=max(timeout_s, 0.001),
-            metadata=self._metadata,
-            compression=grpc.Compression.Gzip if compression == "gzip" else None,
-        )
+        return self._channel.unary_unary(self._method)
 
     def _open(self) -> Any:
         import grpc
@@ -116,15 +132,24 @@ class GrpcTransport:
 
     def close(self) -> None:
         """Close the channel."""
-        if self._channel is not None:
-            channel, self._channel = self._channel, None
-            channel.close()
+        if self._channel is not None and not _is_exiting():
+            self._channel.close()
+            self._channel = None
+        self._leave_channel()
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's channel alone."""
+        self._leave_channel()
+
+    def _leave_channel(self) -> None:
         if self._channel is not None:
-            _parents_channels.append(self._channel)
+            _left_open.append(self._channel)
             self._channel = None
+
+
+def _is_exiting() -> bool:
+    """The interpreter is past its main thread: no thread can be started any more."""
+    return not threading.main_thread().is_alive()
 
 
 @contextlib.contextmanager
