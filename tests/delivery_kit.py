@@ -92,6 +92,7 @@ def make_sender(
     protocol: Protocol = "http/protobuf",
     encoder: Callable[[Sequence[Any]], bytes] = encode,
     timeout_s: float = 10.0,
+    headers: dict[str, str] | None = None,
     **options: Any,
 ) -> OtlpSender:
     """A sender of numbers to a real receiver; ``options`` go to ``OtlpSender``."""
@@ -100,6 +101,7 @@ def make_sender(
         insecure=True,
         protocol=protocol,
         timeout_s=timeout_s,
+        headers=headers or {},
     )
     if transport is None:
         made = GrpcTransport if protocol == "grpc" else HttpTransport

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otel_django import guard, names
@@ -43,8 +44,11 @@ class Transport(Protocol):
 class Receiver:
     """The other end. Its times are monotonic seconds, None for never; its texts hold no secret."""
 
-    def __init__(self, transport: Transport, clock: Clock, rng: Random) -> None:
+    def __init__(
+        self, transport: Transport, clock: Clock, rng: Random, headers: Mapping[str, str]
+    ) -> None:
         self.transport = transport
+        self._secrets = _secrets(headers)
         self._clock = clock
         self._rng = rng
         self._reset()
@@ -83,8 +87,15 @@ class Receiver:
         except Exception as error:
             guard.caught("sender.send")
             verdict = Verdict(Outcome.RETRY, type(error).__name__)
+        verdict = replace(verdict, message=self._masked(verdict.message))
         self._note(verdict)
         return verdict
+
+    def _masked(self, text: str) -> str:
+        """A receiver may quote what it refused: our credentials don't go into logs."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
 
     def _note(self, verdict: Verdict) -> None:
         now_s = self._clock.monotonic_s()
@@ -116,3 +127,9 @@ class Receiver:
         """In a forked child: nothing is known yet."""
         self.transport.after_fork()
         self._reset()
+
+
+def _secrets(headers: Mapping[str, str]) -> list[str]:
+    """Values of headers and their words ("Bearer …"), longest first; short ones are no secrets."""
+    words = {word for value in headers.values() for word in (value, *value.split())}
+    return sorted((word for word in words if len(word) >= 8), key=len, reverse=True)

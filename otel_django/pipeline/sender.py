@@ -90,7 +90,7 @@ class OtlpSender:
     ) -> None:
         self.on_wait: Callable[[], object] = _nothing
         self._timeout_s = settings.timeout_s
-        self._receiver = Receiver(transport, clock, rng)
+        self._receiver = Receiver(transport, clock, rng, settings.headers)
         self._backlog = Backlog(spool, clock, max_memory_bytes)
         self._batches = Batches(encode, drops, signal, max_items)
         self._drops = drops

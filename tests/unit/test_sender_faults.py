@@ -205,3 +205,14 @@ def test_a_forked_child_starts_with_nothing_of_its_parents(spool_dir: Path) -> N
     script.sent.clear()
     parent.accept([3])
     assert numbers(script.sent) == [3]
+
+
+def test_credentials_that_a_receiver_quotes_are_masked(
+    spool_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = Scripted(Verdict(Outcome.REJECTED, "HTTP 401: bad token hush-hush-1, key s3cr3t-key"))
+    headers = {"authorization": "Bearer hush-hush-1", "x-key": "s3cr3t-key"}
+    sender, _ = scripted(spool_dir, script, headers=headers)
+    sender.accept([1])
+    assert sender.status().last_error == "HTTP 401: bad token …, key …"
+    assert "hush" not in caplog.text
