@@ -226,3 +226,26 @@ def test_P3_a_flush_keeps_its_deadline_and_says_whether_all_is_sent(
     collector.set_mode("ok")
     assert sender.flush(soon())  # whatever the back-off says
     sender.close(soon())
+
+
+def test_P2_the_end_of_the_process_does_not_ask_a_receiver_that_failed_again(
+    spool_dir: Path,
+) -> None:
+    script = Scripted(AWAY)
+    sender, clock = scripted(spool_dir, script)
+    sender.accept([1, 2])
+    clock.now_s += 10  # it would be due
+    sender.close(clock.now_s + 2)
+    assert len(script.sent) == 1
+
+
+def test_nothing_is_sent_in_the_middle_of_another_send(spool_dir: Path) -> None:
+    script = Scripted()
+    script.waits = 3
+    drops = Drops()
+    sender, _ = scripted(spool_dir, script, drops=drops, spool_bytes=10)  # takes nothing
+    batches = [[2], [3], [4]]
+    sender.on_wait = lambda: sender.accept(batches.pop())
+    sender.accept([1])
+    assert numbers(script.sent) == [1]
+    assert drops.snapshot() == {("traces", "spool_full"): 3}

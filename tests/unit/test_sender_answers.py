@@ -119,3 +119,22 @@ def test_a_record_that_is_refused_does_not_take_others_with_it(spool_dir: Path) 
     assert [numbers([body]) for body in script.sent[1:]] == [[0, 1, 2], [0], [1], [2]]
     assert drops.snapshot() == {("traces", "rejected"): 1}
     assert sender.status().direct
+
+
+def test_after_a_413_requests_are_made_smaller_from_the_start(spool_dir: Path) -> None:
+    def too_large(body: bytes) -> Verdict:
+        return Verdict(Outcome.TOO_LARGE if len(body) > 300_000 else Outcome.DELIVERED)
+
+    class Small(Scripted):
+        def send(self, body: bytes, *_: object) -> Verdict:
+            self.sent.append(body)
+            return too_large(body)
+
+    script = Small()
+    sender, _ = scripted(spool_dir, script, encoder=lambda batch: encode(batch, 2_000))
+    sender.accept(range(500))
+    assert [too_large(body).settled for body in script.sent].count(False) == 3
+    script.sent.clear()
+    sender.accept(range(500, 1000))
+    assert all(too_large(body).settled for body in script.sent)
+    assert numbers(script.sent) == list(range(500, 1000))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -235,3 +237,25 @@ def test_a_forked_child_leaves_the_parents_records_alone(root: Path) -> None:
     assert payloads(parent.head(*ALL)) == [b"child's"]
     parent.done(parent.head(*ALL))
     assert payloads(parent.head(*ALL)) == [b"parent's"]
+
+
+def test_a_record_the_disk_has_no_room_for_leaves_nothing_behind(root: Path) -> None:
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from otel_django.errors import SpoolError
+from otel_django.pipeline.spool import Spool
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+spool = Spool(Path(sys.argv[1]), max_bytes=1 << 24)
+for body in (b"1" * 20_000, b"2" * 40_000, b"3" * 20_000, b"4" * 40_000, b"5"):
+    try:
+        spool.append(body, 1)
+    except SpoolError:
+        print("refused", chr(body[0]))
+print([chr(record.payload[0]) for record in spool.head(100, 1 << 20)], spool.items)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script, str(root)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines() == ["refused 2", "refused 4", "['1', '3', '5'] 3"]

@@ -267,3 +267,19 @@ def test_a_half_made_directory_is_removed_once_it_is_old(
     monkeypatch.setattr(time, "time", lambda: later)
     spool.adopt_orphans()
     assert not half_made.exists()
+
+
+def test_a_directory_that_its_last_adopter_removed_meanwhile_is_not_taken(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder = orphan(root, b"body")
+    lock = fcntl.flock
+
+    def too_late(fd: int, how: int) -> None:
+        (folder / "lock").unlink()  # after our open, before our lock,
+        (folder / "lock").touch()  # and another process is there already
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    assert Spool(root, max_bytes=1 << 24).adopt_orphans() == 0
