@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otel_django import guard, names
@@ -88,8 +89,9 @@ class Runtime:
         from otel_django.pipeline.spool import Spool
 
         settings = self.settings
+        timeout_s = min(settings.otlp_traces.timeout_s, settings.bsp_export_timeout_s)
         return OtlpSender(
-            settings.otlp_traces,
+            replace(settings.otlp_traces, timeout_s=timeout_s),
             transport=_transport(settings),
             spool=Spool(settings.spool_dir, max_bytes=settings.spool_max_mb << 20),
             encode=lambda batch: encode_request(
@@ -120,6 +122,7 @@ class Runtime:
         )
 
     def _make_provider(self) -> TracerProvider:
+        from otel_django.tracing import old_names
         from otel_django.tracing.exceptions import ExceptionFormatter
         from otel_django.tracing.limits import Limits, Normaliser
         from otel_django.tracing.local_trace import KeepPolicy
@@ -131,7 +134,7 @@ class Runtime:
         redactor = Redactor(settings.redact)
         limits = settings.span_limits
         given_id = settings.resource_attributes.get("service.instance.id")
-        return TracerProvider(
+        provider = TracerProvider(
             resource=build_resource(
                 settings.service_name, settings.resource_attributes, settings.base_dir
             ),
@@ -159,6 +162,9 @@ class Runtime:
             exception_events=settings.exception_events,
             child_resource=lambda resource: in_child(resource, given_id),
         )
+        if old_names.wanted(settings.semconv_opt_in):
+            provider.add_span_processor(old_names.OldNames(settings.semconv_opt_in))
+        return provider
 
     def _span_sink(self) -> Callable[[Span], None]:
         if self._collect is not None:
@@ -195,7 +201,9 @@ class Runtime:
         """Become the global provider, patch what is instrumented, watch for fork and exit."""
         from opentelemetry import trace
 
+        _logger.setLevel(self.settings.log_level.upper())
         trace.set_tracer_provider(self.provider)
+        _set_propagators(self.settings)
         self.install()
         self.hooks.install()
         if "otlp" in self.settings.traces_exporters and self.settings.spool_dir.is_dir():
@@ -248,6 +256,19 @@ class Runtime:
 
 def _nowhere(span: object) -> None:
     """No exporter and no store: users' processors may still want the spans."""
+
+
+def _set_propagators(settings: Settings) -> None:
+    """Make Django's settings count for outgoing calls; the API reads the environment itself."""
+    origin = settings.origins.get("propagators")
+    if origin is None or origin.place != "settings":
+        return
+    from opentelemetry.propagate import set_global_textmap
+    from opentelemetry.propagators.composite import CompositePropagator
+
+    from otel_django.tracing.propagation import load_propagators
+
+    set_global_textmap(CompositePropagator(load_propagators(settings.propagators)))
 
 
 def _transport(settings: Settings) -> Transport:

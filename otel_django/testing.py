@@ -16,7 +16,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk.trace import SpanProcessor
+
 from otel_django import bootstrap, conf, names
+from otel_django.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from otel_django.tracing.span import Span
@@ -206,11 +209,51 @@ def _running(settings: conf.Settings) -> bootstrap.Runtime:
     return _runtime
 
 
+class _Collecting(SpanProcessor):
+    """Lets captures see what a process's own runtime records."""
+
+    def on_end(self, span: Any) -> None:
+        _collect(span)
+
+
+def _observed(changes: dict[str, Any]) -> bootstrap.Runtime | None:
+    """The runtime of a process that is observed anyway; captures only look on there."""
+    global _runtime
+    running = bootstrap.runtime()
+    if running is None:
+        return None
+    if changes:
+        raise ConfigurationError(
+            "capture() can't change settings where otel_django is running already: "
+            "set OTEL_DJANGO_ENABLED=false for the tests, or leave the changes out"
+        )
+    if _runtime is not running:
+        running.provider.add_span_processor(_Collecting())
+        _runtime = running
+    return running
+
+
+def _prepared(changes: dict[str, Any]) -> bootstrap.Runtime:
+    """A runtime that captures, patched with the settings of this block."""
+    observed = _observed(changes)
+    if observed is not None:
+        return observed
+    settings = dataclasses.replace(conf.from_django(), strict=True, **changes)
+    runtime = _running(settings)
+    runtime.uninstall()
+    runtime.settings = settings
+    runtime.install()
+    return runtime
+
+
 @contextlib.contextmanager
 def capture(**changes: Any) -> Iterator[Captured]:
     """Record what runs inside the block; ``changes`` are fields of ``conf.Settings`` to differ in.
 
     Queries outside any request count too. Blocks can nest; each gets all that happens inside it.
+
+    Raises:
+        ConfigurationError: for ``changes`` in a process that is observed anyway.
     """
     from opentelemetry.trace import SpanKind
 
@@ -219,11 +262,7 @@ def capture(**changes: Any) -> Iterator[Captured]:
 
     captured = Captured()
     with _lock:
-        settings = dataclasses.replace(conf.from_django(), strict=True, **changes)
-        runtime = _running(settings)
-        runtime.uninstall()
-        runtime.settings = settings
-        runtime.install()
+        runtime = _prepared(changes)
         _captures.append(captured)
     root = runtime.provider.tracer(names.SCOPE).begin_local_root("capture", SpanKind.INTERNAL, {})
     if isinstance(root, Span):
@@ -237,5 +276,5 @@ def capture(**changes: Any) -> Iterator[Captured]:
         root.end()
         with _lock:
             _captures.remove(captured)
-            if not _captures:
+            if not _captures and runtime is not bootstrap.runtime():
                 runtime.uninstall()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 IDLE_S = 30.0
 CLOSING_DELAY_S = 0.01
+SINKS_SHARE = 0.8
+"""Of the time there is at the end: what is left is for saying what was lost."""
 LOCK_TIMEOUT_S = 2.0
 
 
@@ -149,7 +151,7 @@ class Worker:
         """Send or keep on disk what waits, then stop; never longer than ``timeout_s`` (roughly)."""
         if self._stopping:
             return self._done.wait(timeout_s)
-        self._deadline_s = self._clock.monotonic_s() + timeout_s
+        self._deadline_s = self._clock.monotonic_s() + SINKS_SHARE * timeout_s
         self._stopping = True
         thread = self._thread
         if thread is None or not thread.is_alive():
@@ -158,7 +160,11 @@ class Worker:
             self._done.set()
             return True
         self._wake.set()
-        return self._done.wait(timeout_s)
+        if self._done.wait(timeout_s):
+            return True
+        self._drops.add("traces", "shutdown", len(self.queue))
+        self._drops.report(float("inf"))
+        return False
 
     def after_fork(self) -> None:
         """In the child: empty queue, no thread, sinks without the parent's connections."""
