@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from otel_django import guard, names
-from otel_django.instrumentation import database_postgresql, database_transactions
-from otel_django.instrumentation.database_fetch import (
-    Fetching,
-    end_fetching,
-    fetching_of,
-    is_named,
-    returns_rows,
+from otel_django.instrumentation import (
+    database_fetch,
+    database_postgresql,
+    database_transactions,
 )
+from otel_django.instrumentation.database_fetch import Fetching, end_fetching
 from otel_django.instrumentation.database_recorder import Recorder, connection_of
 from otel_django.instrumentation.patching import Patches
 from otel_django.instrumentation.sql import Statement
@@ -59,6 +58,7 @@ class DatabaseInstrumentation:
         patches.wrap(CursorWrapper, "executemany", _executemany)
         patches.wrap(CursorWrapper, "callproc", _callproc)
         patches.wrap(CursorWrapper, "__iter__", _iterate)
+        database_fetch.install(patches, CursorWrapper)
         database_postgresql.install(patches, recorder, CursorWrapper)
         database_transactions.install(patches, recorder, BaseDatabaseWrapper)
 
@@ -71,22 +71,24 @@ class DatabaseInstrumentation:
         self._patches.undo()
         database_transactions.uninstall()
         database_postgresql.uninstall()
+        database_fetch.uninstall()
         _recorder = None
 
 
 def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
-    def execute(self: CursorWrapper, sql: Any, params: Any = None) -> Any:
-        parent = recording_span()
+    def execute(self: Any, sql: Any, params: Any = None) -> Any:
         recorder = _recorder
-        if parent is None or recorder is None:
-            if "fetchmany" in self.__dict__:
-                end_fetching(self)
+        if recorder is None:
+            return original(self, sql, params)
+        if self._otel_django_fetching is not None:
+            end_fetching(self)
+        parent = recording_span()
+        if parent is None:
             return original(self, sql, params)
         try:
-            statement = recorder.statement(self.db, sql)
-            span = recorder.begin(self.db, statement, parent)
-            if "fetchmany" in self.__dict__:
-                end_fetching(self)
+            db = self.db
+            statement = recorder.statement(db, sql)
+            span = recorder.begin(db, statement, parent)
         except Exception:
             guard.caught("database.execute")
             return original(self, sql, params)
@@ -101,13 +103,21 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
     return execute
 
 
-def _executed(cursor: CursorWrapper, recorder: Recorder, span: Span, statement: Statement) -> None:
+def _executed(cursor: Any, recorder: Recorder, span: Span, statement: Statement) -> None:
     """End the span, or let it wait for the fetches where those do the work."""
     try:
-        if is_named(cursor) or (connection_of(cursor.db).fetches and returns_rows(cursor)):
-            Fetching(cursor, recorder, span, statement)
+        now = time_ns()
+        repeat = recorder.judge(span, statement, now - span._start_time)
+        connection = connection_of(cursor.db)
+        driver = cursor.cursor
+        if connection.names_cursors and getattr(driver, "name", None) is not None:
+            fetching = Fetching(span, recorder, repeat, now)
+            fetching.by_chunks = True
+            cursor._otel_django_fetching = fetching
+        elif connection.fetches and getattr(driver, "description", None) is not None:
+            cursor._otel_django_fetching = Fetching(span, recorder, repeat, now)
         else:
-            recorder.end(span, statement)
+            span.end(now)
     except Exception:
         guard.caught("database.executed")
 
@@ -195,9 +205,9 @@ def _callproc(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _iterate(original: Callable[..., Any]) -> Callable[..., Any]:
-    def __iter__(self: CursorWrapper) -> Iterator[Any]:  # noqa: N807 - stands for the method
+    def __iter__(self: Any) -> Iterator[Any]:  # noqa: N807 - stands for the method
         rows: Iterator[Any] = original(self)
-        fetching = fetching_of(self) if "fetchmany" in self.__dict__ else None
-        return rows if fetching is None else fetching.iterate(rows)
+        fetching: Fetching | None = None if _recorder is None else self._otel_django_fetching
+        return rows if fetching is None else fetching.iterate(self, rows)
 
     return __iter__

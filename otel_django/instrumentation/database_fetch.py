@@ -4,184 +4,227 @@ Server-side cursors, SQLite and others do their work while rows are fetched: ``e
 showed 24 of 652 ms. So where rows come lazily, the span stays open until the cursor is exhausted
 or closed and ends with the last fetch; ``django.db.fetch.duration`` says how much of it was spent
 fetching, where the site's own code ran in between.
+
+Django's cursor wrapper finds the fetch methods by ``__getattr__``. Here it gets methods of its
+own, which do the same with less; what is open hangs on the cursor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from otel_django import guard, names
 from otel_django.instrumentation.database_recorder import mark_failed
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
     from otel_django.instrumentation.database_recorder import Recorder
-    from otel_django.instrumentation.sql import Statement
+    from otel_django.instrumentation.n_plus_one import Repeat
+    from otel_django.instrumentation.patching import Patches
     from otel_django.tracing.span import Span
 
-_METHODS = ("fetchone", "fetchmany", "fetchall", "close")
+_NEVER = sys.maxsize
+
+_installed = False
+
+
+def install(patches: Patches, wrapper: type[CursorWrapper]) -> None:
+    """Give Django's cursor wrapper its methods, but for those another library gave it."""
+    global _installed
+    _installed = True
+    patches.set(wrapper, "_otel_django_fetching", None)
+    for method in (fetchone, fetchmany, fetchall, close):
+        if not hasattr(wrapper, method.__name__):
+            patches.set(wrapper, method.__name__, method)
+
+
+def uninstall() -> None:
+    """From now on the methods call straight through; who made the patches undoes them."""
+    global _installed
+    _installed = False
 
 
 class Fetching:
-    """Stands in front of one Django cursor's fetch methods until its rows are all fetched.
+    """The open span of a cursor whose rows are being fetched.
 
-    It holds the driver's cursor but not Django's, which holds it: no cycle, so that an abandoned
-    cursor goes as early as it would without us. Then ``__del__`` ends the span.
+    It doesn't know the cursor, which holds it: no cycle, so that an abandoned cursor goes as early
+    as it would without us. Then ``__del__`` ends the span.
     """
 
-    _ended = True  # until it is made
+    __slots__ = (
+        "_count",
+        "_fetch_ns",
+        "_last_ns",
+        "_recorder",
+        "_repeat",
+        "_rows",
+        "_slow_after_ns",
+        "_span",
+        "by_chunks",
+    )
 
-    def __init__(
-        self, cursor: CursorWrapper, recorder: Recorder, span: Span, statement: Statement
-    ) -> None:
-        self._driver: Any = cursor.cursor
-        self._wrap_errors: Callable[[Any], Any] = cursor.db.wrap_database_errors
+    def __init__(self, span: Span, recorder: Recorder, repeat: Repeat | None, now: int) -> None:
+        left_ns = recorder.slow_ns - now + span._start_time
+        self._span: Span | None = span
         self._recorder = recorder
-        self._span = span
-        self._last_ns = time_ns()
-        self._execute_ns = self._last_ns - span._start_time
-        self._repeat = recorder.judge(span, statement, self._execute_ns)
-        self._fetch_ns = 0
-        self._count = 0
-        self._rows = 0
-        self._slow_ns = recorder.slow_ns
-        self._local = not is_named(cursor)  # a short read was the last, no round trip follows
-        self._slow = self._execute_ns >= self._slow_ns
-        self._ended = False
-        methods = cursor.__dict__
-        methods["fetchone"] = self.fetchone
-        methods["fetchmany"] = self.fetchmany
-        methods["fetchall"] = self.fetchall
-        methods["close"] = self.close
+        self._repeat = repeat
+        self._last_ns = now
+        self._slow_after_ns = left_ns if left_ns > 0 else _NEVER
+        self._fetch_ns = self._count = self._rows = 0
+        self.by_chunks = False  # of a server-side cursor: a short read needn't be the last
 
-    # --- the cursor's methods
-
-    def fetchone(self) -> Any:
-        """As the driver's, with Django's errors."""
-        if self._ended:
-            return self._wrap_errors(self._driver.fetchone)()
-        row = self._timed(self._driver.fetchone)
-        if row is None:
-            self.end()
-        else:
-            self._rows += 1
-        return row
-
-    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-        """As the driver's, with Django's errors."""
-        if self._ended:
-            return self._wrap_errors(self._driver.fetchmany)(*args, **kwargs)
-        rows = self._timed(self._driver.fetchmany, *args, **kwargs)
-        count = len(rows)
-        self._rows += count
-        if not count or (args and self._local and count < args[0]):
-            self.end()
-        return rows
-
-    def fetchall(self) -> Any:
-        """As the driver's, with Django's errors."""
-        if self._ended:
-            return self._wrap_errors(self._driver.fetchall)()
-        rows = self._timed(self._driver.fetchall)
-        self._rows += len(rows)
-        self.end()
-        return rows
-
-    def close(self) -> Any:
-        """As the driver's."""
-        self.end()
-        return self._driver.close()
-
-    def iterate(self, rows: Iterator[Any]) -> Iterator[Any]:
-        """``for row in cursor``: timed as a whole, a clock per row would cost too much."""
-        try:
-            yield from rows
-        finally:
-            if not self._ended:
-                self._last_ns = time_ns()
-                self._count = 0
-                self.end()
-
-    # --- the span
-
-    def _timed(self, fetch: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        start = time_ns()
-        try:
-            return self._wrap_errors(fetch)(*args, **kwargs)
-        except BaseException as error:
-            self._failed(error)
-            raise
-        finally:
-            self._last_ns = now = time_ns()
-            self._fetch_ns += now - start
-            self._count += 1
-            if not self._slow and self._execute_ns + self._fetch_ns >= self._slow_ns:
-                self._became_slow()
+    def fetched(self, began_ns: int, rows: int) -> None:
+        """A fetch gave so many rows."""
+        now = time_ns()
+        self._last_ns = now
+        self._fetch_ns += now - began_ns
+        self._count += 1
+        self._rows += rows
+        if self._fetch_ns >= self._slow_after_ns:
+            self._became_slow()
 
     def _became_slow(self) -> None:
         """Look for the line of code now: where the cursor is closed may be elsewhere."""
-        self._slow = True
+        self._slow_after_ns = _NEVER
         try:
-            if not self._ended:
+            if self._span is not None:
                 self._recorder.note_caller(self._span)
         except Exception:
             guard.caught("database.caller")
 
-    def _failed(self, error: BaseException) -> None:
-        self._last_ns = time_ns()
+    def fail(self, began_ns: int, db: BaseDatabaseWrapper) -> NoReturn:
+        """Raise the exception that is being handled as Django does; the query has failed."""
         try:
-            mark_failed(self._span, error)
-        except Exception:
-            guard.caught("database.fetch_failed")
-        self.end()
+            raise_as_django(db)
+        except BaseException as error:
+            self.fetched(began_ns, 0)
+            self.end(error)
+            raise
 
-    def end(self) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """End the span, once, at the time of the last fetch."""
-        if self._ended:
+        span = self._span
+        if span is None:
             return
-        self._ended = True
+        self._span = None
         try:
-            span = self._span
-            if self._count > 2:  # rows, then none: nobody's code in between
-                span.note(names.DJANGO_DB_FETCH_DURATION, self._fetch_ns / 1e9)
-                span.note(names.DJANGO_DB_FETCH_COUNT, self._count)
+            if error is not None:
+                mark_failed(span, error)
             if self._count:
-                span.note(names.DB_RESPONSE_RETURNED_ROWS, self._rows)
+                attributes = span._attributes
+                attributes[names.DB_RESPONSE_RETURNED_ROWS] = self._rows
+                if self._count > 2:  # rows, then none: nobody's code in between
+                    attributes[names.DJANGO_DB_FETCH_DURATION] = self._fetch_ns / 1e9
+                    attributes[names.DJANGO_DB_FETCH_COUNT] = self._count
             if self._repeat is not None:
                 self._repeat.total_ns += self._fetch_ns
             span.end(self._last_ns)
         except Exception:
             guard.caught("database.fetched")
 
+    def iterate(self, cursor: Any, rows: Iterator[Any]) -> Iterator[Any]:
+        """``for row in cursor``: timed as a whole, a clock per row would cost too much."""
+        failed: BaseException | None = None
+        try:
+            yield from rows
+        except Exception as error:
+            failed = error
+            raise
+        finally:
+            cursor._otel_django_fetching = None
+            self._last_ns = time_ns()
+            self._count = 0
+            self.end(failed)
+
     def __del__(self) -> None:
-        if not self._ended:
+        if self._span is not None:
             self.end()
 
 
-def fetching_of(cursor: CursorWrapper) -> Fetching | None:
-    """What stands in front of this cursor's fetch methods, if anything."""
-    method = cursor.__dict__.get("fetchmany")
-    found = getattr(method, "__self__", None)
-    return found if type(found) is Fetching else None
-
-
-def end_fetching(cursor: CursorWrapper) -> None:
-    """The cursor runs something else: end its span and give it its own methods back."""
-    fetching = fetching_of(cursor)
+def end_fetching(cursor: Any) -> None:
+    """The cursor runs something else: end its span."""
+    fetching: Fetching | None = cursor._otel_django_fetching
     if fetching is not None:
+        cursor._otel_django_fetching = None
         fetching.end()
-        for name in _METHODS:
-            cursor.__dict__.pop(name, None)
 
 
-def is_named(cursor: CursorWrapper) -> bool:
-    """Whether it is a server-side cursor of PostgreSQL."""
-    return getattr(cursor.cursor, "name", None) is not None
+def raise_as_django(db: BaseDatabaseWrapper) -> NoReturn:
+    """Raise the exception that is being handled as Django's error of its kind."""
+    with db.wrap_database_errors:
+        raise  # noqa: PLE0704 - called from an except block by contract
 
 
-def returns_rows(cursor: CursorWrapper) -> bool:
-    """Whether the statement just executed has rows to fetch."""
-    return getattr(cursor.cursor, "description", None) is not None
+# --- the cursor's methods: as the driver's, with Django's errors
+
+
+def fetchone(self: Any) -> Any:  # noqa: D103
+    fetching: Fetching | None = self._otel_django_fetching if _installed else None
+    if fetching is None:
+        try:
+            return self.cursor.fetchone()
+        except BaseException:
+            raise_as_django(self.db)
+    began_ns = time_ns()
+    try:
+        row = self.cursor.fetchone()
+    except BaseException:
+        self._otel_django_fetching = None
+        fetching.fail(began_ns, self.db)
+    if row is not None:
+        fetching.fetched(began_ns, 1)
+        return row
+    fetching.fetched(began_ns, 0)
+    self._otel_django_fetching = None
+    fetching.end()
+    return row
+
+
+def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: D103
+    fetching: Fetching | None = self._otel_django_fetching if _installed else None
+    if fetching is None:
+        try:
+            return self.cursor.fetchmany(*args, **kwargs)
+        except BaseException:
+            raise_as_django(self.db)
+    began_ns = time_ns()
+    try:
+        rows = self.cursor.fetchmany(*args, **kwargs)
+    except BaseException:
+        self._otel_django_fetching = None
+        fetching.fail(began_ns, self.db)
+    count = len(rows)
+    fetching.fetched(began_ns, count)
+    if not count or (args and count < args[0] and not fetching.by_chunks):
+        self._otel_django_fetching = None
+        fetching.end()
+    return rows
+
+
+def fetchall(self: Any) -> Any:  # noqa: D103
+    fetching: Fetching | None = self._otel_django_fetching if _installed else None
+    if fetching is None:
+        try:
+            return self.cursor.fetchall()
+        except BaseException:
+            raise_as_django(self.db)
+    began_ns = time_ns()
+    self._otel_django_fetching = None
+    try:
+        rows = self.cursor.fetchall()
+    except BaseException:
+        fetching.fail(began_ns, self.db)
+    fetching.fetched(began_ns, len(rows))
+    fetching.end()
+    return rows
+
+
+def close(self: Any) -> Any:  # noqa: D103
+    if _installed:
+        end_fetching(self)
+    return self.cursor.close()

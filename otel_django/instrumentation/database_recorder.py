@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from otel_django.conf import Settings
     from otel_django.tracing.limits import Plain
+    from otel_django.tracing.local_trace import LocalTrace
     from otel_django.tracing.span import Span
     from otel_django.tracing.tracer import Tracer
 
@@ -70,7 +71,7 @@ class Recorder:
         more: dict[str, Plain] | None = None,
     ) -> Span:
         """A client span below ``parent``, not made current."""
-        attributes: dict[str, Plain] = {**connection_of(db).attributes, **statement.attributes}
+        attributes = connection_of(db).attributes_of(statement)
         if more is not None:
             attributes.update(more)
         if self._limited:
@@ -89,16 +90,16 @@ class Recorder:
             if duration_ns >= self.slow_ns:
                 self.note_caller(span)
             if statement.repeatable and self._threshold:
-                return self._repeated(span).add(statement, duration_ns, span)
+                found: RepeatedStatements | None = span._local.statements
+                if found is None:
+                    found = self._repeated(span._local)
+                return found.add(statement, duration_ns, span)
         except Exception:
             guard.caught("database.judge")
         return None
 
-    def _repeated(self, span: Span) -> RepeatedStatements:
-        local = span._local
-        found: RepeatedStatements | None = local.statements
-        if found is None:
-            found = local.statements = RepeatedStatements(self._threshold, self._finder, local)
+    def _repeated(self, local: LocalTrace) -> RepeatedStatements:
+        found = local.statements = RepeatedStatements(self._threshold, self._finder, local)
         return found
 
     def note_caller(self, span: Span) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from otel_django import names
 from otel_django.instrumentation.sql_mask import mask
 from otel_django.instrumentation.sql_summary import IDENTIFIER, SummaryReader
+
+if TYPE_CHECKING:
+    from otel_django.tracing.limits import Plain
 
 MAX_READ_CHARACTERS = 8192
 MAX_TEXT_CHARACTERS = 4096
@@ -41,12 +45,14 @@ class Statement:
     ``name``         a span's name: the summary, else "query"
     ``repeatable``   whether a repetition of it may be an N+1 (reads and writes of rows)
     ``attributes``   the span attributes that follow from it
+    ``merged``       these with those of the connection it last ran on, and that connection
     """
 
     __slots__ = (
         "attributes",
         "collection",
         "fingerprint",
+        "merged",
         "name",
         "operation",
         "repeatable",
@@ -70,7 +76,10 @@ class Statement:
             names.DB_QUERY_SUMMARY: summary,
             names.DB_QUERY_TEXT: text,
         }
-        self.attributes = {key: value for key, value in attributes.items() if value}
+        self.attributes: dict[str, Plain] = {
+            key: value for key, value in attributes.items() if value
+        }
+        self.merged: tuple[object, dict[str, Plain]] = (None, self.attributes)
 
     def __repr__(self) -> str:
         return f"Statement({self.summary!r}, {self.text!r})"
