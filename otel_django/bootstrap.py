@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -161,6 +160,8 @@ class Runtime:
             else None,
             exception_events=settings.exception_events,
             child_resource=lambda resource: in_child(resource, given_id),
+            pipeline=self.worker,
+            shutdown_timeout_s=settings.shutdown_timeout_s,
         )
         if old_names.wanted(settings.semconv_opt_in):
             provider.add_span_processor(old_names.OldNames(settings.semconv_opt_in))
@@ -224,11 +225,7 @@ class Runtime:
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Everything that ended before this call is sent or stored; False when time ran out."""
-        deadline = time.monotonic() + timeout_s
-        complete = self.worker.flush(timeout_s)
-        left_ms = max(1, int((deadline - time.monotonic()) * 1000))
-        processors_done = not self.provider.processors or self.provider.force_flush(left_ms)
-        return processors_done and complete
+        return self.provider.force_flush(int(timeout_s * 1000))
 
     def shutdown(self) -> None:
         """Flush within ``OTEL_DJANGO_SHUTDOWN_TIMEOUT`` and stop the thread; patches stay."""
@@ -236,7 +233,6 @@ class Runtime:
             return
         self._ended = True
         with guard.guarded("shutdown"):
-            self.worker.shutdown(self.settings.shutdown_timeout_s)
             self.provider.shutdown()
 
     def after_fork(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.trace import SpanLimits as SdkSpanLimits
 from opentelemetry.sdk.trace import SpanProcessor, _TracerConfig
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
     from otel_django.tracing.span import Span
 
 
+class Pipeline(Protocol):
+    """What the provider's own ``force_flush`` and ``shutdown`` reach."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Hand on what ended before; False when time runs out."""
+        ...
+
+    def shutdown(self, timeout_s: float) -> bool:
+        """Flush and stop."""
+        ...
+
+
 class TracerProvider(SdkTracerProvider):
     """Gives tracers whose spans go to ``sink`` when they end.
 
@@ -51,6 +64,8 @@ class TracerProvider(SdkTracerProvider):
         keep: KeepPolicy | None = None,
         exception_events: bool = True,
         child_resource: Callable[[Resource], Resource] | None = None,
+        pipeline: Pipeline | None = None,
+        shutdown_timeout_s: float = 2.0,
     ) -> None:
         limits = normaliser.limits
         self.normaliser = normaliser
@@ -61,6 +76,8 @@ class TracerProvider(SdkTracerProvider):
         self.processors: tuple[SpanProcessor, ...] = ()
         self._sink = sink
         self._child_resource = child_resource
+        self._pipeline = pipeline
+        self._shutdown_timeout_s = shutdown_timeout_s
         self._pid = os.getpid()
         super().__init__(
             sampler=sampler,
@@ -150,7 +167,7 @@ class TracerProvider(SdkTracerProvider):
             for each in self.keep.decide(local):
                 self._sink(each)
 
-    # --- processors, fork
+    # --- processors, flush, fork
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add a processor of the user's, called in the order of adding."""
@@ -160,6 +177,19 @@ class TracerProvider(SdkTracerProvider):
             tracers: dict[InstrumentationScope, Any] = self._tracers
             for tracer in tracers.values():
                 tracer.processors = self.processors
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Everything that ended before is handed on, or False when ``timeout_millis`` is over."""
+        deadline_s = time.monotonic() + timeout_millis / 1000
+        complete = self._pipeline is None or self._pipeline.flush(timeout_millis / 1000)
+        left_ms = max(1, int((deadline_s - time.monotonic()) * 1000))
+        return (not self.processors or super().force_flush(left_ms)) and complete
+
+    def shutdown(self) -> None:
+        """Flush and stop the pipeline, then the user's processors."""
+        if self._pipeline is not None:
+            self._pipeline.shutdown(self._shutdown_timeout_s)
+        super().shutdown()
 
     def _handle_fork(self) -> None:
         """Replaces the SDK's, which runs resource detectors in threads inside the fork hook."""

@@ -151,15 +151,13 @@ tracer = trace.get_tracer("script")
 """
 
 
-def run_script(
-    collector: StubCollector, body: str, tmp_path: Path
-) -> subprocess.CompletedProcess[str]:
+def start_script(collector: StubCollector, body: str, tmp_path: Path) -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(body=textwrap.dedent(body)), encoding="utf-8")
     env = {
         key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTEST_"))
     }
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, str(script)],
         env={
             **env,
@@ -168,11 +166,19 @@ def run_script(
             "PYTHONPATH": str(ROOT),
             "TESTS_BASE_DIR": str(tmp_path),
         },
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
     )
+
+
+def run_script(
+    collector: StubCollector, body: str, tmp_path: Path
+) -> subprocess.CompletedProcess[str]:
+    process = start_script(collector, body, tmp_path)
+    output, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +241,29 @@ def test_multiprocessing_children_send_theirs(
     assert result.returncode == 0, result.stderr
     spans = assert_each_once(collector, 6)
     assert sorted(span["name"] for span in spans) == [f"work {number}" for number in range(6)]
+
+
+def test_P3_force_flush_of_the_api_sends_everything_and_keeps_its_time(
+    collector: StubCollector, tmp_path: Path
+) -> None:
+    body = """
+    tracer.start_span("first").end()
+    print(trace.get_tracer_provider().force_flush(), flush=True)
+    input()
+    tracer.start_span("second").end()
+    start = time.monotonic()
+    done = trace.get_tracer_provider().force_flush(500)
+    print(done, time.monotonic() - start < 1.5)
+    """
+    with start_script(collector, body, tmp_path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        assert collector.counts()["unique"] == 1
+        collector.set_mode("hang")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "False True\n"
 
 
 def test_a_process_that_records_nothing_starts_no_thread_and_makes_no_file(
