@@ -133,6 +133,7 @@ def test_follow_shows_what_happens_and_ends_at_ctrl_c(path: Path) -> None:
         source = SpanSource()
         source.request("/later/", queries=0)
         writer.accept(source.take())
+        writer.release()
         while "/later/" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
@@ -162,6 +163,7 @@ def test_follow_ends_after_the_limit(path: Path) -> None:
     while process.poll() is None and time.monotonic() < deadline:
         source.request("/new/", queries=0)
         writer.accept(source.take())
+        writer.release()
         time.sleep(0.2)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -170,7 +170,7 @@ def test_readers_see_whole_batches_while_slices_come_and_go(path: Path, source: 
 
     def read() -> None:
         nonlocal reads
-        reader = EmbeddedReader(path)
+        reader = EmbeddedReader(path, timeout_s=30)
         while not stop.is_set():
             try:
                 for trace in reader.list_traces(TraceQuery(limit=20)).traces:
