@@ -51,10 +51,11 @@ class Caller(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where on the stack the project's line was: so many frames up, in this code."""
+    """Where on the stack the project's line was: so many frames up, at this instruction."""
 
     depth: int
     code: CodeType
+    instruction: int
     line: int
 
     def is_here(self) -> bool:
@@ -67,7 +68,9 @@ class Place(NamedTuple):
             frame = sys._getframe(1 + self.depth)
         except ValueError:
             return False
-        return frame.f_code is self.code and frame.f_lineno == self.line
+        return frame.f_code is self.code and (
+            frame.f_lasti == self.instruction or frame.f_lineno == self.line
+        )
 
 
 @cache
@@ -100,8 +103,9 @@ class CallerFinder:
             file = self.shown(code.co_filename)
             if file is not None:
                 found = _caller(frame, file, template)
-                place = None if depth is None or template else Place(depth, code, found.line)
-                return found, place
+                if depth is None or template:
+                    return found, None
+                return found, Place(depth, code, frame.f_lasti, found.line)
             if template is None and code.co_name == "render_annotated":
                 template = _template_position(frame)
         return None, None

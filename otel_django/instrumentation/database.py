@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from otel_django.conf import Settings
+    from otel_django.instrumentation.database_connection import Connection
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.span import Span
     from otel_django.tracing.tracer import Tracer
@@ -86,9 +87,12 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
         if parent is None:
             return original(self, sql, params)
         try:
-            db = self.db
-            statement = recorder.statement(db, sql)
-            span = recorder.begin(db, statement, parent)
+            connection = connection_of(self.db)
+            if type(sql) is str:
+                statement = connection.statements.get(sql)
+            else:
+                statement = recorder.statement(self.db, sql)
+            span = recorder.begin_on(connection, statement, parent)
         except Exception:
             guard.caught("database.execute")
             return original(self, sql, params)
@@ -97,18 +101,19 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             recorder.fail(span, statement, error)
             raise
-        _executed(self, recorder, span, statement)
+        _executed(self, connection, recorder, span, statement)
         return result
 
     return execute
 
 
-def _executed(cursor: Any, recorder: Recorder, span: Span, statement: Statement) -> None:
+def _executed(
+    cursor: Any, connection: Connection, recorder: Recorder, span: Span, statement: Statement
+) -> None:
     """End the span, or let it wait for the fetches where those do the work."""
     try:
         now = time_ns()
         repeat = recorder.judge(span, statement, now - span._start_time)
-        connection = connection_of(cursor.db)
         driver = cursor.cursor
         if connection.names_cursors and getattr(driver, "name", None) is not None:
             fetching = Fetching(span, recorder, repeat, now)

@@ -78,8 +78,8 @@ class Fetching:
         self._fetch_ns = self._count = self._rows = 0
         self.by_chunks = False  # of a server-side cursor: a short read needn't be the last
 
-    def fetched(self, began_ns: int, rows: int) -> None:
-        """A fetch gave so many rows."""
+    def fetched(self, began_ns: int, rows: int, *, last: bool) -> None:
+        """A fetch gave so many rows; after the last one the span ends."""
         now = time_ns()
         self._last_ns = now
         self._fetch_ns += now - began_ns
@@ -87,6 +87,8 @@ class Fetching:
         self._rows += rows
         if self._fetch_ns >= self._slow_after_ns:
             self._became_slow()
+        if last:
+            self.end()
 
     def _became_slow(self) -> None:
         """Look for the line of code now: where the cursor is closed may be elsewhere."""
@@ -102,7 +104,7 @@ class Fetching:
         try:
             raise_as_django(db)
         except BaseException as error:
-            self.fetched(began_ns, 0)
+            self.fetched(began_ns, 0, last=False)
             self.end(error)
             raise
 
@@ -163,7 +165,7 @@ def raise_as_django(db: BaseDatabaseWrapper) -> NoReturn:
 # --- the cursor's methods: as the driver's, with Django's errors
 
 
-def fetchone(self: Any) -> Any:  # noqa: D103
+def fetchone(self: Any) -> Any:
     fetching: Fetching | None = self._otel_django_fetching if _installed else None
     if fetching is None:
         try:
@@ -177,15 +179,14 @@ def fetchone(self: Any) -> Any:  # noqa: D103
         self._otel_django_fetching = None
         fetching.fail(began_ns, self.db)
     if row is not None:
-        fetching.fetched(began_ns, 1)
-        return row
-    fetching.fetched(began_ns, 0)
-    self._otel_django_fetching = None
-    fetching.end()
+        fetching.fetched(began_ns, 1, last=False)
+    else:
+        self._otel_django_fetching = None
+        fetching.fetched(began_ns, 0, last=True)
     return row
 
 
-def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: D103
+def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:
     fetching: Fetching | None = self._otel_django_fetching if _installed else None
     if fetching is None:
         try:
@@ -199,14 +200,14 @@ def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: D103
         self._otel_django_fetching = None
         fetching.fail(began_ns, self.db)
     count = len(rows)
-    fetching.fetched(began_ns, count)
-    if not count or (args and count < args[0] and not fetching.by_chunks):
+    last = not count or (bool(args) and count < args[0] and not fetching.by_chunks)
+    if last:
         self._otel_django_fetching = None
-        fetching.end()
+    fetching.fetched(began_ns, count, last=last)
     return rows
 
 
-def fetchall(self: Any) -> Any:  # noqa: D103
+def fetchall(self: Any) -> Any:
     fetching: Fetching | None = self._otel_django_fetching if _installed else None
     if fetching is None:
         try:
@@ -219,12 +220,11 @@ def fetchall(self: Any) -> Any:  # noqa: D103
         rows = self.cursor.fetchall()
     except BaseException:
         fetching.fail(began_ns, self.db)
-    fetching.fetched(began_ns, len(rows))
-    fetching.end()
+    fetching.fetched(began_ns, len(rows), last=True)
     return rows
 
 
-def close(self: Any) -> Any:  # noqa: D103
-    if _installed:
+def close(self: Any) -> Any:
+    if _installed and self._otel_django_fetching is not None:
         end_fetching(self)
     return self.cursor.close()

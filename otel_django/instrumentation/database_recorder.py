@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from otel_django import guard, names
 from otel_django.instrumentation.caller import CallerFinder
 from otel_django.instrumentation.database_connection import Connection, describe
-from otel_django.instrumentation.n_plus_one import Repeat, RepeatedStatements
+from otel_django.instrumentation.n_plus_one import KnownLines, Repeat, RepeatedStatements
 from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.instrumentation.sql import UNKNOWN, Statement
 from otel_django.tracing.exceptions import driver_code, exception_type
@@ -53,6 +53,7 @@ class Recorder:
         self.slow_ns = int(settings.slow_query_s * 1e9)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
+        self._known_lines = KnownLines(self._finder)
         self._limited = are_narrow(settings)
 
     def statement(self, db: BaseDatabaseWrapper, sql: Any) -> Statement:
@@ -71,7 +72,17 @@ class Recorder:
         more: dict[str, Plain] | None = None,
     ) -> Span:
         """A client span below ``parent``, not made current."""
-        attributes = connection_of(db).attributes_of(statement)
+        return self.begin_on(connection_of(db), statement, parent, more)
+
+    def begin_on(
+        self,
+        connection: Connection,
+        statement: Statement,
+        parent: Span,
+        more: dict[str, Plain] | None = None,
+    ) -> Span:
+        """As ``begin``, for who knows the connection already."""
+        attributes = connection.attributes_of(statement)
         if more is not None:
             attributes.update(more)
         if self._limited:
@@ -99,7 +110,7 @@ class Recorder:
         return None
 
     def _repeated(self, local: LocalTrace) -> RepeatedStatements:
-        found = local.statements = RepeatedStatements(self._threshold, self._finder, local)
+        found = local.statements = RepeatedStatements(self._threshold, self._known_lines, local)
         return found
 
     def note_caller(self, span: Span) -> None:

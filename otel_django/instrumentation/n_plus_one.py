@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from otel_django import names
 from otel_django.tracing.span import Event
@@ -19,47 +19,91 @@ if TYPE_CHECKING:
 
 MAX_STATEMENTS = 1000
 MAX_EVENTS = 5
-MAX_WALKS = 100
+MAX_WALKS = 5
+MAX_KNOWN_LINES = 1000
 
 
-class _Site:
+class _Line(NamedTuple):
     """A line of the project's that runs a repeated statement."""
 
-    __slots__ = ("attributes", "count", "place")
+    caller: Caller
+    attributes: dict[str, Plain]
+    place: Place | None
 
-    def __init__(self, caller: Caller, place: Place | None) -> None:
-        self.attributes: dict[str, Plain] = {**caller.attributes()}
-        self.place = place
-        self.count = 0
+
+class KnownLines:
+    """Where each statement was last repeated, whatever the request: looked at first next time."""
+
+    def __init__(self, finder: CallerFinder) -> None:
+        self.finder = finder
+        self._lines: dict[str, _Line] = {}
+
+    def get(self, statement: Statement) -> _Line | None:
+        """The line that ran it last."""
+        return self._lines.get(statement.fingerprint)
+
+    def add(self, statement: Statement, line: _Line) -> None:
+        """Remember the line, if it can be recognised."""
+        if line.place is not None:
+            if len(self._lines) >= MAX_KNOWN_LINES:
+                self._lines.clear()
+            self._lines[statement.fingerprint] = line
 
 
 class Repeat:
-    """One normalised statement of a local trace; ``total_ns`` grows while rows are fetched."""
+    """One normalised statement of a local trace; ``total_ns`` grows while rows are fetched.
 
-    __slots__ = ("count", "site", "sites", "statement", "total_ns", "walks")
+    ``line`` ran it last, ``times`` in a row; ``lines`` holds how often earlier ones did.
+    """
+
+    __slots__ = ("count", "line", "lines", "statement", "times", "total_ns", "walks")
 
     def __init__(self, statement: Statement, duration_ns: int) -> None:
         self.statement = statement
         self.count = 1
         self.total_ns = duration_ns
         self.walks = 0
-        self.site: _Site | None = None
-        self.sites: dict[Caller, _Site] | None = None
+        self.line: _Line | None = None
+        self.times = 0
+        self.lines: dict[Caller, int] | None = None
+
+    def seen_at(self, line: _Line) -> None:
+        """``line`` has run it once more."""
+        before = self.line
+        if before is not line:
+            self._put_away(before)
+            self.line = line
+        self.times += 1
+
+    def _put_away(self, line: _Line | None) -> None:
+        if line is not None:
+            if self.lines is None:
+                self.lines = {}
+            self.lines[line.caller] = self.lines.get(line.caller, 0) + self.times
+        self.times = 0
+
+    def busiest(self) -> Caller | None:
+        """The line that was seen to run it most often."""
+        self._put_away(self.line)
+        self.line = None
+        return max(self.lines, key=self.lines.__getitem__) if self.lines else None
 
 
 class RepeatedStatements:
     """The statements of one local trace, by fingerprint.
 
     From the ``threshold``-th run of a statement on, the project's line that runs it is noted, on
-    the query's span and for the event; before that it isn't looked for, since it costs a walk up
-    the stack. Reads and writes of rows count; transactions, savepoints and settings don't.
+    the query's span and for the event; before that it isn't looked for. Where it can't be
+    recognised by its place on the stack (a template, an awaiting task) or changes, it is looked
+    for ``MAX_WALKS`` times, since each costs a walk up the stack; later spans don't tell it.
+    Reads and writes of rows count; transactions, savepoints and settings don't.
     """
 
-    __slots__ = ("_before", "_finder", "_repeats", "_threshold")
+    __slots__ = ("_before", "_known", "_repeats", "_threshold")
 
-    def __init__(self, threshold: int, finder: CallerFinder, local: LocalTrace) -> None:
+    def __init__(self, threshold: int, known: KnownLines, local: LocalTrace) -> None:
         self._threshold = threshold
-        self._finder = finder
+        self._known = known
         self._repeats: dict[str, Repeat] = {}
         self._before: Callable[[Span], None] | None = local.finish
         local.finish = self.finish
@@ -80,19 +124,18 @@ class RepeatedStatements:
         return repeat
 
     def _note_caller(self, repeat: Repeat, span: Span) -> None:
-        site = repeat.site
-        if site is None or site.place is None or not site.place.is_here():
+        line = repeat.line or self._known.get(repeat.statement)
+        if line is None or line.place is None or not line.place.is_here():
             if repeat.walks >= MAX_WALKS:
                 return
             repeat.walks += 1
-            caller, place = self._finder.locate()
+            caller, place = self._known.finder.locate()
             if caller is None:
                 return
-            if repeat.sites is None:
-                repeat.sites = {}
-            site = repeat.site = repeat.sites.setdefault(caller, _Site(caller, place))
-        site.count += 1
-        span._attributes.update(site.attributes)
+            line = _Line(caller, {**caller.attributes()}, place)
+            self._known.add(repeat.statement, line)
+        repeat.seen_at(line)
+        span._attributes.update(line.attributes)
 
     def finish(self, root: Span) -> None:
         """The local root is about to end: tell it what was repeated, the costliest first."""
@@ -116,6 +159,7 @@ def _event_attributes(repeat: Repeat) -> dict[str, Plain]:
         names.N_PLUS_ONE_COUNT: repeat.count,
         names.N_PLUS_ONE_DURATION: repeat.total_ns / 1e9,
     }
-    if repeat.sites:
-        attributes.update(max(repeat.sites.values(), key=lambda site: site.count).attributes)
+    caller = repeat.busiest()
+    if caller is not None:
+        attributes.update(caller.attributes())
     return attributes
