@@ -83,7 +83,8 @@ class TraceQuery:
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
     """A row of the trace list. ``name``, ``route`` and what follows are the root's, as far as it
-    has arrived; ``error_count`` counts spans that failed, ``failed`` is the root's own status.
+    has arrived; ``error_count`` counts spans that failed, ``failed`` is the root's own status,
+    ``n_plus_one`` how many of its queries were repeats of one another.
     """
 
     trace_id: str

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_django import names
 from otel_django.store.json_text import INT64_MAX, dumps, int64
 from otel_django.store.schema import bucket
+from otel_django.store.span_text import data, has_more, trace_state, words
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
-
     from otel_django.tracing.span import Span
 
 YIELD_AFTER_S = 0.000_2
@@ -22,7 +21,6 @@ ROWS_A_PART = 16
 MAX_CACHED_TEXTS = 20_000
 MAX_CACHED_QUERIES = 4_000
 MAX_SHARED_CHARACTERS = 4_096
-MAX_WORD_CHARACTERS = 500
 MAX_FIND_CHARACTERS = 8_000
 MINUTE_NS = 60_000_000_000
 ERROR = 2
@@ -252,9 +250,9 @@ class Packer:
                 trace.root = root
             named = (start // MINUTE_NS, service, name, root.route, bucket(duration))
             batch.endpoints.add(named, duration, status)
-        shared = None if query is None or _has_more(span) else query.shared
+        shared = None if query is None or has_more(span) else query.shared
         if shared is None:
-            trace.words.update(dict.fromkeys(_words(span)))
+            trace.words.update(dict.fromkeys(words(span)))
         elif query is not None:
             trace.words[query.words] = None
         return (
@@ -269,7 +267,7 @@ class Packer:
             name,
             source,
             shared,
-            _data(span) if shared is None else None,
+            data(span) if shared is None else None,
         )
 
     def _find_source(self, span: Span) -> tuple[int, int]:
@@ -291,7 +289,7 @@ class Packer:
         attributes = span._attributes
         if names.DB_SYSTEM_NAME not in attributes and names.DJANGO_CACHE_ALIAS not in attributes:
             return None
-        key = (dumps(attributes), _trace_state(span))
+        key = (dumps(attributes), trace_state(span))
         known = self._queries.get(key)
         if known is None:
             statement = attributes.get(names.DB_QUERY_TEXT)
@@ -302,7 +300,7 @@ class Packer:
                 return _Query(None, "", self._text(statement) if statement else None)
             query = _Query(
                 self._text(text),
-                " ".join(_words(span)),
+                " ".join(words(span)),
                 self._text(statement) if statement else None,
             )
             self._queries[key] = (query, text, statement)
@@ -345,74 +343,3 @@ def _signed(span_id: int) -> int:
 def _n_plus_one(span: Span) -> int | None:
     count = span._attributes.get(names.N_PLUS_ONE_COUNT)
     return count if isinstance(count, int) and 0 < count < 1 << 31 else None
-
-
-def _has_more(span: Span) -> bool:
-    """Whether there is more to store than attributes."""
-    return bool(
-        span._events
-        or span._links
-        or span._status.description
-        or span._dropped_attributes
-        or span._dropped_events
-        or span._dropped_links
-    )
-
-
-def _words(span: Span) -> Iterator[str]:
-    """What a trace is found by."""
-    yield from _values(span._attributes)
-    for event in span._events or ():
-        yield event.name
-        yield from _values(event._attributes or {})
-    if span._status.description:
-        yield span._status.description[:MAX_WORD_CHARACTERS]
-
-
-def _values(attributes: dict[str, Any]) -> Iterator[str]:
-    for key, value in attributes.items():
-        if type(value) is str:
-            if key != names.EXCEPTION_STACKTRACE:
-                yield value[:MAX_WORD_CHARACTERS]
-        elif type(value) is int:
-            yield str(value) if value.bit_length() < 200 else "?"
-
-
-def _trace_state(span: Span) -> str:
-    """As exported: with the probability the span was kept with."""
-    state: Any = span._export_state
-    if state is None:
-        state = span._context[4]
-    return str(state.to_header()) if state else ""
-
-
-def _data(span: Span) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    if span._attributes:
-        data["attributes"] = span._attributes
-    if span._events:
-        data["events"] = [
-            {
-                "name": event.name,
-                "time_ns": int64(event.timestamp),
-                "attributes": event._attributes or {},
-            }
-            for event in span._events
-        ]
-    if span._links:
-        data["links"] = [
-            {**_ids(link.context), "attributes": dict(link.attributes or {})}
-            for link in span._links
-        ]
-    if span._status.description:
-        data["message"] = span._status.description
-    if span.dropped_attributes or span.dropped_events or span.dropped_links:
-        data["dropped"] = [span.dropped_attributes, span.dropped_events, span.dropped_links]
-    state = _trace_state(span)
-    if state:
-        data["trace_state"] = state
-    return data
-
-
-def _ids(context: SpanContext) -> dict[str, str]:
-    return {"trace_id": format(context[0], "032x"), "span_id": format(context[1], "016x")}

@@ -107,7 +107,7 @@ def create_slice(number: int, *, fts: bool) -> tuple[str, ...]:
             method TEXT,
             http_status INTEGER,
             failed INTEGER,                 -- the root has status ERROR
-            n_plus_one INTEGER              -- how often the most repeated statement ran
+            n_plus_one INTEGER              -- queries that were repeats of one another
         )
         """,
         f"CREATE INDEX trace_{number}_start ON trace_{number} (start_ns)",
