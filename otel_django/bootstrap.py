@@ -67,6 +67,7 @@ class Runtime:
                     max_mb=self.settings.store_max_mb,
                     drops=self.drops,
                     clock=SYSTEM_CLOCK,
+                    pause=self._pause,
                 )
             )
         return tuple(sinks)
