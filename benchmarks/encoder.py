@@ -23,9 +23,10 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanKind
 
+from otel_django.conf import SpanLimitSettings
 from otel_django.pipeline.otlp_trace import encode_request
 from otel_django.tracing.exceptions import ExceptionFormatter
-from otel_django.tracing.limits import Limits, Normaliser
+from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.provider import TracerProvider
 from otel_django.tracing.redaction import Redactor
 from otel_django.tracing.samplers import AlwaysOn
@@ -126,7 +127,7 @@ def make_tracer(sink: Callable[[Span], None]) -> Tracer:
             {"service.name": "shop", "service.instance.id": "a1b2", "host.name": "h"}
         ),
         sampler=AlwaysOn(),
-        normaliser=Normaliser(redactor, Limits()),
+        normaliser=Normaliser(redactor, SpanLimitSettings()),
         exceptions=ExceptionFormatter(redactor),
         sink=sink,
     )

@@ -124,7 +124,7 @@ class Runtime:
     def _make_provider(self) -> TracerProvider:
         from otel_django.tracing import old_names
         from otel_django.tracing.exceptions import ExceptionFormatter
-        from otel_django.tracing.limits import Limits, Normaliser
+        from otel_django.tracing.limits import Normaliser
         from otel_django.tracing.local_trace import KeepPolicy
         from otel_django.tracing.provider import TracerProvider
         from otel_django.tracing.redaction import Redactor
@@ -132,24 +132,13 @@ class Runtime:
 
         settings = self.settings
         redactor = Redactor(settings.redact)
-        limits = settings.span_limits
         given_id = settings.resource_attributes.get("service.instance.id")
         provider = TracerProvider(
             resource=build_resource(
                 settings.service_name, settings.resource_attributes, settings.base_dir
             ),
             sampler=_sampler(settings),
-            normaliser=Normaliser(
-                redactor,
-                Limits(
-                    attributes=limits.attributes,
-                    events=limits.events,
-                    links=limits.links,
-                    event_attributes=limits.event_attributes,
-                    link_attributes=limits.link_attributes,
-                    value_length=limits.value_length,
-                ),
-            ),
+            normaliser=Normaliser(redactor, settings.span_limits),
             exceptions=ExceptionFormatter(redactor, settings.base_dir),
             sink=self._span_sink(),
             keep=KeepPolicy(

@@ -12,9 +12,10 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 
 from otel_django import conf, guard
+from otel_django.conf import SpanLimitSettings
 from otel_django.instrumentation.http_server import HttpServerInstrumentation
 from otel_django.tracing.exceptions import ExceptionFormatter
-from otel_django.tracing.limits import Limits, Normaliser
+from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.provider import TracerProvider
 from otel_django.tracing.redaction import Redactor
 from otel_django.tracing.samplers import sampler_from
@@ -56,7 +57,9 @@ def make_traced(chosen: conf.Settings, sampler: str = "parentbased_always_on") -
     provider = TracerProvider(
         resource=Resource.create({"service.name": "tests"}),
         sampler=sampler_from(sampler, chosen.traces_sampler_arg),
-        normaliser=Normaliser(redactor, Limits(value_length=chosen.span_limits.value_length)),
+        normaliser=Normaliser(
+            redactor, SpanLimitSettings(value_length=chosen.span_limits.value_length)
+        ),
         exceptions=ExceptionFormatter(redactor, None),
         sink=spans.append,
         exception_events=chosen.exception_events,

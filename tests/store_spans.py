@@ -10,8 +10,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from otel_django import names
+from otel_django.conf import SpanLimitSettings
 from otel_django.tracing.exceptions import ExceptionFormatter
-from otel_django.tracing.limits import Limits, Normaliser
+from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.provider import TracerProvider
 from otel_django.tracing.redaction import Redactor
 from otel_django.tracing.samplers import AlwaysOn
@@ -34,7 +35,7 @@ class SpanSource:
         self.provider = TracerProvider(
             resource=Resource({names.SERVICE_NAME: service, names.HOST_NAME: "test"}),
             sampler=AlwaysOn(),
-            normaliser=Normaliser(Redactor(), Limits()),
+            normaliser=Normaliser(Redactor(), SpanLimitSettings()),
             exceptions=ExceptionFormatter(Redactor()),
             sink=self._ended.append,
         )

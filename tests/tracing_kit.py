@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import Resource
 
+from otel_django.conf import SpanLimitSettings
 from otel_django.tracing.exceptions import ExceptionFormatter
-from otel_django.tracing.limits import Limits, Normaliser
+from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.provider import TracerProvider
 from otel_django.tracing.redaction import Redactor
 from otel_django.tracing.samplers import sampler_from
@@ -25,7 +26,7 @@ class Collected:
         sampler: str = "parentbased_always_on",
         ratio: float = 1.0,
         keep: KeepPolicy | None = None,
-        limits: Limits | None = None,
+        limits: SpanLimitSettings | None = None,
         **provider_options: Any,
     ) -> None:
         self.spans: list[Span] = []
@@ -33,7 +34,7 @@ class Collected:
         self.provider = TracerProvider(
             resource=Resource({"service.name": "tests"}),
             sampler=sampler_from(sampler, ratio),
-            normaliser=Normaliser(redactor, limits or Limits()),
+            normaliser=Normaliser(redactor, limits or SpanLimitSettings()),
             exceptions=ExceptionFormatter(redactor),
             sink=self.spans.append,
             keep=keep,

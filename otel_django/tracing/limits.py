@@ -7,10 +7,10 @@ a lazy object is evaluated where it was set, and a list changed afterwards chang
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
+    from otel_django.conf import SpanLimitSettings
     from otel_django.tracing.redaction import Redactor
 
 Plain = Union[str, bool, int, float, bytes, None, "list[Plain]", "dict[str, Plain]"]
@@ -19,22 +19,10 @@ MAX_DEPTH = 8
 MAX_ITEMS = 1000
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Limits of the specification; counts per span, event and link, lengths in characters."""
-
-    attributes: int = 128
-    events: int = 128
-    links: int = 128
-    event_attributes: int = 128
-    link_attributes: int = 128
-    value_length: int | None = None
-
-
 class Normaliser:
     """Makes foreign values plain, shortens them to the limit and masks secrets."""
 
-    def __init__(self, redactor: Redactor, limits: Limits) -> None:
+    def __init__(self, redactor: Redactor, limits: SpanLimitSettings) -> None:
         self.redactor = redactor
         self.limits = limits
 

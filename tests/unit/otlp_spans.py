@@ -16,9 +16,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from otel_django.conf import SpanLimitSettings
 from otel_django.pipeline.otlp_trace import encode_request, encode_span
 from otel_django.tracing.exceptions import ExceptionFormatter
-from otel_django.tracing.limits import Limits, Normaliser
+from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.local_trace import LocalTrace
 from otel_django.tracing.provider import TracerProvider
 from otel_django.tracing.redaction import Redactor
@@ -29,7 +30,7 @@ _redactor = Redactor(())
 _tracer = TracerProvider(
     resource=Resource({"service.name": "shop"}),
     sampler=AlwaysOn(),
-    normaliser=Normaliser(_redactor, Limits()),
+    normaliser=Normaliser(_redactor, SpanLimitSettings()),
     exceptions=ExceptionFormatter(_redactor),
     sink=lambda span: None,
 ).tracer("tests")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_django.conf import SpanLimitSettings
 from otel_django.tracing.exceptions import ExceptionFormatter, exception_type
-from otel_django.tracing.limits import Limits, Normaliser
+from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.redaction import MASK, SENSITIVE_NAMES, Redactor
 
 SECRET = "Xq7SECRETq7X"
@@ -119,7 +120,7 @@ def test_harmless_names_are_not_sensitive(name: str) -> None:
 
 
 def test_values_in_lists_maps_and_bytes_are_masked_too() -> None:
-    normaliser = Normaliser(redactor, Limits())
+    normaliser = Normaliser(redactor, SpanLimitSettings())
     assert SECRET not in repr(
         normaliser.value("data", {"password": SECRET, "urls": [f"http://u:{SECRET}@h/"]})
     )
@@ -132,13 +133,13 @@ class Awkward:
 
 
 def test_an_unprintable_value_does_no_harm() -> None:
-    assert Normaliser(redactor, Limits()).value("x", Awkward()) == "[unprintable]"
+    assert Normaliser(redactor, SpanLimitSettings()).value("x", Awkward()) == "[unprintable]"
 
 
 def test_a_cyclic_value_ends() -> None:
     cyclic: list[object] = []
     cyclic.append(cyclic)
-    assert "too deep" in repr(Normaliser(redactor, Limits()).value("x", cyclic))
+    assert "too deep" in repr(Normaliser(redactor, SpanLimitSettings()).value("x", cyclic))
 
 
 # --- exceptions

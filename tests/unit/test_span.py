@@ -15,8 +15,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFl
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.status import Status
 
+from otel_django.conf import SpanLimitSettings
 from otel_django.tracing import current
-from otel_django.tracing.limits import Limits
 from tests.tracing_kit import Collected
 
 
@@ -74,7 +74,7 @@ def test_a_lazy_object_is_evaluated_where_it_is_set() -> None:
 
 
 def test_attributes_events_and_links_beyond_the_limits_are_counted() -> None:
-    limits = Limits(2, 1, 1, 1, 1, value_length=3)
+    limits = SpanLimitSettings(2, 1, 1, 1, 1, value_length=3)
     collected = Collected(limits=limits)
     other = SpanContext(1, 1, is_remote=True, trace_flags=TraceFlags(1))
     with collected.tracer.start_as_current_span("x", attributes={"a": "long", "b": 1}) as span:
@@ -91,7 +91,7 @@ def test_attributes_events_and_links_beyond_the_limits_are_counted() -> None:
 
 
 def test_an_overwritten_attribute_does_not_count_against_the_limit() -> None:
-    collected = Collected(limits=Limits(attributes=1))
+    collected = Collected(limits=SpanLimitSettings(attributes=1))
     with collected.tracer.start_as_current_span("x", attributes={"a": 1}) as span:
         span.set_attribute("a", 2)
     assert collected.only().attributes == {"a": 2}
