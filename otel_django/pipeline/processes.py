@@ -71,6 +71,8 @@ class ProcessHooks:
     def _handle_sigterm(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
+        if "uwsgi" in sys.modules:
+            return  # its handlers are C's: Python doesn't see them, and its own would never run
         with contextlib.suppress(ValueError, OSError):
             if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, self._terminate)
