@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from django.conf import settings as _site
+
 from otel_django import names
 from otel_django.tracing.redaction import MASK, Redactor
-from otel_django.tracing.trust import names_the_client
+from otel_django.tracing.span import SharedAttributes
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
     from django.urls import ResolverMatch
 
     from otel_django.tracing.limits import Plain
+    from otel_django.tracing.span import Span
     from otel_django.tracing.trust import TrustPolicy
 
 KNOWN_METHODS: Final = frozenset(
@@ -26,8 +28,14 @@ KNOWN_METHODS: Final = frozenset(
 )
 OTHER_METHOD: Final = "_OTHER"
 
+_METHOD: Final = names.HTTP_REQUEST_METHOD
+_PATH: Final = names.URL_PATH
+_AGENT: Final = names.USER_AGENT_ORIGINAL
+_CLIENT: Final = names.CLIENT_ADDRESS
+
 _MOST_ROUTES = 4096
-_MOST_HOSTS = 1024
+_MOST_SHAPES = 4096
+_LONGEST_HOST = 255
 _MAX_TEXT = 2048
 TOKEN_LENGTH: Final = 22
 """A random text that keeps a secret has as many characters (16 bytes in base 64)."""
@@ -40,12 +48,19 @@ class Route(NamedTuple):
 
     path: str
     attributes: dict[str, Plain]
-    span_names: dict[str, str]
+    secret_parts: tuple[str, ...]
+
+
+class Shape(NamedTuple):
+    """What is the same for every request of one URL pattern by one method to one Host."""
+
+    span_name: str
+    shared: SharedAttributes
     secret_parts: tuple[str, ...]
 
 
 class RequestDescriber:
-    """Fills in a request span's attributes and name; method and path are there already."""
+    """Says what a request's span is called and what its attributes are."""
 
     def __init__(
         self, redactor: Redactor, trust: TrustPolicy, value_length: int | None = None
@@ -53,54 +68,77 @@ class RequestDescriber:
         self._redactor = redactor
         self._client_address = trust.client_address
         self._longest = min(value_length or _MAX_TEXT, _MAX_TEXT)
-        self._routes: dict[tuple[str, str, str, str], Route] = {}
-        self._connections: dict[tuple[str, str, str], dict[str, Plain]] = {}
+        self._routes: dict[tuple[str, ...], Route] = {}
+        self._shapes: dict[tuple[str, ...], Shape] = {}
 
-    def describe(self, request: HttpRequest, attributes: dict[str, Any]) -> str:
-        """Add to ``attributes`` what the request says; returns the span's name."""
-        self._add_connection(request, attributes)
-        method: str = attributes[names.HTTP_REQUEST_METHOD]
-        match = request.resolver_match
-        if match is None:
-            return span_method(method)
-        key = (match.route, match.view_name, match._func_path, request.META.get("SCRIPT_NAME", ""))
-        route = self._routes.get(key)
-        if route is None:
-            route = self._learn(key, match)
-        if route.secret_parts:
-            path = request.path
-            for part in route.secret_parts:
-                path = _mask_part(path, match.kwargs.get(part))
-            attributes[names.URL_PATH] = self.safe_path(path)
-        attributes.update(route.attributes)
-        name = route.span_names.get(method)
-        if name is None:
-            name = route.span_names[method] = f"{span_method(method)} {route.path}"
-        return name
+    def describe(self, request: Any, span: Span) -> None:
+        """Name the span, whose method and path are known, and add what the request says.
 
-    def _add_connection(self, request: Any, attributes: dict[str, Any]) -> None:
+        One function, and one look-up of all that requests share: this runs once a request, in
+        processor caches that the site's own code has filled.
+        """
         meta = request.META
-        version = meta.get("SERVER_PROTOCOL") or request.scope.get("http_version", "")
+        own = span._own
         host = meta.get("HTTP_HOST")
         if host is None or "HTTP_X_FORWARDED_HOST" in meta:
             host = request._get_raw_host()  # asks the settings which one counts
-        key = (host, request.scheme, version)
-        known = self._connections.get(key)
-        if known is None:
-            known = _connection(*key)
-            if len(self._connections) < _MOST_HOSTS:
-                self._connections[key] = known
-        attributes.update(known)
+        scheme = None if _site.SECURE_PROXY_SSL_HEADER else meta.get("wsgi.url_scheme")
+        key: tuple[str, ...] = (
+            host,
+            scheme or request.scheme,
+            meta.get("SERVER_PROTOCOL") or request.scope.get("http_version", ""),
+            own[_METHOD],
+        )
+        match = request.resolver_match
+        if match is not None:
+            script_name = meta.get("SCRIPT_NAME", "")
+            key = (*key, match.route, match.view_name, match._func_path, script_name)
+        shape = self._shapes.get(key) or self._shape_of(key, match)
+        span._name = shape.span_name
+        if len(own) == 2:
+            span._own = own = {_PATH: own[_PATH]}
+            span._shared = shape.shared
+        else:  # the site, or a processor, has set some that may be ours to say
+            own.update(shape.shared.values)
+        if shape.secret_parts:
+            own[_PATH] = self._masked_path(request.path, match, shape.secret_parts)
         agent = meta.get("HTTP_USER_AGENT")
         if agent is not None:
-            attributes[names.USER_AGENT_ORIGINAL] = agent[: self._longest]
-        peer = client = meta.get("REMOTE_ADDR")
-        if names_the_client(meta):
-            client = self._client_address(meta)
-            if peer and peer != client:
-                attributes[names.NETWORK_PEER_ADDRESS] = peer
+            own[_AGENT] = agent[: self._longest]
+        client = meta.get("REMOTE_ADDR")
+        if "HTTP_X_FORWARDED_FOR" in meta or "HTTP_FORWARDED" in meta or "HTTP_X_REAL_IP" in meta:
+            client = self._client_behind_proxies(meta, client, own)
         if client:
-            attributes[names.CLIENT_ADDRESS] = client
+            own[_CLIENT] = client
+
+    def _masked_path(self, path: str, match: ResolverMatch, secret_parts: tuple[str, ...]) -> str:
+        for part in secret_parts:
+            path = _mask_part(path, match.kwargs.get(part))
+        return self.safe_path(path)
+
+    def _client_behind_proxies(
+        self, meta: dict[str, Any], peer: str | None, attributes: dict[str, Any]
+    ) -> str:
+        client = self._client_address(meta)
+        if peer and peer != client:
+            attributes[names.NETWORK_PEER_ADDRESS] = peer
+        return client
+
+    def _shape_of(self, key: tuple[str, ...], match: ResolverMatch | None) -> Shape:
+        host, scheme, version, method, *pattern = key
+        attributes: dict[str, Plain] = {_METHOD: method, **_connection(host, scheme, version)}
+        name = span_method(method)
+        secret_parts: tuple[str, ...] = ()
+        if match is not None:
+            route = self._routes.get(tuple(pattern)) or self._learn(tuple(pattern), match)
+            attributes.update(route.attributes)
+            name, secret_parts = f"{name} {route.path}", route.secret_parts
+        shape = Shape(name, SharedAttributes(attributes), secret_parts)
+        if len(host) <= _LONGEST_HOST:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()  # anybody may send any Host
+            self._shapes[key] = shape
+        return shape
 
     def safe_path(self, path: str) -> str:
         """The path, cut to the longest allowed, without components that look like tokens."""
@@ -108,7 +146,7 @@ class RequestDescriber:
             return _TOKEN_LIKE.sub(_mask_token, path[: self._longest])
         return path
 
-    def _learn(self, key: tuple[str, str, str, str], match: ResolverMatch) -> Route:
+    def _learn(self, key: tuple[str, ...], match: ResolverMatch) -> Route:
         pattern, view_name, _, script_name = key
         path = script_name.rstrip("/") + route_template(pattern)
         view = _view_of(match.func)
@@ -119,7 +157,7 @@ class RequestDescriber:
         if label:
             attributes[names.DJANGO_APP] = label
         secret = tuple(name for name in match.kwargs if self._redactor.is_sensitive(name))
-        route = Route(path, attributes, {}, secret)
+        route = Route(path, attributes, secret)
         if len(self._routes) < _MOST_ROUTES:
             self._routes[key] = route
         return route

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 SERVER_TIMING: Final = "Server-Timing"
 
-_REQUEST_ID_KEY: Final = request_id.HEADER.lower()
+REQUEST_ID_KEY: Final = request_id.HEADER.lower()
+"""The request id's place in the mapping inside a response's headers."""
 _MAX_VALUE = 2048
 
 
@@ -69,15 +70,6 @@ def request_headers(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield key[5:].replace("_", "-"), value
         elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
             yield key.replace("_", "-"), value
-
-
-def set_request_id(response: HttpResponseBase, value: str) -> None:
-    """Put ``X-Request-ID`` on the response unless the site has put its own there."""
-    # Straight into the mapping: the checks of ``headers[...] =`` cost more than the rest of the
-    # request's bookkeeping, and the value is known to be well formed.
-    stored = response.headers._store
-    if _REQUEST_ID_KEY not in stored:
-        stored[_REQUEST_ID_KEY] = (request_id.HEADER, value)
 
 
 def add_server_timing(response: HttpResponseBase, context: SpanContext) -> None:

@@ -21,12 +21,12 @@ from otel_django.instrumentation.http_attributes import (
 )
 from otel_django.instrumentation.http_exclusion import PROBE_PATHS, ExcludedUrls
 from otel_django.instrumentation.http_headers import (
+    REQUEST_ID_KEY,
     HeaderCapture,
     add_server_timing,
     is_staff,
     loaded_user,
     request_headers,
-    set_request_id,
 )
 from otel_django.instrumentation.http_streaming import keep_current
 from otel_django.tracing import request_id
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 _REQUEST_ID_HEADER = "HTTP_X_REQUEST_ID"
-_set_item = dict.__setitem__
+_REQUEST_ID = request_id.CONTEXT_KEY
+_STATUS_CODE = names.HTTP_RESPONSE_STATUS_CODE
 _SERVER = SpanKind.SERVER
 _INTERNAL = SpanKind.INTERNAL
 
@@ -82,7 +83,9 @@ class RequestTracing:
             settings.capture_request_headers or settings.capture_response_headers
         )
         self.safe_path = self.describer.safe_path
+        self.describe = self.describer.describe
         self._begin_local_root = tracer.begin_local_root
+        self.excludes_urls = self.excluded.any is not None
         self._inbound_headers = (*self.inbound.headers, _REQUEST_ID_HEADER)
 
     @property
@@ -94,7 +97,7 @@ class RequestTracing:
         """Whether the request gets no span; ``environ`` needs scheme and host only."""
         if path_info in PROBE_PATHS:
             return True
-        if self.excluded.any is None:
+        if not self.excludes_urls:
             return False
         host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
         return self.excluded.match(environ.get("wsgi.url_scheme", "http"), host, path_info)
@@ -113,7 +116,10 @@ class RequestTracing:
             if header in environ:
                 remote, stranger, given_id, base = self._inbound(environ, base)
                 break
-        method = raw_method if raw_method in KNOWN_METHODS else known_method(raw_method)
+        method = name = raw_method
+        if raw_method not in KNOWN_METHODS:
+            method = known_method(raw_method)
+            name = span_method(method)
         attributes: dict[str, Any] = {
             names.HTTP_REQUEST_METHOD: method,
             names.URL_PATH: path if len(path) < TOKEN_LENGTH else self.safe_path(path),
@@ -121,19 +127,19 @@ class RequestTracing:
         if method != raw_method:
             attributes[names.HTTP_REQUEST_METHOD_ORIGINAL] = raw_method[:40]
         outer = base.get(SPAN_KEY)
+        span: Any
         if outer is None:
-            span: ApiSpan = self._begin_local_root(span_method(method), _SERVER, attributes, remote)
+            span = self._begin_local_root(name, _SERVER, attributes, remote)
         else:
-            span = self._begin_below(outer, method, attributes, remote)
+            span = self._begin_below(outer, name, attributes, remote)
         if stranger is not None:
             span.add_link(stranger)
         return ServedRequest(self, span, base, given_id)
 
     def _begin_below(
-        self, outer: Any, method: str, attributes: dict[str, Any], remote: SpanContext | None
+        self, outer: Any, name: str, attributes: dict[str, Any], remote: SpanContext | None
     ) -> ApiSpan:
         """Where a span is current already: a middleware around the application, a test's."""
-        name = span_method(method)
         if type(outer) is Span:
             if outer._end_time is None and not outer._local.stands_for_nothing(outer):
                 kind = _INTERNAL if outer._kind is _SERVER else _SERVER
@@ -168,26 +174,38 @@ class ServedRequest:
     Every way to end it may come more than once: the first counts.
     """
 
-    request: HttpRequest | None = None
-    scope: Any = None
-    status_code: int | None = None
-    exception: BaseException | None = None
-    failed = False
-    broken_off = False
-    ended = False
+    __slots__ = (
+        "_given_id",
+        "_tracing",
+        "broken_off",
+        "context",
+        "ended",
+        "exception",
+        "failed",
+        "recording",
+        "request",
+        "request_id",
+        "scope",
+        "span",
+        "status_code",
+    )
 
     def __init__(
-        self, tracing: RequestTracing, span: ApiSpan, base: Context, given_id: str | None
+        self, tracing: RequestTracing, span: Any, base: Context, given_id: str | None
     ) -> None:
         self._tracing = tracing
         self._given_id = given_id
         self.span = span
         self.recording = type(span) is Span
-        self.request_id = own_id = given_id or f"{span.get_span_context()[0]:032x}"
-        # A Context refuses changes; filling one in place spares the copy of a second dict.
-        self.context = context = Context(base)
-        _set_item(context, SPAN_KEY, span)
-        _set_item(context, request_id.CONTEXT_KEY, own_id)
+        self.request: HttpRequest | None = None
+        self.scope: Any = None
+        self.status_code: int | None = None
+        self.exception: BaseException | None = None
+        self.failed = self.broken_off = self.ended = False
+        # Every span of ours, dropped ones too, has ``_context``; format() takes twice as long.
+        own_id = given_id or span._context[0].to_bytes(16, "big").hex()
+        self.request_id = own_id
+        self.context = Context({**base, SPAN_KEY: span, _REQUEST_ID: own_id})
 
     def belongs_to(self, request: HttpRequest) -> None:
         """The request object exists: mark it, so that exceptions and middleware find us."""
@@ -195,15 +213,21 @@ class ServedRequest:
         request._otel_django = self  # type: ignore[attr-defined]
         request.otel_request_id = self.request_id  # type: ignore[attr-defined]
         if self.recording:
-            self.span._local.request_id = self.request_id  # type: ignore[attr-defined]
+            self.span._local.request_id = self.request_id
 
     def answered(self, response: HttpResponseBase) -> None:
         """The site has an answer; its body may still have to be made."""
         tracing = self._tracing
         request = self.request
         self.status_code = response.status_code
-        set_request_id(response, self.request_id)
-        if tracing.debug or (request is not None and is_staff(loaded_user(request))):
+        # Straight into the mapping, unless the site has an id of its own there: the checks of
+        # ``headers[...] =`` cost more than the rest of our bookkeeping; this value is well formed.
+        headers = response.headers._store
+        if REQUEST_ID_KEY not in headers:
+            headers[REQUEST_ID_KEY] = (request_id.HEADER, self.request_id)
+        if tracing.debug or (
+            request is not None and "user" in request.__dict__ and is_staff(loaded_user(request))
+        ):
             add_server_timing(response, self.span.get_span_context())
         if response.streaming:
             keep_current(response, self)
@@ -242,28 +266,29 @@ class ServedRequest:
         # One clock pair: the span's. What else is measured once a request belongs here.
         try:
             if self.recording:
-                self._finish(self.span)  # type: ignore[arg-type]
+                self._finish(self.span)
         except Exception:
             guard.caught("http_server.finish")
         finally:
             self.request = self.exception = None
 
     def _finish(self, span: Span) -> None:
-        attributes = span._attributes
         request = self.request
         try:
             if request is not None:
-                span._name = self._tracing.describer.describe(request, attributes)
+                tracing = self._tracing
+                tracing.describe(request, span)
                 if self._given_id is not None:
-                    attributes[names.DJANGO_REQUEST_ID] = self._given_id
-                if self._tracing.asked_for_more:
+                    span._own[names.DJANGO_REQUEST_ID] = self._given_id
+                if tracing.asked_for_more:
                     self._add_what_was_asked_for(request, span)
             if self.broken_off:
-                attributes[names.DJANGO_CLIENT_DISCONNECTED] = True
+                span._attributes[names.DJANGO_CLIENT_DISCONNECTED] = True
             status = self.status_code
             if status is not None:
-                attributes[names.HTTP_RESPONSE_STATUS_CODE] = status
-                self.failed = self.failed or status >= 500
+                span._own[_STATUS_CODE] = status
+                if status >= 500:
+                    self.failed = True
             if self.failed:
                 exc = self.exception
                 span.fail(str(status) if exc is None else exception_type(exc))
@@ -283,7 +308,7 @@ class ServedRequest:
 
     def _capture_headers(self, response: HttpResponseBase) -> None:
         tracing = self._tracing
-        attributes = self.span._attributes  # type: ignore[attr-defined]
+        attributes = self.span._attributes
         if self.request is not None:
             attributes.update(tracing.request_headers.capture(request_headers(self.request.META)))
         attributes.update(tracing.response_headers.capture(response.headers.items()))

@@ -18,8 +18,9 @@ from django.core.signals import got_request_exception
 
 from otel_django import guard
 from otel_django.instrumentation import http_server_asgi
+from otel_django.instrumentation.http_exclusion import PROBE_PATHS
 from otel_django.instrumentation.http_request import RequestTracing, ServedRequest
-from otel_django.tracing.current import detach, set_context
+from otel_django.tracing.current import detach, reset_context, set_context
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -73,7 +74,10 @@ def begin(tracing: RequestTracing, request: HttpRequest) -> ServedRequest | None
     """Start the span of a request that exists as an object; None if it gets none."""
     try:
         meta = request.META
-        if tracing.is_excluded(meta, request.path_info):
+        path_info = request.path_info
+        if path_info in PROBE_PATHS or (
+            tracing.excludes_urls and tracing.is_excluded(meta, path_info)
+        ):
             return None
         served = tracing.begin(meta, meta["REQUEST_METHOD"], request.path)
         if served is not None:
@@ -119,6 +123,10 @@ def _traced_get_response(self: BaseHandler, request: HttpRequest) -> HttpRespons
         served.close()
         raise
     finally:
-        detach(token)
-    _answered(served, response)
+        reset_context(token)  # set in this same call
+    try:
+        served.answered(response)
+        response._resource_closers.append(served.close)  # type: ignore[attr-defined]
+    except Exception:
+        guard.caught("http_server.answer")
     return response

@@ -25,8 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
+class SharedLike(Protocol):
+    """Attributes of many spans; ``encoded`` is for us to fill."""
+
+    values: dict[str, Any]
+    encoded: bytes | None
+
+
 class SpanLike(Protocol):
-    """What is read of a span: contexts as ``SpanContext``, times in nanoseconds since the epoch."""
+    """What is read of a span: contexts as ``SpanContext``, times in nanoseconds since the epoch.
+
+    Its attributes are its own and, where it has any, the ``_shared`` ones, of other keys.
+    """
 
     _name: str
     _context: Any
@@ -34,7 +44,8 @@ class SpanLike(Protocol):
     _parent: Any
     _start_time: Any
     _end_time: Any
-    _attributes: Any
+    _own: Any
+    _shared: Any
     _events: Any
     _links: Any
     _status: Any
@@ -178,7 +189,7 @@ def encode_request(
             add = groups.spans_of(resource, scope).append
         add(_span_heads[len(body)])
         add(body)
-        left -= 3 + len(span._attributes)
+        left -= 3 + len(span._own)
         if left <= 0:
             pace.look()
             left = WORK_PER_LOOK
@@ -200,6 +211,7 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
         seen.status_field = _status(status, pace)
         seen.status = status
     name = span._name
+    shared = span._shared
     parent = span._parent
     flags = context[3] & 0xFF | _HAS_IS_REMOTE
     if parent is not None and parent[2]:
@@ -218,7 +230,8 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
                 0x185, flags,
             ),
             seen.trace_state_field,
-            _span_attributes.encode(span._attributes, pace),
+            b"" if shared is None else shared.encoded or _encode_shared(shared, pace),
+            _span_attributes.encode(span._own, pace),
             _rare(span, pace)
             if span._events
             or span._links
@@ -233,6 +246,11 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
             raise
         return _encode_span(_tamed(span), pace, seen)
     return join(parts, pace) if pace.met_large else b"".join(parts)
+
+
+def _encode_shared(shared: SharedLike, pace: Pace) -> bytes:
+    shared.encoded = encoded = _span_attributes.encode(shared.values, pace)
+    return encoded
 
 
 def _tamed(span: SpanLike) -> SpanLike:

@@ -39,6 +39,8 @@ class _ForeignContext:
 _variable = _context_variable()
 get_context = _variable.get
 set_context = _variable.set
+reset_context = _variable.reset
+"""As ``detach``, for where the token can't be of another context: else it raises."""
 
 
 def recording_span() -> Span | None:

@@ -18,7 +18,7 @@ MAX_HELD_SPANS = 5000
 class LocalTrace:
     """Shared by all spans below one local root.
 
-    ``root``        the local root span
+    ``root``        the local root span until it has ended, then None
     ``statements``  repeated statements, filled by the database instrumentation
     ``finish``      called with the root just before it ends
     ``errors``      whether any span failed
@@ -42,7 +42,7 @@ class LocalTrace:
         "statements",
     )
 
-    root: Span
+    root: Span | None
 
     def __init__(self, generation: int, sampled: bool) -> None:
         self.generation = generation
@@ -75,11 +75,10 @@ class KeepPolicy:
         """Whether spans must wait for the root's end: unless kept with certainty anyway."""
         return not sampled or ot_members(state).get("th", "0") != "0"
 
-    def decide(self, local: LocalTrace) -> list[Span]:
+    def decide(self, local: LocalTrace, root: Span) -> list[Span]:
         """The root has ended: the spans to send on, their tracestate set."""
         held = local.held or []
         local.held = None
-        root = local.root
         remarkable = (self._errors and local.errors) or (
             self._slow_ns is not None and root._end_time - root._start_time >= self._slow_ns
         )

@@ -74,7 +74,7 @@ class TracerProvider(SdkTracerProvider):
         self.keep = keep
         self.generation = 0
         self.processors: tuple[SpanProcessor, ...] = ()
-        self._sink = sink
+        self.sink = sink
         self._child_resource = child_resource
         self._pipeline = pipeline
         self._shutdown_timeout_s = shutdown_timeout_s
@@ -160,12 +160,12 @@ class TracerProvider(SdkTracerProvider):
         held = local.held
         if held is None:
             if not local.discarded:
-                self._sink(span)
+                self.sink(span)
             return
         held.append(span)
         if local.root is span and self.keep is not None:
-            for each in self.keep.decide(local):
-                self._sink(each)
+            for each in self.keep.decide(local, span):
+                self.sink(each)
 
     # --- processors, flush, fork
 

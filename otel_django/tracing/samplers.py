@@ -74,12 +74,19 @@ def randomness(trace_id: int, members: dict[str, str]) -> int:
     return trace_id & (MAX_THRESHOLD - 1)
 
 
+_ON: Final = Head(True, EMPTY_STATE)
+_OFF: Final = Head(False, EMPTY_STATE)
+
+
 class HeadSampler(Sampler):
     """A sampler that also offers the cheap question ``head``, asked once a local trace.
 
     Subclasses decide by the trace id and the parent alone, so every span of a local trace gets
-    the answer of its root.
+    the answer of its root. One that answers the same for every trace that begins here says so in
+    ``root_head``: then it needn't be asked.
     """
+
+    root_head: Head | None = None
 
     def head(self, parent: SpanContext | None, trace_id: int) -> Head:
         """Decide for a local root with a valid ``parent`` (remote or not) or None."""
@@ -105,6 +112,8 @@ class HeadSampler(Sampler):
 class AlwaysOn(HeadSampler):
     """Keep everything."""
 
+    root_head = _ON
+
     def head(self, parent: SpanContext | None, trace_id: int) -> Head:
         """Sampled; the parent's tracestate stays."""
         return _ON if parent is None else Head(True, parent.trace_state)
@@ -116,6 +125,8 @@ class AlwaysOn(HeadSampler):
 
 class AlwaysOff(HeadSampler):
     """Keep nothing."""
+
+    root_head = _OFF
 
     def head(self, parent: SpanContext | None, trace_id: int) -> Head:
         """Not sampled."""
@@ -156,6 +167,7 @@ class ParentBased(HeadSampler):
     def __init__(self, root: HeadSampler) -> None:
         self._root = root
         self._ask_root = root.head
+        self.root_head = root.root_head
 
     def head(self, parent: SpanContext | None, trace_id: int) -> Head:
         """The parent's sampled flag, or the root sampler's answer."""
@@ -188,9 +200,6 @@ class Custom(HeadSampler):
         """The inner sampler's."""
         return self._inner.get_description()
 
-
-_ON = Head(True, EMPTY_STATE)
-_OFF = Head(False, EMPTY_STATE)
 
 _BY_NAME: dict[str, Callable[[float], HeadSampler]] = {
     "always_on": lambda _: AlwaysOn(),

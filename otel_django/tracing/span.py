@@ -74,11 +74,23 @@ class Link(ApiLink):
         return self._dropped
 
 
+class SharedAttributes:
+    """Attributes that many spans have in common, and that nobody changes.
+
+    ``encoded`` is theirs in some wire format, kept here by the encoder.
+    """
+
+    __slots__ = ("encoded", "values")
+
+    def __init__(self, values: dict[str, Plain]) -> None:
+        self.values = values
+        self.encoded: bytes | None = None
+
+
 class Span(ApiSpan, ReadableSpan):
     """A recorded span. Made by ``Tracer``; times are nanoseconds since the Unix epoch."""
 
     __slots__ = (
-        "_attributes",
         "_context",
         "_dropped_attributes",
         "_dropped_events",
@@ -94,8 +106,10 @@ class Span(ApiSpan, ReadableSpan):
         "_local",
         "_name",
         "_on_exit",
+        "_own",
         "_parent",
         "_resource",
+        "_shared",
         "_start_time",
         "_status",
         "_tracer",
@@ -105,7 +119,6 @@ class Span(ApiSpan, ReadableSpan):
     _context: SpanContext
     _start_time: int
     _end_time: Any  # int once ended, None before
-    _attributes: Any
     _resource: Resource
     _instrumentation_scope: InstrumentationScope
     _export_state: TraceState | None
@@ -127,7 +140,8 @@ class Span(ApiSpan, ReadableSpan):
         self._kind = kind
         self._context = context
         self._parent = parent
-        self._attributes = attributes
+        self._own: Any = attributes
+        self._shared: SharedAttributes | None = None
         self._start_time = start_time
         self._end_time = None
         self._events: Any = ()
@@ -144,11 +158,25 @@ class Span(ApiSpan, ReadableSpan):
     def __repr__(self) -> str:
         return f'Span(name="{self._name}", context={self._context})'
 
+    @property
+    def _attributes(self) -> Any:
+        """All attributes, a plain dict; it may be changed."""
+        shared = self._shared
+        if shared is not None:
+            self._own = {**shared.values, **self._own}
+            self._shared = None
+        return self._own
+
+    @_attributes.setter
+    def _attributes(self, attributes: Any) -> None:
+        self._own = attributes
+        self._shared = None
+
     # --- what instrumentations of ours call: plain, safe values, no checks
 
     def note(self, key: str, value: Plain) -> None:
         """Set one attribute that is known to be plain, safe and within the limits."""
-        self._attributes[key] = value
+        (self._own if self._shared is None else self._attributes)[key] = value
 
     def fail(self, error_type: str, description: str | None = None) -> None:
         """Mark as failed: status ERROR and ``error.type``; ``description`` must be safe."""
@@ -313,14 +341,24 @@ class Span(ApiSpan, ReadableSpan):
             return
         now = time_ns() if end_time is None else end_time
         local = self._local
-        if local.root is self and local.finish is not None:
+        is_root = local.root is self
+        if is_root and local.finish is not None:
             local.finish(self)
         now = max(now, self._start_time)
-        if self._tracer.processors:
-            self._tracer.provider.ending(self, now)
+        tracer = self._tracer
+        if tracer.processors:
+            self._own = self._attributes  # put together before other threads may see the span
+            tracer.provider.ending(self, now)
         else:
             self._end_time = now
-        self._tracer.emit(self)
+        if local.held is None and local.generation == tracer.generation and not local.discarded:
+            tracer.sink(self)
+        else:
+            tracer.emit(self)
+        if is_root:
+            # Root and local trace hold each other: it would take the collector of cycles to free
+            # the spans of each request.
+            local.root = None
 
     def __exit__(
         self,

@@ -54,11 +54,13 @@ class Tracer(trace_api.Tracer):
         self.exception_events = provider.exception_events
         self.processors: Sequence[Any] = provider.processors
         self.emit = provider.emit
+        self.sink = provider.sink
         self._instrumentation_scope = scope
         self.generation = provider.generation
         self._enabled = enabled
         self._bits = provider.id_generator.bits
         self._head = provider.sampler.head
+        self._root_head = provider.sampler.root_head
         self._keep = provider.keep
 
     # --- what the SDK's provider and configurators call
@@ -125,10 +127,11 @@ class Tracer(trace_api.Tracer):
         if parent is None:
             trace_id = self._bits(128) or 1
             flags = 2
+            sampled, state = self._root_head or self._head(None, trace_id)
         else:
             trace_id = parent[0]
             flags = parent[3] & 2
-        sampled, state = self._head(parent, trace_id)
+            sampled, state = self._head(parent, trace_id)
         keep = self._keep
         context: SpanContext = _new_tuple(
             SpanContext,

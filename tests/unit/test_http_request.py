@@ -326,7 +326,7 @@ def test_R6_a_request_that_is_not_sampled_is_not_described(client: Client) -> No
 
         tracing: Any = http_server._tracing
         assert tracing.describer._routes == {}
-        assert tracing.describer._connections == {}
+        assert tracing.describer._shapes == {}
 
     assert traced.spans == []
     assert len(response["X-Request-ID"]) == 32

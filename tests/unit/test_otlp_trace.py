@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_django.pipeline.otlp_trace import encode_request, encode_span
-from otel_django.tracing.span import Span
+from otel_django.tracing.span import SharedAttributes, Span
 from tests.unit.otlp_spans import batches, comparable, make_span, our_span, ours, spans, upstream
 
 slow_to_make = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,6 +48,17 @@ def test_the_encoder_needs_neither_opentelemetry_nor_django() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "[]"
+
+
+def test_shared_attributes_are_written_as_if_they_were_the_spans_own() -> None:
+    shared = SharedAttributes({"http.route": "/", "server.port": 443})
+    apart = make_span(attributes={"url.path": "/"})
+    together = make_span(attributes={**shared.values, "url.path": "/"})
+    for _ in range(2):
+        apart._shared = shared
+        assert encode_span(apart) == encode_span(together)
+    assert comparable(ours([apart])) == comparable(upstream([apart]))
+    assert encode_span(apart) == encode_span(together)
 
 
 def test_no_spans_are_an_empty_request() -> None:

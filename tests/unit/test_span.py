@@ -10,13 +10,14 @@ from django.utils.functional import SimpleLazyObject
 from opentelemetry import trace
 from opentelemetry.baggage import get_baggage, set_baggage
 from opentelemetry.context import attach, detach
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.status import Status
 
 from otel_django.conf import SpanLimitSettings
 from otel_django.tracing import current
+from otel_django.tracing.span import SharedAttributes, Span
 from tests.tracing_kit import Collected
 
 
@@ -48,6 +49,37 @@ def test_traceparent_of_the_api_carries_sampled_and_random() -> None:
     with collected.tracer.start_as_current_span("x"):
         TraceContextTextMapPropagator().inject(headers)
     assert headers["traceparent"].endswith("-03")
+
+
+def test_shared_attributes_are_there_for_whoever_reads_and_stay_as_they_are() -> None:
+    collected = Collected()
+    shared = SharedAttributes({"http.route": "/", "django.app": "shop"})
+    one, other = (collected.tracer.start_span("x") for _ in range(2))
+    for span in (one, other):
+        assert isinstance(span, Span)
+        span._shared = shared
+    one.set_attribute("http.route", "/mine/")
+    one.end()
+    other.end()
+    first, second = (span.attributes for span in collected.spans)
+    assert first == {"http.route": "/mine/", "django.app": "shop"}
+    assert second == {"http.route": "/", "django.app": "shop"}
+
+
+def test_processors_see_shared_and_own_attributes_as_one() -> None:
+    collected = Collected()
+    seen: list[object] = []
+
+    class Reader(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            seen.append(span.attributes)
+
+    collected.provider.add_span_processor(Reader())
+    span = collected.tracer.start_span("x", attributes={"url.path": "/a/"})
+    assert isinstance(span, Span)
+    span._shared = SharedAttributes({"http.route": "/"})
+    span.end()
+    assert seen == [{"http.route": "/", "url.path": "/a/"}]
 
 
 def test_a_mutable_value_is_taken_as_it_is_now() -> None:
