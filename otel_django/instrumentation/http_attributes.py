@@ -14,7 +14,7 @@ from django.conf import settings as _site
 
 from otel_django import names
 from otel_django.tracing.redaction import MASK, Redactor
-from otel_django.tracing.span import SharedAttributes
+from otel_django.tracing.span_parts import SharedAttributes
 
 if TYPE_CHECKING:
     from django.urls import ResolverMatch

@@ -36,6 +36,8 @@ class SpanLike(Protocol):
     """What is read of a span: contexts as ``SpanContext``, times in nanoseconds since the epoch.
 
     Its attributes are its own and, where it has any, the ``_shared`` ones, of other keys.
+    ``_origin`` begins with resource and scope; ``_rare`` is None or has ``events``, ``links``,
+    ``export_state`` and the counts of what was dropped.
     """
 
     _name: str
@@ -46,15 +48,9 @@ class SpanLike(Protocol):
     _end_time: Any
     _own: Any
     _shared: Any
-    _events: Any
-    _links: Any
     _status: Any
-    _resource: Any
-    _instrumentation_scope: Any
-    _export_state: Any
-    _dropped_attributes: int
-    _dropped_events: int
-    _dropped_links: int
+    _origin: Any
+    _rare: Any
 
 
 # Tags of trace.proto's fields that have a length; those of fixed size are in the structs.
@@ -88,9 +84,9 @@ _UINT64: Final = (1 << 64) - 1
 _UINT128: Final = (1 << 128) - 1
 _UINT32: Final = (1 << 32) - 1
 
-# Ids are big-endian: span_id (2), and a child's parent_span_id (4).
-_ROOT_ID: Final = struct.Struct(">HQ").pack
-_CHILD_IDS: Final = struct.Struct(">HQHQ").pack
+# Ids are big-endian: trace_id (1), span_id (2), and a child's parent_span_id (4).
+_ROOT_IDS: Final = struct.Struct(">H16sHQ").pack
+_CHILD_IDS: Final = struct.Struct(">H16sHQHQ").pack
 # Numbers are little-endian: kind (6), start (7), end (8), flags (16).
 _NUMBERS: Final = struct.Struct("<BBBQBQHI").pack
 _EVENT_TIME: Final = struct.Struct("<BQ").pack  # time_unix_nano (1)
@@ -137,14 +133,14 @@ class _Seen:
         "status",
         "status_field",
         "trace_id",
-        "trace_id_field",
+        "trace_id_bytes",
         "trace_state",
         "trace_state_field",
     )
 
     def __init__(self) -> None:
         self.trace_id: object = None
-        self.trace_id_field = b""
+        self.trace_id_bytes = b""
         self.status: object = None
         self.status_field = b""
         self.trace_state: object = None
@@ -171,8 +167,7 @@ def encode_request(
     pace = Pace(pause, clock)
     groups = _Groups(pace)
     seen = _Seen()
-    resource: object = groups
-    scope: object = groups
+    origin: object = groups
     add = list[bytes]().append
     left = WORK_PER_LOOK
     for span in spans:
@@ -183,10 +178,9 @@ def encode_request(
                 raise
             failed(error)
             continue
-        if span._resource is not resource or span._instrumentation_scope is not scope:
-            resource = span._resource
-            scope = span._instrumentation_scope
-            add = groups.spans_of(resource, scope).append
+        if span._origin is not origin:
+            origin = span._origin
+            add = groups.spans_of(span._origin[0], span._origin[1]).append
         add(_span_heads[len(body)])
         add(body)
         left -= 3 + len(span._own)
@@ -198,11 +192,12 @@ def encode_request(
 
 def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
     context = span._context
+    rare = span._rare
     trace_id = context[0]
     if trace_id is not seen.trace_id:
-        seen.trace_id_field = b"\x0a\x10" + (trace_id & _UINT128).to_bytes(16, "big")
+        seen.trace_id_bytes = (trace_id & _UINT128).to_bytes(16, "big")
         seen.trace_id = trace_id
-    state = context[4] if span._export_state is None else span._export_state
+    state = context[4] if rare is None or rare.export_state is None else rare.export_state
     if state is not seen.trace_state:
         seen.trace_state_field = _trace_state(state, pace)
         seen.trace_state = state
@@ -218,10 +213,9 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
         flags |= _IS_REMOTE
     try:
         parts = (
-            seen.trace_id_field,
-            _ROOT_ID(0x1208, context[1])
+            _ROOT_IDS(0xA10, seen.trace_id_bytes, 0x1208, context[1])
             if parent is None
-            else _CHILD_IDS(0x1208, context[1], 0x2208, parent[1]),
+            else _CHILD_IDS(0xA10, seen.trace_id_bytes, 0x1208, context[1], 0x2208, parent[1]),
             _names[name] if len(name) <= 256 else _text(_NAME, name, pace),
             _NUMBERS(
                 0x30, span._kind._value_ + 1,
@@ -232,13 +226,7 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
             seen.trace_state_field,
             b"" if shared is None else shared.encoded or _encode_shared(shared, pace),
             _span_attributes.encode(span._own, pace),
-            _rare(span, pace)
-            if span._events
-            or span._links
-            or span._dropped_attributes
-            or span._dropped_events
-            or span._dropped_links
-            else b"",
+            b"" if rare is None else _rare(rare, pace),
             seen.status_field,
         )  # fmt: skip
     except struct.error:
@@ -268,18 +256,18 @@ def _nearest_time(time_ns: float | None) -> int:
     return min(max(int(time_ns or 0), 0), _UINT64)
 
 
-def _rare(span: SpanLike, pace: Pace) -> bytes:
+def _rare(rare: Any, pace: Pace) -> bytes:
     """Events, links and the counts of what the limits left out."""
     parts = []
-    for event in span._events or ():
+    for event in rare.events or ():
         parts.append(field(_EVENT, _event(event, pace), pace))
         pace.spend(3)
-    for link in span._links or ():
+    for link in rare.links or ():
         parts.append(field(_LINK, _link(link, pace), pace))
         pace.spend(3)
-    parts.append(_count(_DROPPED_ATTRIBUTES, span._dropped_attributes))
-    parts.append(_count(_DROPPED_EVENTS, span._dropped_events))
-    parts.append(_count(_DROPPED_LINKS, span._dropped_links))
+    parts.append(_count(_DROPPED_ATTRIBUTES, rare.dropped_attributes))
+    parts.append(_count(_DROPPED_EVENTS, rare.dropped_events))
+    parts.append(_count(_DROPPED_LINKS, rare.dropped_links))
     return join(parts, pace)
 
 

@@ -22,15 +22,14 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from otel_django import names
 from otel_django.tracing.exceptions import exception_type
+from otel_django.tracing.span_parts import of_origin, rarely
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace.span import TraceState
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.local_trace import LocalTrace
+    from otel_django.tracing.span_parts import Rare, SharedAttributes
     from otel_django.tracing.tracer import Tracer
 
 _logger = logging.getLogger(__name__)
@@ -74,41 +73,20 @@ class Link(ApiLink):
         return self._dropped
 
 
-class SharedAttributes:
-    """Attributes that many spans have in common, and that nobody changes.
-
-    ``encoded`` is theirs in some wire format, kept here by the encoder.
-    """
-
-    __slots__ = ("encoded", "values")
-
-    def __init__(self, values: dict[str, Plain]) -> None:
-        self.values = values
-        self.encoded: bytes | None = None
-
-
 class Span(ApiSpan, ReadableSpan):
     """A recorded span. Made by ``Tracer``; times are nanoseconds since the Unix epoch."""
 
     __slots__ = (
         "_context",
-        "_dropped_attributes",
-        "_dropped_events",
-        "_dropped_links",
         "_end_time",
-        "_events",
-        "_export_state",
-        "_instrumentation_info",
-        "_instrumentation_scope",
         "_kind",
         "_large_bytes",
-        "_links",
         "_local",
         "_name",
-        "_on_exit",
+        "_origin",
         "_own",
         "_parent",
-        "_resource",
+        "_rare",
         "_shared",
         "_start_time",
         "_status",
@@ -119,9 +97,18 @@ class Span(ApiSpan, ReadableSpan):
     _context: SpanContext
     _start_time: int
     _end_time: Any  # int once ended, None before
-    _resource: Resource
-    _instrumentation_scope: InstrumentationScope
-    _export_state: TraceState | None
+
+    # Each slot costs every span time and memory: what few spans have, or many share, has none.
+    _resource = of_origin("resource")
+    _instrumentation_scope = of_origin("scope")
+    _instrumentation_info = of_origin("info")
+    _events = rarely("events")
+    _links = rarely("links")
+    _export_state = rarely("export_state")
+    _dropped_attributes: int = rarely("dropped_attributes")
+    _dropped_events: int = rarely("dropped_events")
+    _dropped_links: int = rarely("dropped_links")
+    _on_exit = rarely("on_exit")
 
     def __init__(
         self,
@@ -144,16 +131,10 @@ class Span(ApiSpan, ReadableSpan):
         self._shared: SharedAttributes | None = None
         self._start_time = start_time
         self._end_time = None
-        self._events: Any = ()
-        self._links: Any = ()
         self._status = UNSET
-        self._resource = tracer.resource
-        self._instrumentation_scope = tracer._instrumentation_scope
-        self._instrumentation_info = tracer.instrumentation_info
-        self._export_state = None
-        self._dropped_attributes = self._dropped_events = self._dropped_links = 0
+        self._origin = tracer.origin
+        self._rare: Rare | None = None
         self._large_bytes = 0
-        self._on_exit = 3
 
     def __repr__(self) -> str:
         return f'Span(name="{self._name}", context={self._context})'

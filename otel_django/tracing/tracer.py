@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from os import getpid
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from opentelemetry.util._decorator import _agnosticcontextmanager
 from otel_django.tracing.current import SPAN_KEY, get_context
 from otel_django.tracing.local_trace import LocalTrace
 from otel_django.tracing.span import Span
+from otel_django.tracing.span_parts import Origin
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -46,17 +48,16 @@ class Tracer(trace_api.Tracer):
     ) -> None:
         self.provider = provider
         self.sampler = provider.sampler
-        self.resource = provider.resource
         self.id_generator = provider.id_generator
-        self.instrumentation_info = info
+        self.origin = Origin(provider.resource, scope, info)
         self.normaliser = provider.normaliser
         self.exceptions = provider.exceptions
         self.exception_events = provider.exception_events
         self.processors: Sequence[Any] = provider.processors
         self.emit = provider.emit
         self.sink = provider.sink
-        self._instrumentation_scope = scope
         self.generation = provider.generation
+        self.pid = provider.pid
         self._enabled = enabled
         self._bits = provider.id_generator.bits
         self._head = provider.sampler.head
@@ -69,7 +70,7 @@ class Tracer(trace_api.Tracer):
         self._enabled = tracer_config.is_enabled
 
     def _set_resource(self, resource: Resource) -> None:
-        self.resource = resource
+        self.origin = self.origin._replace(resource=resource)
 
     def _is_enabled(self) -> bool:
         return self._enabled
@@ -122,6 +123,8 @@ class Tracer(trace_api.Tracer):
         ``parent`` is the caller's valid context or None. What comes back is to be made current;
         where it doesn't record, it is a ``DroppedSpan``.
         """
+        if getpid() != self.pid:
+            self.provider.noticed_fork()
         if not self._enabled:
             return INVALID_SPAN if parent is None else DroppedSpan(parent)
         if parent is None:
@@ -188,7 +191,8 @@ class Tracer(trace_api.Tracer):
             if type(root) is not Span:
                 return root
             span = root
-        span._dropped_attributes = dropped
+        if dropped:
+            span._dropped_attributes = dropped
         for value in plain.values():
             if type(value) is not int and type(value) is not bool:
                 span._account(value)

@@ -13,7 +13,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_django.pipeline.otlp_trace import encode_request, encode_span
-from otel_django.tracing.span import SharedAttributes, Span
+from otel_django.tracing.span import Span
+from otel_django.tracing.span_parts import SharedAttributes
 from tests.unit.otlp_spans import batches, comparable, make_span, our_span, ours, spans, upstream
 
 slow_to_make = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -17,7 +17,8 @@ from opentelemetry.trace.status import Status
 
 from otel_django.conf import SpanLimitSettings
 from otel_django.tracing import current
-from otel_django.tracing.span import SharedAttributes, Span
+from otel_django.tracing.span import Span
+from otel_django.tracing.span_parts import SharedAttributes
 from tests.tracing_kit import Collected
 
 
