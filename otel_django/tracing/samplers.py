@@ -6,6 +6,7 @@ tracestate, so that what was kept can be counted back to what there was.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 OT: Final = "ot"
 MAX_THRESHOLD: Final = 1 << 56
 EMPTY_STATE: Final = TraceState()
+
+_MOST_ENTRIES = 32
+_LONGEST_VALUE = 256
+_sub_key = re.compile(r"([a-z][a-z0-9]*):([A-Za-z0-9._-]*)").fullmatch
+_explicit_randomness = re.compile(r"[0-9a-f]{14}").fullmatch
 
 
 class Head(NamedTuple):
@@ -41,15 +47,20 @@ def encode_threshold(value: int) -> str:
 
 
 def ot_members(state: TraceState) -> dict[str, str]:
-    """The sub-keys of tracestate's ``ot`` entry (``th``, ``rv``, …)."""
+    """The sub-keys of tracestate's ``ot`` entry (``th``, ``rv``, …), malformed ones left out."""
     text = state.get(OT)
     if not text:
         return {}
-    return dict(part.split(":", 1) for part in text.split(";") if ":" in part)
+    found = [_sub_key(part) for part in text.split(";")]
+    return {match[1]: match[2] for match in found if match is not None}
 
 
 def with_threshold(state: TraceState, value: int | None) -> TraceState:
-    """``state`` with ``ot=th`` set to ``value``, or removed for None; other sub-keys stay."""
+    """``state`` with ``ot=th`` set to ``value``, or removed for None; other sub-keys stay.
+
+    Within the limits of W3C Trace Context: for want of room the oldest entry goes, and sub-keys
+    that nobody reads.
+    """
     members = ot_members(state)
     if value is None:
         if "th" not in members:
@@ -59,18 +70,25 @@ def with_threshold(state: TraceState, value: int | None) -> TraceState:
         members["th"] = encode_threshold(value)
     if not members:
         return state.delete(OT)
-    text = ";".join(f"{key}:{item}" for key, item in members.items())
-    return state.update(OT, text) if OT in state else state.add(OT, text)
+    text = _joined(members)
+    if len(text) > _LONGEST_VALUE:
+        text = _joined({key: members[key][:14] for key in ("th", "rv") if key in members})
+    if OT in state:
+        return state.update(OT, text)
+    if len(state) >= _MOST_ENTRIES:
+        state = state.delete(list(state)[-1])
+    return state.add(OT, text)
+
+
+def _joined(members: dict[str, str]) -> str:
+    return ";".join(f"{key}:{item}" for key, item in members.items())
 
 
 def randomness(trace_id: int, members: dict[str, str]) -> int:
     """R: the explicit ``rv`` if there is one, else the trace id's low 56 bits."""
     explicit = members.get("rv")
-    if explicit is not None and len(explicit) == 14:
-        try:
-            return int(explicit, 16)
-        except ValueError:
-            pass
+    if explicit is not None and _explicit_randomness(explicit):
+        return int(explicit, 16)
     return trace_id & (MAX_THRESHOLD - 1)
 
 
