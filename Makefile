@@ -10,6 +10,11 @@ BIN := $(VENV)/bin
 VERSION := $(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())' 2>/dev/null)
 READY := $(VENV)/.ready-$(VERSION)
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
+ifneq ($(UV),)
+INSTALL = uv pip install --quiet --python $(BIN)/python
+else
+INSTALL = $(BIN)/python -m pip install --quiet
+endif
 ARGS ?=
 
 SOURCES := $(wildcard otel_django tests examples benchmarks docs)
@@ -29,7 +34,8 @@ demo: $(READY)  ## Serve the example shop with traffic and live traces (PORT, DE
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
 	$(PYTEST) tests/unit tests/servers $(ARGS)
 
-test-services: $(READY)  ## Run the tests that need PostgreSQL and MariaDB
+test-services: $(READY)  ## Run the tests that need PostgreSQL, MariaDB and uWSGI
+	$(INSTALL) --group services
 	$(PYTEST) tests/integration $(ARGS)
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections
@@ -60,10 +66,9 @@ $(READY): pyproject.toml
 		{ echo "Python 3.10 or newer is needed: say which with PYTHON=/path/to/python" >&2; exit 1; }
 ifneq ($(UV),)
 	uv venv --quiet --clear --python "$(PYTHON)" $(VENV)
-	uv pip install --quiet --python $(BIN)/python --editable . --group dev
 else
 	"$(PYTHON)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
 endif
+	$(INSTALL) --editable . --group dev
 	@touch $@

@@ -36,6 +36,7 @@ class ProcessHooks:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
         self._watch_multiprocessing()
+        self._watch_uwsgi()
         self._handle_sigterm()
 
     def uninstall(self) -> None:
@@ -67,6 +68,12 @@ class ProcessHooks:
         from multiprocessing import util
 
         util.Finalize(None, self._exit, exitpriority=0)
+
+    def _watch_uwsgi(self) -> None:
+        """uWSGI calls this before it finalizes the interpreter, and where it doesn't at all."""
+        uwsgi = sys.modules.get("uwsgi")
+        if uwsgi is not None and not hasattr(uwsgi, "atexit"):
+            uwsgi.atexit = self._exit  # type: ignore[attr-defined]
 
     def _handle_sigterm(self) -> None:
         if threading.current_thread() is not threading.main_thread():
