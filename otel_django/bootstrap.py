@@ -151,6 +151,7 @@ class Runtime:
             exception_events=settings.exception_events,
             child_resource=lambda resource: in_child(resource, given_id),
             pipeline=self.worker,
+            on_fork=self.after_fork,
             shutdown_timeout_s=settings.shutdown_timeout_s,
         )
         if old_names.wanted(settings.semconv_opt_in):

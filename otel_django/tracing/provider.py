@@ -65,6 +65,7 @@ class TracerProvider(SdkTracerProvider):
         exception_events: bool = True,
         child_resource: Callable[[Resource], Resource] | None = None,
         pipeline: Pipeline | None = None,
+        on_fork: Callable[[], None] | None = None,
         shutdown_timeout_s: float = 2.0,
     ) -> None:
         limits = normaliser.limits
@@ -78,7 +79,8 @@ class TracerProvider(SdkTracerProvider):
         self._child_resource = child_resource
         self._pipeline = pipeline
         self._shutdown_timeout_s = shutdown_timeout_s
-        self._pid = os.getpid()
+        self.pid = os.getpid()
+        self._on_fork = on_fork
         super().__init__(
             sampler=sampler,
             resource=resource,
@@ -191,12 +193,18 @@ class TracerProvider(SdkTracerProvider):
             self._pipeline.shutdown(self._shutdown_timeout_s)
         super().shutdown()
 
+    def noticed_fork(self) -> None:
+        """A forked process in which Python's fork hooks didn't run (uWSGI) begins a root span."""
+        if self._on_fork is not None:
+            self._on_fork()
+        self._handle_fork()
+
     def _handle_fork(self) -> None:
         """Replaces the SDK's, which runs resource detectors in threads inside the fork hook."""
         pid = os.getpid()
-        if pid == self._pid:
+        if pid == self.pid:
             return
-        self._pid = pid
+        self.pid = pid
         self._tracers_lock = threading.Lock()
         self.generation += 1
         self.id_generator.reseed()
@@ -205,4 +213,5 @@ class TracerProvider(SdkTracerProvider):
         tracers: dict[InstrumentationScope, Any] = self._tracers
         for tracer in tracers.values():
             tracer.generation = self.generation
+            tracer.pid = pid
             tracer._set_resource(self._resource)
