@@ -87,11 +87,15 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
         if parent is None:
             return original(self, sql, params)
         try:
-            connection = connection_of(self.db)
+            db = self.db
+            try:
+                connection: Connection = db._otel_django_connection
+            except AttributeError:
+                connection = connection_of(db)
             if type(sql) is str:
                 statement = connection.statements.get(sql)
             else:
-                statement = recorder.statement(self.db, sql)
+                statement = recorder.statement(db, sql)
             span = recorder.begin_on(connection, statement, parent)
         except Exception:
             guard.caught("database.execute")

@@ -82,7 +82,8 @@ class Recorder:
         more: dict[str, Plain] | None = None,
     ) -> Span:
         """As ``begin``, for who knows the connection already."""
-        attributes = connection.attributes_of(statement)
+        ready_for, ready = statement.merged
+        attributes = (ready if ready_for is connection else connection.merge(statement)).copy()
         if more is not None:
             attributes.update(more)
         if self._limited:
