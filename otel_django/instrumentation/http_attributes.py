@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from django.conf import settings as _site
+from django.conf import settings as site
 
 from otel_django import names
 from otel_django.tracing.redaction import MASK, Redactor
@@ -68,6 +68,8 @@ class RequestDescriber:
         self._redactor = redactor
         self._client_address = trust.client_address
         self._longest = min(value_length or _MAX_TEXT, _MAX_TEXT)
+        # Else ``request.scheme`` is the server's word, and needn't be asked for by three calls.
+        self._proxies_say_scheme = site.SECURE_PROXY_SSL_HEADER is not None
         self._routes: dict[tuple[str, ...], Route] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
 
@@ -82,7 +84,7 @@ class RequestDescriber:
         host = meta.get("HTTP_HOST")
         if host is None or "HTTP_X_FORWARDED_HOST" in meta:
             host = request._get_raw_host()  # asks the settings which one counts
-        scheme = None if _site.SECURE_PROXY_SSL_HEADER else meta.get("wsgi.url_scheme")
+        scheme = None if self._proxies_say_scheme else meta.get("wsgi.url_scheme")
         key: tuple[str, ...] = (
             host,
             scheme or request.scheme,
@@ -96,7 +98,7 @@ class RequestDescriber:
         shape = self._shapes.get(key) or self._shape_of(key, match)
         span._name = shape.span_name
         if len(own) == 2:
-            span._own = own = {_PATH: own[_PATH]}
+            del own[_METHOD]
             span._shared = shape.shared
         else:  # the site, or a processor, has set some that may be ours to say
             own.update(shape.shared.values)

@@ -205,7 +205,11 @@ class ServedRequest:
         # Every span of ours, dropped ones too, has ``_context``; format() takes twice as long.
         own_id = given_id or span._context[0].to_bytes(16, "big").hex()
         self.request_id = own_id
-        self.context = Context({**base, SPAN_KEY: span, _REQUEST_ID: own_id})
+        self.context = Context(
+            {**base, SPAN_KEY: span, _REQUEST_ID: own_id}
+            if base
+            else {SPAN_KEY: span, _REQUEST_ID: own_id}
+        )
 
     def belongs_to(self, request: HttpRequest) -> None:
         """The request object exists: mark it, so that exceptions and middleware find us."""

@@ -67,6 +67,8 @@ class Worker:
             on_drop=lambda count: drops.add("traces", "queue_full", count),
             on_fork=on_fork,
         )
+        self.put: Callable[[Span], None] = self.queue.put
+        """Add an ended span."""
 
     def _make_locks(self) -> None:
         self._wake = threading.Event()
@@ -80,10 +82,6 @@ class Worker:
         self._flush_complete = True
 
     # --- on any thread
-
-    def put(self, span: Span) -> None:
-        """Add an ended span."""
-        self.queue.put(span)
 
     def pause(self) -> None:
         """Give up the interpreter lock, unless the queue fills faster than it is emptied."""

@@ -262,10 +262,9 @@ def test_excluded_urls_have_no_span(client: Client, expression: str) -> None:
     assert [span._name for span in traced.spans] == ["GET /methods/"]
 
 
-def test_the_scheme_is_what_django_takes_it_for(
-    traced: Traced, client: Client, settings_changed: Any
-) -> None:
-    with settings_changed(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
+def test_the_scheme_is_what_django_takes_it_for(client: Client, settings_changed: Any) -> None:
+    proxies = settings_changed(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"))
+    with proxies, traced_requests() as traced:
         client.get("/plain/", headers={"host": "localhost", "x-forwarded-proto": "https"})
 
     assert traced.attributes["url.scheme"] == "https"
