@@ -8,7 +8,7 @@ variables are never read.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,14 @@ def exception_type(exc: BaseException) -> str:
     return cls.__qualname__ if module in (None, "builtins") else f"{module}.{cls.__qualname__}"
 
 
+def exception_text(exc: BaseException) -> str:
+    """``str(exc)``, which is anybody's code."""
+    try:
+        return str(exc)
+    except Exception:
+        return "[unprintable]"
+
+
 def is_driver_error(exc: BaseException) -> bool:
     """Whether the message comes from a database driver and so may quote rows or parameters."""
     for cls in type(exc).__mro__:
@@ -70,6 +78,12 @@ def driver_code(exc: BaseException) -> str | None:
     return None
 
 
+def _items(exc: BaseException, attribute: str) -> Sequence[object]:
+    """The first of what a group or notes hold; anybody's exception may have such an attribute."""
+    found = getattr(exc, attribute, ())
+    return found[:MAX_CHAIN] if isinstance(found, list | tuple) else ()
+
+
 class ExceptionFormatter:
     """Turns exceptions into safe text.
 
@@ -86,11 +100,7 @@ class ExceptionFormatter:
         if is_driver_error(exc):
             code = driver_code(exc)
             return f"database error {code}" if code else "database error"
-        try:
-            text = str(exc)
-        except Exception:
-            return "[unprintable]"
-        return self._redactor.text(text[:MAX_MESSAGE])
+        return self._redactor.text(exception_text(exc)[:MAX_MESSAGE])
 
     def attributes(self, exc: BaseException) -> dict[str, str]:
         """``exception.type``, ``exception.message`` and ``exception.stacktrace``."""
@@ -118,7 +128,7 @@ class ExceptionFormatter:
                 else f"\n{word} the above exception, another exception occurred:\n\n"
             )
         yield from self._one(exc)
-        for inner in getattr(exc, "exceptions", ())[:MAX_CHAIN]:
+        for inner in _items(exc, "exceptions"):
             if isinstance(inner, BaseException) and id(inner) not in seen and depth < MAX_CHAIN:
                 yield "\nOne of the group's exceptions:\n\n"
                 yield from self._chain(inner, seen, depth + 1)
@@ -130,8 +140,9 @@ class ExceptionFormatter:
         message = self.message(exc)
         name = exception_type(exc)
         yield f"{name}: {message}\n" if message else f"{name}\n"
-        for note in getattr(exc, "__notes__", ())[:MAX_CHAIN]:
-            yield f"{self._redactor.text(str(note)[:MAX_MESSAGE])}\n"
+        for note in _items(exc, "__notes__"):
+            if isinstance(note, str):
+                yield f"{self._redactor.text(note[:MAX_MESSAGE])}\n"
 
     def _frames(self, exc: BaseException) -> Iterator[str]:
         frames = traceback.extract_tb(exc.__traceback__)

@@ -7,6 +7,7 @@ a lazy object is evaluated where it was set, and a list changed afterwards chang
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ class Normaliser:
         if isinstance(value, Mapping):
             return self._mapping(name, value, depth)
         if isinstance(value, Sequence | set | frozenset):
-            return [self._any(name, item, depth + 1) for item in list(value)[:MAX_ITEMS]]
+            return [self._any(name, item, depth + 1) for item in list(islice(value, MAX_ITEMS))]
         return self._text(name, str(value))
 
     def _mapping(self, name: str, value: Mapping[object, object], depth: int) -> dict[str, Plain]:
         result: dict[str, Plain] = {}
-        for key, item in list(value.items())[:MAX_ITEMS]:
+        for key, item in list(islice(value.items(), MAX_ITEMS)):
             text = str(key)
             result[text] = self._any(f"{name}.{text}", item, depth + 1)
         return result

@@ -65,7 +65,6 @@ SENSITIVE_NAMES: Final = frozenset(
 """Names whose values never leave, compared in lower case, part by part."""
 
 _QUERY_KEYS: Final = frozenset({"url.query", "http.query"})
-_URL_KEYS: Final = frozenset({"url.full", "http.url", "http.target", "url.original"})
 
 _PART = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W_]+")
 _URL_USERINFO = re.compile(
@@ -126,8 +125,6 @@ class Redactor:
             return MASK
         if name in _QUERY_KEYS:
             return self.query(text)
-        if name in _URL_KEYS:
-            return self.text(text)
         return self.text(text)
 
     def query(self, query: str) -> str:

@@ -21,7 +21,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
 from otel_django import names
-from otel_django.tracing.exceptions import exception_type
+from otel_django.tracing.exceptions import exception_text, exception_type
 from otel_django.tracing.span_parts import of_origin, rarely
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class Span(ApiSpan, ReadableSpan):
         """A safe description; the API's ``use_span`` puts the exception's own text into it."""
         exc = sys.exc_info()[1]
         if exc is not None:
-            own = str(exc)
+            own = exception_text(exc)
             if own and own in description:
                 safe = self._tracer.exceptions.message(exc)
                 return self._tracer.normaliser.redactor.text(description.replace(own, safe))
@@ -353,9 +353,8 @@ class Span(ApiSpan, ReadableSpan):
                 self.record_exception(exc_val, escaped=True)
             if self._on_exit & 2:
                 self._attributes.setdefault(names.ERROR_TYPE, exception_type(exc_val))
-                self.set_status(
-                    StatusCode.ERROR, f"{exc_type.__name__ if exc_type else ''}: {exc_val}"
-                )
+                message = self._tracer.exceptions.message(exc_val)
+                self.set_status(StatusCode.ERROR, f"{type(exc_val).__name__}: {message}")
         self.end()
 
     # --- ReadableSpan

@@ -257,3 +257,35 @@ def test_a_bad_key_is_dropped_and_counted() -> None:
         span.set_attribute("", 1)
         span.set_attribute(3, 1)  # type: ignore[arg-type]
     assert collected.only().dropped_attributes == 2
+
+
+class Unprintable(Exception):
+    """A stranger's exception: nothing about it is as one expects."""
+
+    exceptions = 5
+    __notes__ = {1: 2}  # type: ignore[assignment]  # noqa: RUF012
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even text")
+
+
+def test_an_exception_that_cannot_be_printed_passes_through_unchanged() -> None:
+    collected = Collected()
+    with pytest.raises(Unprintable), collected.tracer.start_span("x"):
+        raise Unprintable
+    with collected.tracer.start_span("y") as span:
+        try:
+            raise Unprintable
+        except Unprintable as exc:
+            span.record_exception(exc)
+            span.set_status(StatusCode.ERROR, "refused")
+    first, second = collected.spans
+    assert first.status.description == "Unprintable: [unprintable]"
+    assert second.status.description == "refused"
+    assert "Unprintable" in str((second.events[0].attributes or {})["exception.stacktrace"])
+
+
+def test_a_huge_range_is_cut_before_it_is_made() -> None:
+    collected = Collected()
+    collected.tracer.start_span("x", attributes={"ids": range(10**12)}).end()
+    assert collected.only()._attributes["ids"] == list(range(1000))
