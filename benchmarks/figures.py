@@ -51,10 +51,10 @@ class Results:
         """What the contestant adds to a request; ``main_cpu_us``: on the serving thread only."""
         return _median(self._added(name, kind, page))
 
-    def query_us(self, name: str) -> float | None:
-        """What the contestant adds to one query."""
+    def query_us(self, name: str, page: str = "queries") -> float | None:
+        """What the contestant adds to one query: of ten different ones, or of an N+1."""
         pages = zip(
-            self._added(name, "cpu_us", "queries"),
+            self._added(name, "cpu_us", page),
             self._added(name, "cpu_us", "trivial"),
             strict=False,
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LINES = 25
 REQUESTS = dict.fromkeys(PAGES, 1)
-SAMPLED_PAGES = ("trivial", "queries")
+SAMPLED_PAGES = ("trivial", "queries", "repeated")
 
 
 def _variant(

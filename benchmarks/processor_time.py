@@ -18,7 +18,7 @@ from benchmarks.processes import Bench, Failed, ended
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BURST = {"trivial": 400, "queries": 120, "cached": 400}
+BURST = {"trivial": 400, "queries": 120, "repeated": 120, "cached": 400}
 """Requests a turn: below every contestant's queue, more than a batch of spans."""
 WARM_UP_BURSTS = 2
 

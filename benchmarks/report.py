@@ -56,7 +56,7 @@ def _budgets(results: Results) -> Section:
 
 def _cost(results: Results) -> Section:
     bare = [_shown(results.cpu_us(BARE.name, page), "{:.1f}") for page in PAGES]
-    rows = [[BARE.title, bare[0], "", bare[1], "", bare[2], ""]]
+    rows = [[BARE.title, bare[0], "", bare[1], "", bare[2], "", bare[3], ""]]
     rows += [
         [
             contestant.title,
@@ -64,6 +64,8 @@ def _cost(results: Results) -> Section:
             _shown(results.added_us(contestant.name, "trivial", "main_cpu_us"), "{:+.1f}"),
             _shown(results.added_us(contestant.name, "queries"), "{:+.1f}"),
             _shown(results.query_us(contestant.name), "{:+.1f}"),
+            _shown(results.added_us(contestant.name, "repeated"), "{:+.1f}"),
+            _shown(results.query_us(contestant.name, "repeated"), "{:+.1f}"),
             _shown(results.added_us(contestant.name, "cached"), "{:+.1f}"),
             _shown(results.memory_mib(contestant.name), "{:+.1f}"),
         ]
@@ -73,7 +75,10 @@ def _cost(results: Results) -> Section:
     return Section(
         "Processor time of a request in µs, sending included, and memory in MiB",
         "The first line is the bare site's own; the others are what each adds to it.",
-        ("", "trivial", "on its thread", "ten queries", "one query", "cached read", "memory"),
+        (
+            *("", "trivial", "on its thread", "ten queries", "one query"),
+            *("N+1 of ten", "one of it", "cached read", "memory"),
+        ),
         rows,
     )
 

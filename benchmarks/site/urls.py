@@ -7,5 +7,6 @@ from benchmarks.site import views
 urlpatterns = [
     path("trivial/", views.trivial),
     path("queries/", views.queries),
+    path("repeated/", views.repeated),
     path("cached/", views.cached),
 ]
