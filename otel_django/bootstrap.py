@@ -152,6 +152,7 @@ class Runtime:
             child_resource=lambda resource: in_child(resource, given_id),
             pipeline=self.worker,
             on_fork=self.after_fork,
+            on_drop=lambda count: self.drops.add("traces", "keep_full", count),
             shutdown_timeout_s=settings.shutdown_timeout_s,
         )
         if old_names.wanted(settings.semconv_opt_in):

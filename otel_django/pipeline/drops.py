@@ -13,6 +13,7 @@ REPORT_EVERY_S: Final = 60.0
 
 CAUSES: Final = (
     "queue_full",
+    "keep_full",
     "spool_full",
     "spool_error",
     "rejected",
@@ -29,10 +30,11 @@ Counts = dict[tuple[str, str], int]
 class Drops:
     """What this process lost since it started (or was forked). Any thread may add.
 
-    Causes: ``queue_full`` the queue had no room and the spool took nothing; ``spool_full`` the
-    disk budget is used up; ``spool_error`` the disk can't be written, or a record on it was torn,
-    and memory was full too; ``rejected`` the receiver refused for good; ``encode_error``;
-    ``shutdown`` ended after the exporter; ``store_error`` the embedded store couldn't be written.
+    Causes: ``queue_full`` the queue had no room and the spool took nothing; ``keep_full`` more
+    than 5000 spans of a trace waited for ``OTEL_DJANGO_KEEP``; ``spool_full`` the disk budget is
+    used up; ``spool_error`` the disk can't be written, or a record on it was torn, and memory was
+    full too; ``rejected`` the receiver refused for good; ``encode_error``; ``shutdown`` ended after
+    the exporter; ``store_error`` the embedded store couldn't be written.
     """
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_django.tracing.samplers import EMPTY_STATE, ot_members, with_threshold
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.span import Span
 
 MAX_HELD_SPANS = 5000
+"""Of one trace, while it waits for its root's end; a few MiB."""
 
 
 class LocalTrace:
@@ -23,6 +24,8 @@ class LocalTrace:
     ``finish``      called with the root just before it ends
     ``errors``      whether any span failed
     ``held``        ended spans that wait for the root's end (``OTEL_DJANGO_KEEP``), else None
+    ``overflow``    how many ended spans found no room in ``held`` and are lost if it is kept
+    ``raised``      the root ended and the trace is kept though the head might have dropped it
     ``discarded``   the root ended and the trace isn't kept
     ``generation``  the fork generation it began in
     ``ambient``     a block of a test, not a unit of work: requests inside it are roots themselves
@@ -36,6 +39,8 @@ class LocalTrace:
         "finish",
         "generation",
         "held",
+        "overflow",
+        "raised",
         "request_id",
         "root",
         "sampled",
@@ -51,6 +56,8 @@ class LocalTrace:
         self.finish: Callable[[Span], None] | None = None
         self.errors = False
         self.held: list[Span] | None = None
+        self.overflow = 0
+        self.raised = False
         self.discarded = False
         self.ambient = False
         self.request_id: str | None = None
@@ -75,23 +82,46 @@ class KeepPolicy:
         """Whether spans must wait for the root's end: unless kept with certainty anyway."""
         return not sampled or ot_members(state).get("th", "0") != "0"
 
-    def decide(self, local: LocalTrace, root: Span) -> list[Span]:
+    def hold(self, local: LocalTrace, span: Span) -> Sequence[Span]:
+        """``span`` has ended in a trace that waits for its root: what may be sent on by now."""
+        held = local.held
+        if local.raised:
+            return _raised([span])
+        if held is None:
+            return () if local.discarded else (span,)
+        if local.root is span:
+            held.append(span)
+            return self._decide(local, span, held)
+        if len(held) < MAX_HELD_SPANS:
+            held.append(span)
+            return ()
+        if local.sampled:  # it leaves anyway, with the probability of the head
+            return (span,)
+        local.overflow += 1
+        return ()
+
+    def _decide(self, local: LocalTrace, root: Span, held: list[Span]) -> Sequence[Span]:
         """The root has ended: the spans to send on, their tracestate set."""
-        held = local.held or []
-        local.held = None
         remarkable = (self._errors and local.errors) or (
             self._slow_ns is not None and root._end_time - root._start_time >= self._slow_ns
         )
+        local.held = [] if remarkable else None  # an empty list: what ends later is raised too
         if remarkable:
-            states: dict[int, TraceState] = {}
-            for span in held:
-                state = span._context[4] or EMPTY_STATE
-                key = id(state)
-                if key not in states:
-                    states[key] = with_threshold(state, 0)
-                span._export_state = states[key]
-            return held
+            local.raised = True
+            return _raised(held)
         if local.sampled:
             return held
         local.discarded = True
-        return []
+        return ()
+
+
+def _raised(spans: Sequence[Span]) -> Sequence[Span]:
+    """Mark as kept with certainty."""
+    states: dict[int, TraceState] = {}
+    for span in spans:
+        state = span._context[4] or EMPTY_STATE
+        key = id(state)
+        if key not in states:
+            states[key] = with_threshold(state, 0)
+        span._export_state = states[key]
+    return spans

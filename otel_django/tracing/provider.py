@@ -66,6 +66,7 @@ class TracerProvider(SdkTracerProvider):
         child_resource: Callable[[Resource], Resource] | None = None,
         pipeline: Pipeline | None = None,
         on_fork: Callable[[], None] | None = None,
+        on_drop: Callable[[int], None] | None = None,
         shutdown_timeout_s: float = 2.0,
     ) -> None:
         limits = normaliser.limits
@@ -81,6 +82,8 @@ class TracerProvider(SdkTracerProvider):
         self._shutdown_timeout_s = shutdown_timeout_s
         self.pid = os.getpid()
         self._on_fork = on_fork
+        self._on_drop = on_drop
+        self._keep_lock = threading.Lock()
         super().__init__(
             sampler=sampler,
             resource=resource,
@@ -159,15 +162,19 @@ class TracerProvider(SdkTracerProvider):
         local = span._local
         if local.generation != self.generation:
             return  # began before a fork: the parent process ends it
-        held = local.held
-        if held is None:
+        keep = self.keep
+        if keep is None:
             if not local.discarded:
                 self.sink(span)
             return
-        held.append(span)
-        if local.root is span and self.keep is not None:
-            for each in self.keep.decide(local, span):
-                self.sink(each)
+        with self._keep_lock:  # spans of one trace may end on several threads
+            leaving = keep.hold(local, span)
+            lost = local.overflow if local.raised else 0
+            local.overflow -= lost
+        if lost and self._on_drop is not None:
+            self._on_drop(lost)
+        for each in leaving:
+            self.sink(each)
 
     # --- processors, flush, fork
 
@@ -206,6 +213,7 @@ class TracerProvider(SdkTracerProvider):
             return
         self.pid = pid
         self._tracers_lock = threading.Lock()
+        self._keep_lock = threading.Lock()
         self.generation += 1
         self.id_generator.reseed()
         if self._child_resource is not None:

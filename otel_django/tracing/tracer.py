@@ -91,6 +91,8 @@ class Tracer(trace_api.Tracer):
         forked = local.generation != self.generation
         if forked:  # the parent process ends the parent; here a local part of its own begins
             local = LocalTrace(self.generation, local.sampled)
+            if self._keep is not None and self._keep.holds(local.sampled, context[4]):
+                local.held = []
         span = Span(
             self,
             local,
@@ -121,12 +123,12 @@ class Tracer(trace_api.Tracer):
         """The first span of a request or task in this process; the sampler decides.
 
         ``parent`` is the caller's valid context or None. What comes back is to be made current;
-        where it doesn't record, it is a ``DroppedSpan``.
+        where it doesn't record, it is a ``DroppedSpan`` (of a tracer switched off, any other).
         """
         if getpid() != self.pid:
             self.provider.noticed_fork()
         if not self._enabled:
-            return INVALID_SPAN if parent is None else DroppedSpan(parent)
+            return INVALID_SPAN if parent is None else NonRecordingSpan(parent)
         if parent is None:
             trace_id = self._bits(128) or 1
             flags = 2
