@@ -15,7 +15,14 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import TransportError
-from otel_django.pipeline.http_stream import PlainStream, Resolver, Stream, TlsStream, connect
+from otel_django.pipeline.http_stream import (
+    WRITE_SIZE,
+    PlainStream,
+    Resolver,
+    Stream,
+    TlsStream,
+    connect,
+)
 from otel_django.pipeline.http_wire import Response, ResponseParser, WireError, request_head
 from otel_django.pipeline.retry import Verdict, judge_http
 from otel_django.pipeline.waiting import Wait
@@ -65,7 +72,7 @@ class HttpTransport:
         self._clock = clock
         peer = self._proxy or url
         self._resolver = Resolver(peer.hostname or "", _port(peer), clock)
-        self._headers = self._make_headers()
+        self._head = self._make_head()
         self._tls_context: ssl.SSLContext | None = None
         self._stream: Stream | None = None
 
@@ -106,6 +113,14 @@ class HttpTransport:
 
     # --- the request
 
+    def _make_head(self) -> bytes:
+        """All but ``Content-Length``, which comes last."""
+        url = self._url
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        if self._proxy is not None and not self._tls:
+            target = f"http://{_authority(url)}{target}"
+        return request_head("POST", target, self._make_headers())[:-2]
+
     def _make_headers(self) -> dict[str, str]:
         headers = {"Host": _authority(self._url), "User-Agent": USER_AGENT}
         if self._proxy is not None and self._proxy.username is not None and not self._tls:
@@ -123,12 +138,8 @@ class HttpTransport:
         if self._gzip:
             packer = zlib.compressobj(wbits=_GZIP)
             body = packer.compress(body) + packer.flush()
-        url = self._url
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        if self._proxy is not None and not self._tls:
-            target = f"http://{_authority(url)}{target}"
-        headers = {**self._headers, "Content-Length": str(len(body))}
-        return [request_head("POST", target, headers), body]
+        head = b"%bContent-Length: %d\r\n\r\n" % (self._head, len(body))
+        return [head + body] if len(body) <= WRITE_SIZE else [head, body]
 
     # --- the exchange
 

@@ -87,7 +87,8 @@ class Receiver:
         except Exception as error:
             guard.caught("sender.send")
             verdict = Verdict(Outcome.RETRY, type(error).__name__)
-        verdict = replace(verdict, message=self._masked(verdict.message))
+        if verdict.message:
+            verdict = replace(verdict, message=self._masked(verdict.message))
         self._note(verdict)
         return verdict
 
