@@ -255,7 +255,9 @@ class _Tree:
             if repeat[0] == summary and len(group.spans) > 1 and repeat[1] >= len(group.spans):
                 self._repeats.remove(repeat)
                 return f"N+1 {repeat[2]}".rstrip()
-        return ""
+        # A statement has its line where it was slow or repeated; repeated ones are told above.
+        place = code_line(span.attributes) if len(group.spans) == 1 else ""
+        return f"slow {place}" if place else ""
 
     # --- layout
 

@@ -120,7 +120,7 @@ class Worker:
             batch = cast("list[Span]", self.queue.drain(self._batch_size))
             for sink in self._sinks:
                 sink.spill(batch)
-            return bool(batch)
+            return True
         except Exception:
             guard.caught("worker.relieve")
             return False

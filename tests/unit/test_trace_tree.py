@@ -97,6 +97,18 @@ def test_a_trace_is_drawn_as_a_tree() -> None:
     ]
 
 
+def test_a_slow_statement_shows_the_line_that_runs_it() -> None:
+    place = {names.CODE_FILE_PATH: "catalogue/search.py", names.CODE_LINE_NUMBER: 7}
+    lines = trace_lines(
+        [
+            span("root", None, "GET /search/", 0, 400),
+            span("slow", "root", "SELECT product", 10, 380, attributes={**SQL, **place}),
+        ],
+        PLAIN,
+    )
+    assert lines[1].endswith("slow catalogue/search.py:7")
+
+
 def test_colours_change_nothing_but_colour() -> None:
     plain = trace_lines(checkout(), PLAIN)
     coloured = trace_lines(checkout(), Look(width=100, color=True, zone=timezone.utc))
