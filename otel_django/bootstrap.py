@@ -293,8 +293,13 @@ def _sampler(settings: Settings) -> HeadSampler:
         return sampler_from(settings.traces_sampler, settings.traces_sampler_arg)
     from importlib.metadata import entry_points
 
-    for entry in entry_points(group="opentelemetry_traces_sampler", name=settings.traces_sampler):
-        return Custom(entry.load()(str(settings.traces_sampler_arg)))
+    name = settings.traces_sampler
+    try:
+        for entry in entry_points(group="opentelemetry_traces_sampler", name=name):
+            return Custom(entry.load()(str(settings.traces_sampler_arg)))
+    except Exception as error:
+        _logger.warning("The sampler %r can't be used: %s", name, error)
+        guard.caught(f"sampler {name}")
     return sampler_from("parentbased_always_on", 1.0)
 
 

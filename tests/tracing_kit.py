@@ -15,6 +15,7 @@ from otel_django.tracing.samplers import sampler_from
 
 if TYPE_CHECKING:
     from otel_django.tracing.local_trace import KeepPolicy
+    from otel_django.tracing.samplers import HeadSampler
     from otel_django.tracing.span import Span
 
 
@@ -23,7 +24,7 @@ class Collected:
 
     def __init__(
         self,
-        sampler: str = "parentbased_always_on",
+        sampler: str | HeadSampler = "parentbased_always_on",
         ratio: float = 1.0,
         keep: KeepPolicy | None = None,
         limits: SpanLimitSettings | None = None,
@@ -33,7 +34,7 @@ class Collected:
         redactor = Redactor()
         self.provider = TracerProvider(
             resource=Resource({"service.name": "tests"}),
-            sampler=sampler_from(sampler, ratio),
+            sampler=sampler_from(sampler, ratio) if isinstance(sampler, str) else sampler,
             normaliser=Normaliser(redactor, limits or SpanLimitSettings()),
             exceptions=ExceptionFormatter(redactor),
             sink=self.spans.append,

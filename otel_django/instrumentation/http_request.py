@@ -109,7 +109,7 @@ class RequestTracing:
         ``.context`` current, and sees to it that one of the ends is called.
         """
         base = get_context()
-        if SUPPRESS_KEY in base:
+        if base.get(SUPPRESS_KEY):
             return None
         remote = stranger = given_id = None
         for header in self._inbound_headers:

@@ -47,8 +47,8 @@ def recording_span() -> Span | None:
     """Our own span that is current and records, or None (also where tracing is suppressed)."""
     context = get_context()
     span = context.get(SPAN_KEY)
-    if type(span) is Span and span._end_time is None and SUPPRESS_KEY not in context:
-        return span
+    if type(span) is Span and span._end_time is None:
+        return None if context.get(SUPPRESS_KEY) else span
     return None
 
 

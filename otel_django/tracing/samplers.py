@@ -7,12 +7,20 @@ tracestate, so that what was kept can be counted back to what there was.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    SpanKind,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.span import SpanContext, TraceState
+
+from otel_django import guard
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -199,20 +207,44 @@ class ParentBased(HeadSampler):
 
 
 class Custom(HeadSampler):
-    """A sampler of the user's (entry point ``opentelemetry_traces_sampler``), asked per root."""
+    """A sampler of the user's (entry point ``opentelemetry_traces_sampler``), asked per root.
+
+    ``RECORD_ONLY`` is taken for ``DROP``. Where it fails the caller's decision counts, or else
+    the trace is sampled.
+    """
 
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner
 
     def head(self, parent: SpanContext | None, trace_id: int) -> Head:
-        """Ask it as the SDK does, with what a root knows."""
-        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+        """What it says without a name to go by."""
+        return self.ask(parent, trace_id, "", SpanKind.INTERNAL, {})[0]
 
-        context = set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
-        result = self._inner.should_sample(context, trace_id, "")
-        return Head(
-            result.decision is Decision.RECORD_AND_SAMPLE, result.trace_state or EMPTY_STATE
-        )
+    def ask(
+        self,
+        parent: SpanContext | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+    ) -> tuple[Head, Mapping[str, Any]]:
+        """Ask it as the SDK does; also the attributes it gives the span."""
+        state = EMPTY_STATE if parent is None else parent.trace_state
+        try:
+            result = self._inner.should_sample(
+                set_span_in_context(INVALID_SPAN if parent is None else NonRecordingSpan(parent)),
+                trace_id,
+                name,
+                kind,
+                attributes,
+                (),
+                state,
+            )
+            sampled = result.decision is Decision.RECORD_AND_SAMPLE
+            return Head(sampled, result.trace_state or EMPTY_STATE), result.attributes or {}
+        except Exception:
+            guard.caught(f"{type(self._inner).__name__}.should_sample")
+            return Head(parent is None or bool(parent.trace_flags & 1), state), {}
 
     def get_description(self) -> str:
         """The inner sampler's."""

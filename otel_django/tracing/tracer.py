@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from os import getpid
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import trace as trace_api
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
@@ -13,6 +13,7 @@ from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from otel_django.tracing.current import SPAN_KEY, get_context
 from otel_django.tracing.local_trace import LocalTrace
+from otel_django.tracing.samplers import Custom
 from otel_django.tracing.span import Span
 from otel_django.tracing.span_parts import Origin
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.provider import TracerProvider
+    from otel_django.tracing.samplers import Head
 
 # W3C: bit 0 sampled, bit 1 random trace id (ours are).
 _FLAGS = tuple(TraceFlags(value) for value in range(4))
@@ -62,6 +64,7 @@ class Tracer(trace_api.Tracer):
         self._bits = provider.id_generator.bits
         self._head = provider.sampler.head
         self._root_head = provider.sampler.root_head
+        self._ask = self._asked if isinstance(provider.sampler, Custom) else None
         self._keep = provider.keep
 
     # --- what the SDK's provider and configurators call
@@ -84,8 +87,12 @@ class Tracer(trace_api.Tracer):
         attributes: dict[str, Plain],
         parent: Span,
         start_time: int | None = None,
+        announce: bool = True,
     ) -> Span:
-        """A child of ``parent``, not made current. Takes over ``attributes``: plain, safe, few."""
+        """A child of ``parent``, not made current. Takes over ``attributes``: plain, safe, few.
+
+        Without ``announce`` the caller tells the user's processors.
+        """
         context = parent._context
         local = parent._local
         forked = local.generation != self.generation
@@ -108,7 +115,7 @@ class Tracer(trace_api.Tracer):
         )
         if forked:
             local.root = span
-        if self.processors:
+        if announce and self.processors:
             self.provider.started(span, None)
         return span
 
@@ -119,6 +126,7 @@ class Tracer(trace_api.Tracer):
         attributes: dict[str, Plain],
         parent: SpanContext | None = None,
         start_time: int | None = None,
+        announce: bool = True,
     ) -> Span | NonRecordingSpan:
         """The first span of a request or task in this process; the sampler decides.
 
@@ -132,11 +140,19 @@ class Tracer(trace_api.Tracer):
         if parent is None:
             trace_id = self._bits(128) or 1
             flags = 2
-            sampled, state = self._root_head or self._head(None, trace_id)
+            sampled, state = self._root_head or (
+                self._head(None, trace_id)
+                if self._ask is None
+                else self._ask(None, trace_id, name, kind, attributes)
+            )
         else:
             trace_id = parent[0]
             flags = parent[3] & 2
-            sampled, state = self._head(parent, trace_id)
+            sampled, state = (
+                self._head(parent, trace_id)
+                if self._ask is None
+                else self._ask(parent, trace_id, name, kind, attributes)
+            )
         keep = self._keep
         context: SpanContext = _new_tuple(
             SpanContext,
@@ -158,13 +174,29 @@ class Tracer(trace_api.Tracer):
         local.root = span
         if keep is not None and keep.holds(sampled, state):
             local.held = []
-        if self.processors:
+        if announce and self.processors:
             self.provider.started(span, None)
         return span
 
+    def _asked(
+        self,
+        parent: SpanContext | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind,
+        attributes: dict[str, Plain],
+    ) -> Head:
+        """What a sampler of the user's says; the attributes it gives are added."""
+        sampler = cast("Custom", self.sampler)
+        head, given = sampler.ask(parent, trace_id, name, kind, attributes)
+        for key, value in given.items():
+            if attributes.get(key) is not value:
+                attributes[key] = self.normaliser.value(key, value)
+        return head
+
     # --- the API
 
-    def start_span(  # noqa: C901 - the API's signature, one pass
+    def start_span(  # noqa: C901, PLR0912 - the API's signature, one pass
         self,
         name: str,
         context: Context | None = None,
@@ -184,12 +216,12 @@ class Tracer(trace_api.Tracer):
         normaliser = self.normaliser
         plain, dropped = normaliser.attributes(attributes, normaliser.limits.attributes)
         if type(current) is Span:
-            span = self.begin(str(name), kind, plain, current, start_time)
+            span = self.begin(str(name), kind, plain, current, start_time, announce=False)
         else:
             parent = None if current is None else current.get_span_context()
             if parent is not None and not parent.is_valid:
                 parent = None
-            root = self.begin_local_root(str(name), kind, plain, parent, start_time)
+            root = self.begin_local_root(str(name), kind, plain, parent, start_time, announce=False)
             if type(root) is not Span:
                 return root
             span = root
@@ -203,6 +235,8 @@ class Tracer(trace_api.Tracer):
                 span.add_link(link.context, link.attributes)
         if not (record_exception and set_status_on_exception):
             span._on_exit = int(record_exception) | 2 * int(set_status_on_exception)
+        if self.processors:
+            self.provider.started(span, context)
         return span
 
     @_agnosticcontextmanager

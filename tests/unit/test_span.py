@@ -263,7 +263,7 @@ class Unprintable(Exception):
     """A stranger's exception: nothing about it is as one expects."""
 
     exceptions = 5
-    __notes__ = {1: 2}  # type: ignore[assignment]  # noqa: RUF012
+    __notes__ = {1: 2}  # noqa: RUF012
 
     def __str__(self) -> str:
         raise RuntimeError("not even text")
