@@ -85,16 +85,24 @@ class RequestDescriber:
         if host is None or "HTTP_X_FORWARDED_HOST" in meta:
             host = request._get_raw_host()  # asks the settings which one counts
         scheme = None if self._proxies_say_scheme else meta.get("wsgi.url_scheme")
-        key: tuple[str, ...] = (
-            host,
-            scheme or request.scheme,
-            meta.get("SERVER_PROTOCOL") or request.scope.get("http_version", ""),
-            own[_METHOD],
-        )
+        scheme = scheme or request.scheme
+        version = meta.get("SERVER_PROTOCOL") or request.scope.get("http_version", "")
+        method = own[_METHOD]
         match = request.resolver_match
-        if match is not None:
-            script_name = meta.get("SCRIPT_NAME", "")
-            key = (*key, match.route, match.view_name, match._func_path, script_name)
+        key: tuple[str, ...]
+        if match is None:
+            key = (host, scheme, version, method)
+        else:
+            key = (
+                host,
+                scheme,
+                version,
+                method,
+                match.route,
+                match.view_name,
+                match._func_path,
+                meta.get("SCRIPT_NAME", ""),
+            )
         shape = self._shapes.get(key) or self._shape_of(key, match)
         span._name = shape.span_name
         if len(own) == 2:

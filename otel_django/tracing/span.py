@@ -325,15 +325,16 @@ class Span(ApiSpan, ReadableSpan):
         is_root = local.root is self
         if is_root and local.finish is not None:
             local.finish(self)
-        now = max(now, self._start_time)
+        if now < self._start_time:  # noqa: PLR1730 - once a span: a call costs three times as much
+            now = self._start_time
         tracer = self._tracer
         if tracer.processors:
             self._own = self._attributes  # put together before other threads may see the span
             tracer.provider.ending(self, now)
         else:
             self._end_time = now
-        if local.held is None and local.generation == tracer.generation and not local.discarded:
-            tracer.sink(self)
+        if tracer._keep is None and local.generation == tracer.generation and not local.discarded:
+            tracer.sink(self)  # what ``emit`` does then
         else:
             tracer.emit(self)
         if is_root:
