@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from otel_django.tracing.span import Span
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
+EXIT_MARGIN_S = 3.0
+"""Beyond ``OTEL_DJANGO_SHUTDOWN_TIMEOUT``, for the user's own span processors."""
+
 _lock = threading.Lock()
 _runtime: Runtime | None = None
 
@@ -50,7 +53,11 @@ class Runtime:
                 sink.on_wait = self.worker.drain_into_sinks
         self.provider = self._make_provider()
         self.instrumentations = self._make_instrumentations()
-        self.hooks = ProcessHooks(on_exit=self.shutdown, on_fork=self.after_fork)
+        self.hooks = ProcessHooks(
+            on_exit=self.shutdown,
+            on_fork=self.after_fork,
+            limit_s=settings.shutdown_timeout_s + EXIT_MARGIN_S,
+        )
         self._ended = False
 
     # --- parts

@@ -41,7 +41,7 @@ class Drops:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may add too
         self._counts: Counts = {}
         self._reported: Counts = {}
         self._next_report_s = float("-inf")

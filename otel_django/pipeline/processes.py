@@ -19,12 +19,16 @@ class ProcessHooks:
     """Calls ``on_exit`` when the process ends in an orderly way and ``on_fork`` in a child.
 
     Orderly is: the end of the program, ``sys.exit``, a multiprocessing child's end, and SIGTERM
-    where nobody else handles it (the process still dies of it, after ``on_exit``).
+    where nobody else handles it (the process still dies of it, after ``on_exit``, or after
+    ``limit_s`` if that hangs).
     """
 
-    def __init__(self, *, on_exit: Callable[[], None], on_fork: Callable[[], None]) -> None:
+    def __init__(
+        self, *, on_exit: Callable[[], None], on_fork: Callable[[], None], limit_s: float
+    ) -> None:
         self._on_exit = on_exit
         self._on_fork = on_fork
+        self._limit_s = limit_s
         self._active = False
 
     def install(self) -> None:
@@ -85,9 +89,15 @@ class ProcessHooks:
                 signal.signal(signal.SIGTERM, self._terminate)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
-        """Flush, then die of the signal as the process would have without us."""
+        """Flush, then die of the signal as the process would have without us.
+
+        On another thread, and for a limited time: what the signal interrupted here may hold a lock
+        that is needed.
+        """
         try:
-            self._exit()
+            flushing = threading.Thread(target=self._exit, name="otel_django exit", daemon=True)
+            flushing.start()
+            flushing.join(self._limit_s)
         finally:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
+
 from otel_django import guard
 from otel_django.pipeline.queue import SpanQueue
 
@@ -80,6 +82,7 @@ class Worker:
         self._flush_finished = 0
         self._flush_deadline_s = 0.0
         self._flush_complete = True
+        self._said_late = False
 
     # --- on any thread
 
@@ -89,9 +92,21 @@ class Worker:
             time.sleep(0)
 
     def _wake_up(self) -> None:
+        if self._done.is_set():
+            self._lose_late()
+            return
         if self._thread is None:
             self.start()
         self._wake.set()
+
+    def _lose_late(self) -> None:
+        """What ends after the shutdown goes nowhere: count it, and say so once."""
+        late = len(self.queue.drain(self.queue.capacity))
+        self.queue.idle = True
+        self._drops.add("traces", "shutdown", late)
+        if late and not self._said_late:
+            self._said_late = True
+            self._drops.report(float("inf"))
 
     def start(self) -> None:
         """Start the thread now; else the first span does."""
@@ -129,8 +144,8 @@ class Worker:
 
     def flush(self, timeout_s: float) -> bool:
         """Have everything handed on that ended before the call; False when time ran out."""
-        if self._thread is None and not len(self.queue):
-            return True
+        if self._done.is_set() or (self._thread is None and not len(self.queue)):
+            return not len(self.queue)
         deadline_s = self._clock.monotonic_s() + timeout_s
         with self._flushed:
             self._flush_wanted += 1
@@ -179,6 +194,9 @@ class Worker:
     # --- on the worker thread
 
     def _run(self) -> None:
+        # Nobody's request: contrib's threading instrumentor hands on the one that started us, and
+        # what exporters and SQLite do here must not be traced by others' instrumentors.
+        attach(Context({_SUPPRESS_INSTRUMENTATION_KEY: True}))
         try:
             while not self._stopping:
                 self._pass_on()
@@ -194,7 +212,8 @@ class Worker:
             finally:
                 self._thread = None
                 self.queue.idle = True
-                self._done.set()
+                if self._stopping:
+                    self._done.set()
 
     def _sleep(self, next_s: float) -> None:
         queue = self.queue

@@ -300,3 +300,20 @@ def test_runserver_reload_sends_what_the_old_process_recorded(
         server.process.wait(10)
     spans = assert_each_once(collector, 25)
     assert len(instances(spans)) == 2
+
+
+def test_sigterm_ends_the_process_though_it_interrupts_one_that_holds_a_lock_of_ours(
+    collector: StubCollector, tmp_path: Path
+) -> None:
+    body = """
+    import signal
+    from otel_django import bootstrap
+    tracer.start_span("work").end()
+    with bootstrap.runtime().worker._wake._cond:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    """
+    start = time.monotonic()
+    result = run_script(collector, body, tmp_path)
+    assert result.returncode == -signal.SIGTERM, result.stderr
+    assert time.monotonic() - start < 15

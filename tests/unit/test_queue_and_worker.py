@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.pipeline.drops import Drops
@@ -216,3 +218,33 @@ def test_flush_says_no_when_time_runs_out(waiting: int) -> None:
     put(worker, [Item(number) for number in range(waiting)])
     assert worker.flush(0.1) is (waiting == 0)
     worker.shutdown(5)
+
+
+def test_what_ends_after_the_shutdown_is_counted_and_holds_nobody_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    drops = Drops()
+    worker = make(ListSink(), drops)
+    put(worker, [Item(1)])
+    worker.shutdown(5)
+    put(worker, [Item(number) for number in range(1000)])
+    assert drops.snapshot() == {("traces", "shutdown"): 1000}
+    assert len(worker.queue) == 0
+    assert len(caplog.records) == 1
+    start = time.monotonic()
+    assert worker.flush(5)
+    assert time.monotonic() - start < 1
+
+
+def test_the_thread_traces_nothing_and_is_nobodys_child() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    class Looking(ListSink):
+        def accept(self, batch: Sequence[Any]) -> None:
+            seen.append((is_instrumentation_enabled(), get_current_span() is INVALID_SPAN))
+
+    worker = make(Looking())
+    put(worker, [Item(1)])
+    assert worker.flush(5)
+    worker.shutdown(5)
+    assert seen == [(False, True)]

@@ -181,3 +181,32 @@ def test_a_sites_own_test_run_has_no_thread_file_or_socket_of_ours(
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 passed" in result.stdout or "Ran 1 test" in result.stderr
+
+
+def test_a_sites_own_sampling_ratio_leaves_nothing_out(tmp_path: Path) -> None:
+    code = """
+    import django
+    django.setup()
+    from django.test import Client
+    from otel_django.testing import capture
+    with capture() as captured:
+        Client().get("/plain/")
+    print([root.name for root in captured.roots])
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "OTEL_DJANGO_ENABLED": "false",
+            "TESTS_BASE_DIR": str(tmp_path),
+            "OTEL_TRACES_SAMPLER": "traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": "0.0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout == "['GET /plain/']\n", result.stderr
