@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
@@ -29,23 +26,6 @@ from tests.site.models import Author, Book
 
 pytestmark = pytest.mark.usefixtures("database")
 SECRET = "s3cr3tv4lu3"
-ROWS, ROW_S = 20, 0.005
-SLOW_ROWS = (
-    f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {ROWS}) "
-    "SELECT pause(x) FROM n"
-)
-
-
-@pytest.fixture
-def pause() -> None:
-    """A function of SQL that takes its time for each row."""
-
-    def pause(number: int) -> int:
-        time.sleep(ROW_S)
-        return number
-
-    connection.ensure_connection()
-    connection.connection.create_function("pause", 1, pause)
 
 
 def names_of(captured: Captured) -> list[str]:
@@ -277,115 +257,6 @@ def test_broken_sql_with_values_in_it_leaks_nothing() -> None:
     (span,) = captured.spans
     assert span.status == "ERROR"
     assert SECRET not in repr(span)
-
-
-# --- fetching
-
-
-def test_a_query_covers_its_fetches(pause: None) -> None:
-    with capture() as captured, connection.cursor() as cursor:
-        cursor.execute(SLOW_ROWS)
-        assert len(cursor.fetchall()) == ROWS
-    (span,) = captured.queries
-    assert span.duration_s >= (ROWS - 1) * ROW_S
-    assert span.attributes["db.response.returned_rows"] == ROWS
-
-
-def test_an_iterator_tells_the_time_spent_fetching() -> None:
-    Author.objects.bulk_create([Author(name=str(number)) for number in range(6)])
-    with capture() as captured:
-        for _author in Author.objects.iterator(chunk_size=2):
-            time.sleep(0.01)
-    span = captured.one("SELECT test_site_author")
-    assert 0 < span.attributes["django.db.fetch.duration"] <= span.duration_s - 0.04
-    assert span.attributes["django.db.fetch.count"] >= 4
-    assert span.attributes["db.response.returned_rows"] == 6
-
-
-def test_iterating_a_cursor_is_covered(pause: None) -> None:
-    with capture() as captured, connection.cursor() as cursor:
-        cursor.execute(SLOW_ROWS)
-        assert sum(1 for _ in cursor) == ROWS
-    (span,) = captured.queries
-    assert span.duration_s >= (ROWS - 1) * ROW_S
-
-
-def test_an_abandoned_iterator_ends_its_span() -> None:
-    Author.objects.bulk_create([Author(name=str(number)) for number in range(6)])
-    gc.disable()  # by reference count alone, as Django's cursors go
-    try:
-        with capture() as captured:
-            rows = Author.objects.iterator(chunk_size=2)
-            next(rows)
-            cursor = connection.cursor()
-            cursor.execute("SELECT 1")
-            del rows, cursor
-            assert len(captured.queries) == 2
-    finally:
-        gc.enable()
-
-
-def test_a_cursor_used_again_makes_a_span_each_time() -> None:
-    with capture() as captured, connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        assert cursor.fetchone() == (1,)
-        cursor.execute("SELECT 2")
-        assert cursor.fetchmany(5) == [(2,)]
-        cursor.execute("CREATE TEMP TABLE passing (a int)")
-    assert names_of(captured) == ["SELECT", "SELECT", "CREATE TABLE passing"]
-    assert [span.attributes.get("db.response.returned_rows") for span in captured.spans] == [
-        1,
-        1,
-        None,
-    ]
-
-
-def test_a_failing_fetch_fails_the_query() -> None:
-    with capture() as captured, connection.cursor() as cursor:
-        cursor.execute("SELECT abs(x) FROM (SELECT 1 AS x UNION ALL SELECT -9223372036854775808)")
-        with pytest.raises(DatabaseError):
-            cursor.fetchall()
-    (span,) = captured.queries
-    assert span.status == "ERROR"
-    assert span.attributes["error.type"].startswith("django.db.utils.")
-
-
-# --- the project's line
-
-
-def _line_of(marker: str) -> int:
-    lines = Path(__file__).read_text().splitlines()
-    return 1 + next(number for number, line in enumerate(lines) if f"# {marker}" in line)
-
-
-def test_a_slow_query_names_the_line_that_ran_it(pause: None) -> None:
-    with capture(slow_query_s=ROWS * ROW_S / 2) as captured, connection.cursor() as cursor:
-        cursor.execute(SLOW_ROWS)
-        cursor.fetchall()  # slow line
-    (slow,) = captured.queries
-    assert slow.attributes["code.file.path"] == "tests/unit/test_database.py"
-    assert slow.attributes["code.line.number"] == _line_of("slow line")
-    assert "test_a_slow_query_names" in slow.attributes["code.function.name"]
-
-
-def test_other_queries_name_no_line() -> None:
-    with capture(slow_query_s=60.0) as captured:
-        Author.objects.count()
-    assert "code.line.number" not in captured.queries[0].attributes
-
-
-def test_async_queries_are_recorded_and_name_the_awaiting_line() -> None:
-    async def read() -> list[str]:
-        author = await Author.objects.acreate(name="x")
-        await Author.objects.aget(id=author.id)  # async line
-        return [found.name async for found in Author.objects.all()]
-
-    with capture(slow_query_s=0.0) as captured:
-        assert async_to_sync(read)() == ["x"]
-    names = names_of(captured)
-    assert names == ["INSERT test_site_author", *["SELECT test_site_author"] * 2]
-    assert captured.spans[1].attributes["code.line.number"] == _line_of("async line")
-    assert captured.spans[1].attributes["code.file.path"] == "tests/unit/test_database.py"
 
 
 # --- limits

@@ -13,6 +13,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.template.loader import render_to_string
 
+from otel_django.instrumentation.n_plus_one import MAX_WALKS
 from otel_django.testing import capture
 from tests.site.models import Author, Book
 
@@ -191,6 +192,28 @@ def test_a_template_gives_the_views_line_and_its_own() -> None:
     assert told_line(events) == line_of("template")
     assert events[0]["django.template.name"] == "db/books.html"
     assert events[0]["django.template.line"] == 4
+
+
+def test_a_template_is_looked_for_a_few_times_only() -> None:
+    Book.objects.bulk_create([Book(title="t", author=author) for author in Author.objects.all()])
+    with capture() as captured:
+        render_to_string("db/books.html", {"books": Book.objects.all()})
+    named = ["django.template.line" in span.attributes for span in captured.queries[1:]]
+    assert named == [False] * 4 + [True] * MAX_WALKS + [False] * (2 * BOOKS - 4 - MAX_WALKS)
+
+
+def test_the_next_request_may_repeat_it_elsewhere() -> None:
+    def code() -> None:
+        with capture() as captured:
+            while_counting()
+        assert captured.queries[-1].attributes["code.line.number"] == line_of("count")
+        with capture() as captured:
+            for author in Author.objects.all():
+                author.book_set.count()  # elsewhere
+        assert captured.queries[-1].attributes["code.line.number"] == line_of("elsewhere")
+
+    for _ in range(2):
+        code()
 
 
 def test_awaiting_in_a_loop_gives_the_awaiting_line() -> None:
