@@ -238,7 +238,7 @@ def _prepared(changes: dict[str, Any]) -> bootstrap.Runtime:
     observed = _observed(changes)
     if observed is not None:
         return observed
-    changes = {"strict": True, "traces_sampler": "always_on", **changes}
+    changes = {"strict": True, "traces_sampler": "parentbased_always_on", **changes}
     settings = dataclasses.replace(conf.from_django(), **changes)
     runtime = _running(settings)
     runtime.uninstall()
