@@ -23,6 +23,7 @@ from otel_django.pipeline.protobuf import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 
 
 class SharedLike(Protocol):
@@ -172,7 +173,10 @@ def encode_request(
     left = WORK_PER_LOOK
     for span in spans:
         try:
-            body = _encode_span(span, pace, seen)
+            try:
+                body = _encode_span(span, pace, seen)
+            except RuntimeError:  # a third party's thread still writes its attributes
+                body = _encode_span(_still(span), pace, seen)
         except Exception as error:
             if failed is None:
                 raise
@@ -188,6 +192,13 @@ def encode_request(
             pace.look()
             left = WORK_PER_LOOK
     return groups.message()
+
+
+def _still(span: SpanLike) -> SpanLike:
+    """A copy whose attributes nobody else can reach."""
+    still = copy(span)
+    still._own = dict(span._own)
+    return still
 
 
 def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:

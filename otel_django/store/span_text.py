@@ -39,7 +39,7 @@ def words(span: Span) -> Iterator[str]:
 
 
 def _values(attributes: dict[str, Any]) -> Iterator[str]:
-    for key, value in attributes.items():
+    for key, value in list(attributes.items()):  # a third party's thread may still write
         if type(value) is str:
             if key != names.EXCEPTION_STACKTRACE:
                 yield value[:MAX_WORD_CHARACTERS]

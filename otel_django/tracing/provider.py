@@ -84,6 +84,8 @@ class TracerProvider(SdkTracerProvider):
         self._on_fork = on_fork
         self._on_drop = on_drop
         self._keep_lock = threading.Lock()
+        self.write_lock = threading.RLock()
+        """For what few spans have (events, links, counts): several threads may write one span."""
         super().__init__(
             sampler=sampler,
             resource=resource,
@@ -214,6 +216,7 @@ class TracerProvider(SdkTracerProvider):
         self.pid = pid
         self._tracers_lock = threading.Lock()
         self._keep_lock = threading.Lock()
+        self.write_lock = threading.RLock()
         self.generation += 1
         self.id_generator.reseed()
         if self._child_resource is not None:

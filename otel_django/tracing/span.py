@@ -189,17 +189,21 @@ class Span(ApiSpan, ReadableSpan):
             _logger.warning("Setting attribute on ended span.")
             return
         if not key or not isinstance(key, str):
-            self._dropped_attributes += 1
+            self._count_dropped("_dropped_attributes")
             return
         attributes = self._attributes
         normaliser = self._tracer.normaliser
         if key not in attributes and len(attributes) >= normaliser.limits.attributes:
-            self._dropped_attributes += 1
+            self._count_dropped("_dropped_attributes")
             return
         plain = normaliser.value(key, value)
         attributes[key] = plain
         if type(plain) is not int and type(plain) is not bool:
             self._account(plain)
+
+    def _count_dropped(self, what: str) -> None:
+        with self._tracer.provider.write_lock:
+            setattr(self, what, getattr(self, what) + 1)
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set several attributes."""
@@ -229,17 +233,15 @@ class Span(ApiSpan, ReadableSpan):
 
     def append_event(self, event: Event) -> None:
         """Add an event whose attributes are plain and safe already."""
-        events = self._events
-        if not events:
-            if self._tracer.normaliser.limits.events > 0:
-                self._events = [event]
-            else:
+        with self._tracer.provider.write_lock:
+            events = self._events
+            if len(events) >= self._tracer.normaliser.limits.events:
                 self._dropped_events += 1
-        elif len(events) < self._tracer.normaliser.limits.events:
-            events.append(event)
-        else:
-            self._dropped_events += 1
-            return
+                return
+            if events:
+                events.append(event)
+            else:
+                self._events = [event]
         self._large_bytes += 256
         for value in (event._attributes or {}).values():
             self._account(value)
@@ -252,11 +254,12 @@ class Span(ApiSpan, ReadableSpan):
         if context is None or not (context.is_valid or attributes or context.trace_state):
             return
         limits = self._tracer.normaliser.limits
-        if len(self._links) >= limits.links:
-            self._dropped_links += 1
-            return
         plain, dropped = self._tracer.normaliser.attributes(attributes, limits.link_attributes)
-        self._links = [*self._links, Link(context, plain, dropped)]
+        with self._tracer.provider.write_lock:
+            if len(self._links) >= limits.links:
+                self._dropped_links += 1
+                return
+            self._links = [*self._links, Link(context, plain, dropped)]
         self._large_bytes += 128
 
     def update_name(self, name: str) -> None:
