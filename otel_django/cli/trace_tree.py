@@ -21,13 +21,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.cli.inert_text import cells, fit, inert, pad
+from otel_django.cli.span_words import (
+    code_line,
+    duration,
+    exception_text,
+    milliseconds,
+    repeated_statements,
+    span_label,
+)
 
 if TYPE_CHECKING:
-    from otel_django.contracts import SpanEvent, SpanRow
+    from otel_django.contracts import SpanRow
 
 MAX_LINES: Final = 60
 MAX_DEPTH: Final = 12
 BAR_CELLS: Final = 20
+MIN_BAR_CELLS: Final = 8
 DURATION_CELLS: Final = 9
 MAX_NAME_CELLS: Final = 56
 MIN_TITLE_CELLS: Final = 16
@@ -65,6 +74,12 @@ class _Line:
     mark: str = ""
     mark_color: str = AMBER
     stem: str = ""
+    times: str = ""
+
+    @property
+    def name_cells(self) -> int:
+        """Columns from the tree's stem to the name's end."""
+        return cells(self.stem) + cells(self.label) + cells(self.times)
 
 
 @dataclass
@@ -164,7 +179,8 @@ class _Tree:
         self._start = min(span.start_ns for span in spans)
         end = max(span.start_ns + span.duration_ns for span in spans)
         self._length = max(end - self._start, 1)
-        self._repeats = list(_repeats(spans))
+        self._repeats = list(repeated_statements(spans))
+        self._repeated = {repeat[0] for repeat in self._repeats}
         self._seen = {root.span_id}
         self._told: set[str] = set()
 
@@ -182,7 +198,9 @@ class _Tree:
             count = sum(map(self._hide, children))
             return _joined([[_Line(f"… {count:,} more spans below", (DIM,))]])
         blocks = [self._block(group, depth) for group in self._fold(children)]
-        errors = [text for text in map(_exception, span.events) if text and text not in self._told]
+        errors = [
+            text for text in map(exception_text, span.events) if text and text not in self._told
+        ]
         self._told.update(errors)
         if depth == 0:
             # Spans that are their own ancestors hang below nobody.
@@ -232,9 +250,7 @@ class _Tree:
         """A group's line and what hangs below it."""
         span = group.first
         failed = span.status == "error"
-        label = f"✗ {_label(span)}" if failed else _label(span)
-        if len(group.spans) > 1:
-            label += f" ×{len(group.spans):,}"
+        label = f"✗ {span_label(span)}" if failed else span_label(span)
         line = _Line(
             label,
             (RED,) if failed else (),
@@ -243,14 +259,15 @@ class _Tree:
             _hue(span),
             self._mark(group),
             RED if failed else AMBER,
+            times=f" ×{len(group.spans):,}" if len(group.spans) > 1 else "",
         )
         return [line, *self._below(span, depth + 1)]
 
     def _mark(self, group: _Group) -> str:
         span = group.first
-        if span.status == "error" and not any(map(_exception, span.events)):
+        if span.status == "error" and not any(map(exception_text, span.events)):
             return inert(str(span.attributes.get(names.ERROR_TYPE, "")))
-        summary = _label(span)
+        summary = span_label(span)
         for repeat in self._repeats:
             if repeat[0] == summary and len(group.spans) > 1 and repeat[1] >= len(group.spans):
                 self._repeats.remove(repeat)
@@ -262,13 +279,16 @@ class _Tree:
     # --- layout
 
     def _lay_out(self, lines: list[_Line]) -> list[str]:
-        look = self._look
-        bars = 0 if look.width < NARROW else BAR_CELLS
-        room = max(look.width - DURATION_CELLS - bars - 6, 20)
+        """In columns; a mark, which names a line of code, takes room from the bars first."""
         timed = [line for line in lines if line.duration_ns is not None]
-        widest = max((cells(line.stem) + cells(line.label) for line in timed), default=0)
+        widest = min(max((line.name_cells for line in timed), default=0), MAX_NAME_CELLS)
         marks = max((cells(line.mark) for line in timed), default=0)
-        name_width = max(min(widest, room - min(marks, room // 2), MAX_NAME_CELLS), 20)
+        room = self._look.width - DURATION_CELLS - 6
+        bars = 0 if self._look.width < NARROW else BAR_CELLS
+        if bars and marks:
+            bars = min(max(room - widest - marks, MIN_BAR_CELLS), BAR_CELLS)
+        room = max(room - bars, 20)
+        name_width = max(min(widest, room - min(marks, room // 2)), 20)
         return [self._line(line, name_width, bars) for line in lines]
 
     def _line(self, line: _Line, name_width: int, bars: int) -> str:
@@ -277,7 +297,8 @@ class _Tree:
         if line.duration_ns is None:
             text = f"{line.label}  {line.mark}".rstrip()
             return stem + look.paint(fit(text, look.width - cells(line.stem)), *line.color)
-        label = pad(line.label, max(name_width - cells(line.stem), 8))
+        label_width = max(name_width - cells(line.stem), 8)
+        label = pad(fit(line.label, label_width - cells(line.times)) + line.times, label_width)
         took = milliseconds(line.duration_ns).rjust(DURATION_CELLS)
         bar = self._bar(line.bar, bars) if bars and line.bar else ""
         left = f"{stem}{look.paint(label, *line.color)}  {took}"
@@ -285,7 +306,7 @@ class _Tree:
             shown = bar.rstrip()
             return f"{left}  {look.paint(shown, line.bar_color)}" if shown else left
         used = max(cells(line.stem) + cells(label), name_width) + DURATION_CELLS + bars + 6
-        mark = fit(line.mark, max(look.width - used, 12))
+        mark = _fit_mark(line.mark, max(look.width - used, 12))
         bar = look.paint(bar, line.bar_color) + "  " if bars else ""
         return f"{left}  {bar}{look.paint(mark, line.mark_color)}"
 
@@ -301,6 +322,18 @@ class _Tree:
         return (" " * begin + EIGHTHS[8] * full + EIGHTHS[rest].strip())[:width].ljust(width)
 
 
+def _fit_mark(mark: str, width: int) -> str:
+    """``mark``, of whose place the end is kept: there stand the file's name and the line."""
+    word, _, place = mark.partition(" ")
+    room = width - cells(word) - 2
+    if cells(mark) <= width or not place or room < 1:
+        return fit(mark, width)
+    end = place[-room:]
+    while cells(end) > room:
+        end = end[1:]
+    return f"{word} …{end}"
+
+
 def _joined(blocks: list[list[_Line]]) -> list[_Line]:
     """Blocks below one another, with the lines that connect them."""
     for block in blocks:
@@ -313,19 +346,6 @@ def _joined(blocks: list[list[_Line]]) -> list[_Line]:
     return [line for block in blocks for line in block]
 
 
-def _label(span: SpanRow) -> str:
-    """The span's name; a statement without a summary shows its beginning."""
-    statement = span.attributes.get(names.DB_QUERY_TEXT)
-    if isinstance(statement, str) and " " not in span.name.strip():
-        return inert(fit(f"{span.name} {_shortened(statement, span.name)}".strip(), 60))
-    return inert(span.name[:400]) or "(no name)"
-
-
-def _shortened(statement: str, name: str) -> str:
-    text = " ".join(statement[:400].split())
-    return text[len(name) :].strip() if text.upper().startswith(name.upper()) else text
-
-
 def _hue(span: SpanRow) -> str:
     attributes = span.attributes
     if names.DB_SYSTEM_NAME in attributes:
@@ -333,54 +353,6 @@ def _hue(span: SpanRow) -> str:
     if names.DJANGO_CACHE_ALIAS in attributes:
         return MAGENTA
     return {"client": CYAN, "producer": GREEN, "consumer": GREEN}.get(span.kind, "")
-
-
-def _exception(event: SpanEvent) -> str:
-    if event.name != names.EXCEPTION_EVENT:
-        return ""
-    kind = str(event.attributes.get(names.EXCEPTION_TYPE, "exception")).rpartition(".")[2]
-    message = str(event.attributes.get(names.EXCEPTION_MESSAGE) or "")
-    return inert(f"{kind}: {message}" if message else kind)
-
-
-def _repeats(spans: Iterable[SpanRow]) -> Iterator[tuple[str, int, str]]:
-    """What the N+1 events tell: statement, how often, the line that runs it."""
-    for span in spans:
-        for event in span.events:
-            count = event.attributes.get(names.N_PLUS_ONE_COUNT)
-            if event.name == names.N_PLUS_ONE_EVENT and isinstance(count, int):
-                summary = event.attributes.get(names.DB_QUERY_SUMMARY) or "query"
-                yield inert(str(summary)[:400]), count, code_line(event.attributes)
-
-
-def code_line(attributes: Any) -> str:
-    """``catalogue/views.py:42``, empty where the line isn't known."""
-    path = attributes.get(names.CODE_FILE_PATH)
-    if not isinstance(path, str) or not path:
-        return ""
-    line = attributes.get(names.CODE_LINE_NUMBER)
-    short = "/".join(path.replace("\\", "/").split("/")[-3:])
-    return inert(f"{short}:{line}" if isinstance(line, int) else short)
-
-
-# --- durations
-
-
-def milliseconds(duration_ns: int) -> str:
-    """In ms, which a column of durations has throughout."""
-    ms = duration_ns / 1e6
-    digits = 2 if ms < 0.1 else 1 if ms < 10 else 0
-    return f"{ms:,.{digits}f} ms"
-
-
-def duration(duration_ns: int) -> str:
-    """In the unit that suits it."""
-    if duration_ns < 999_500_000:
-        return milliseconds(duration_ns)
-    seconds = duration_ns / 1e9
-    if seconds < 100:
-        return f"{seconds:.2f} s"
-    return f"{seconds / 60:,.1f} min"
 
 
 def _seconds(time_ns: int) -> float:

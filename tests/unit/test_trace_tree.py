@@ -6,13 +6,15 @@ import re
 from datetime import timezone
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_django import names
 from otel_django.cli.inert_text import cells, fit, inert, pad
+from otel_django.cli.span_words import duration, milliseconds
 from otel_django.cli.trace_assembly import MAX_TRACES, TraceAssembly
-from otel_django.cli.trace_tree import MAX_LINES, Look, duration, milliseconds, trace_lines
+from otel_django.cli.trace_tree import MAX_LINES, Look, trace_lines
 from otel_django.contracts import SpanEvent, SpanRow
 
 MS = 1_000_000
@@ -123,6 +125,44 @@ def test_a_narrow_terminal_has_no_bars() -> None:
     assert "█" not in "".join(lines)
 
 
+@pytest.mark.parametrize("width", [70, 80, 100, 160])
+def test_bars_shrink_before_a_repeated_statement_loses_its_count_or_line(width: int) -> None:
+    lines = trace_lines(checkout(), Look(width=width, zone=timezone.utc))
+    assert max(map(cells, lines)) <= width
+    assert re.search(r"SELECT product ×48 .* N\+1 catalogue/views.py:42$", lines[2])
+    assert "█" in lines[2]
+
+
+def test_the_narrowest_terminal_still_shows_count_and_line() -> None:
+    lines = trace_lines(checkout(), Look(width=50, zone=timezone.utc))
+    assert lines[2] == "├─ SELECT produ… ×48     590 ms  N+1 …iews.py:42"
+
+
+def test_a_slow_query_is_marked_with_its_line() -> None:
+    place = {names.CODE_FILE_PATH: "catalogue/search.py", names.CODE_LINE_NUMBER: 49}
+    spans = [
+        span("root", None, "GET /", 0, 500),
+        span("fast", "root", "SELECT cart", 1, attributes=SQL),
+        span("slow", "root", "SELECT product", 2, 480, attributes={**SQL, **place}),
+    ]
+    lines = trace_lines(spans, PLAIN)
+    assert lines[2].endswith("slow catalogue/search.py:49")
+    assert "slow" not in lines[1]
+
+
+def test_a_repeat_below_a_template_is_marked_with_the_templates_line() -> None:
+    told = {
+        names.DB_QUERY_SUMMARY: "SELECT author",
+        names.N_PLUS_ONE_COUNT: 12,
+        names.CODE_FILE_PATH: "books/views.py",
+        names.CODE_LINE_NUMBER: 14,
+        names.DJANGO_TEMPLATE_NAME: "books/list.html",
+        names.DJANGO_TEMPLATE_LINE: 3,
+    }
+    root = span("root", None, "GET /", events=(SpanEvent(names.N_PLUS_ONE_EVENT, START, told),))
+    assert trace_lines([root], PLAIN)[-1] == "└─ N+1: SELECT author ×12  books/list.html:3"
+
+
 def test_a_failed_span_shows_its_type_and_is_not_folded() -> None:
     spans = [
         span("root", None, "GET /", 0, 10),
@@ -210,6 +250,7 @@ def test_durations_have_units() -> None:
         "16.7 min",
     ]
     assert milliseconds(12_345 * MS) == "12,345 ms"
+    assert [milliseconds(ns) for ns in (94_000, 99_000)] == ["0.09 ms", "0.1 ms"]
 
 
 def test_wide_characters_take_two_columns() -> None:
