@@ -82,7 +82,7 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
     if path is None:
         stderr.write(
             "The embedded store is off, so there is nothing to show. It is on under DEBUG when no "
-            "OTLP endpoint and no OTEL_*_EXPORTER is set; OTEL_DJANGO_STORE=<file> turns it on "
+            "OTLP endpoint and no OTEL_*_EXPORTER is set; OTEL_DJANGO_STORE=on turns it on "
             "anywhere."
         )
         return 1
@@ -92,6 +92,7 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
             _say_if_missing(path, stderr)
             tail.last()
         else:
+            tail.begin()
             _announce(path, stderr)
             tail.follow()
     except ReadError as error:
@@ -128,6 +129,8 @@ class Tail:
         self._output = output
         self._filter = wanted
         self._limit = limit
+        self._cursor: str | None = None
+        self._began_ns = 0
 
     def last(self) -> None:
         """The last traces, oldest first."""
@@ -162,24 +165,36 @@ class Tail:
             if cursor is None:
                 return
 
+    def begin(self) -> None:
+        """Note what is there already; `follow` shows all that comes after this."""
+        from otel_django.errors import ReadTimeoutError
+
+        self._began_ns = time.time_ns()
+        while True:
+            try:
+                self._cursor = self._reader.spans_since(None).cursor
+                return
+            except ReadTimeoutError:
+                time.sleep(POLL_S)
+
     def follow(self) -> None:
         """New traces, each once it is whole."""
         from otel_django.cli.trace_assembly import TraceAssembly
         from otel_django.errors import ReadTimeoutError
 
         assembly = TraceAssembly()
-        cursor: str | None = None
         shown = 0
         while True:
             try:
-                page = self._reader.spans_since(cursor)
+                page = self._reader.spans_since(self._cursor)
             except ReadTimeoutError:
                 time.sleep(POLL_S)
                 continue
-            cursor = page.cursor
+            self._cursor = page.cursor
             now_s = time.monotonic()
             assembly.add(page.spans, now_s)
-            for spans in assembly.whole(now_s):
+            for part in assembly.whole(now_s):
+                spans = self._completed(part)
                 if self._passes(spans):
                     self._output.show(spans)
                     shown += 1
@@ -187,6 +202,18 @@ class Tail:
                         return
             if not page.spans:
                 time.sleep(POLL_S)
+
+    def _completed(self, spans: list[SpanRow]) -> list[SpanRow]:
+        """A trace that was under way when we began, with what was written before that."""
+        from otel_django.errors import ReadTimeoutError
+
+        if min(span.start_ns for span in spans) >= self._began_ns:
+            return spans
+        try:
+            detail = self._reader.get_trace(spans[0].trace_id)
+        except ReadTimeoutError:
+            return spans
+        return list(detail.spans) if detail is not None and detail.spans else spans
 
     def _passes(self, spans: list[SpanRow]) -> bool:
         from otel_django.cli.trace_tree import root_of
@@ -202,8 +229,7 @@ class Output:
 
         self._stdout = stdout
         self._json = bool(options["json"])
-        self._terminal = stdout.isatty()
-        plain = options.get("no_color") or conf.no_color() or not self._terminal
+        plain = options.get("no_color") or conf.no_color() or not stdout.isatty()
         self._color = bool(options.get("force_color")) or not plain
         encoding = getattr(stdout, "encoding", None) or "utf-8"
         self._encoding = "utf-8" if "utf" in encoding.lower() else encoding
@@ -223,7 +249,7 @@ class Output:
     def _look(self) -> Look:
         from otel_django.cli.trace_tree import Look
 
-        columns = shutil.get_terminal_size((100, 24)).columns if self._terminal else 100
+        columns = shutil.get_terminal_size((100, 24)).columns  # COLUMNS counts where it is set
         return Look(width=max(columns, 40), color=self._color)
 
     def _encodable(self, line: str) -> str:

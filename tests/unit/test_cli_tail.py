@@ -146,6 +146,44 @@ def test_follow_shows_what_happens_and_ends_at_ctrl_c(path: Path) -> None:
         process.stderr.close()
 
 
+def test_a_request_under_way_when_following_begins_is_shown_whole(path: Path) -> None:
+    writer = fill(path)
+    source = SpanSource()
+    root = source.root("GET /slow/")
+    source.query(root, time.time_ns())
+    writer.accept(source.take())
+    process = subprocess.Popen(
+        command("--limit", "1"),
+        cwd=PROJECT,
+        env=environment(str(path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        assert "Following" in process.stderr.readline()
+        root.end()
+        writer.accept(source.take())
+        writer.release()
+        output, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "")
+        assert "GET /slow/" in output
+        assert "SELECT catalogue_product" in output
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_trees_are_as_wide_as_the_environment_says(path: Path) -> None:
+    fill(path)
+    widths = {
+        columns: max(map(len, tail(path, "--once", COLUMNS=columns).stdout.splitlines()))
+        for columns in ("80", "160")
+    }
+    assert widths == {"80": 80, "160": 160}
+
+
 def test_follow_ends_after_the_limit(path: Path) -> None:
     writer = fill(path)
     process = subprocess.Popen(
