@@ -179,7 +179,9 @@ def closing_line(answers: Counter[int]) -> str:
     by_status = ", ".join(
         f"{count} × {status or 'no answer'}" for status, count in sorted(answers.items())
     )
-    return f"Visitors sent {sum(answers.values())} requests ({by_status})."
+    count = sum(answers.values())
+    sent = "1 request" if count == 1 else f"{count} requests"
+    return f"Visitors sent {sent} ({by_status})." if count else "No visitor sent a request."
 
 
 if __name__ == "__main__":
