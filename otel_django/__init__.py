@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from otel_django import version
 
 __version__ = version.VERSION
@@ -11,6 +13,9 @@ __all__ = ["__version__", "current_trace_id"]
 
 def current_trace_id() -> str | None:
     """The id of the trace that is current here, 32 hexadecimal digits; None outside any."""
-    from otel_django.tracing import current
+    if "opentelemetry.trace" not in sys.modules:
+        return None  # nobody traces in this process: no reason to load it
+    from opentelemetry import trace
 
-    return current.trace_id()
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else None

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 LOGGER_NAME = "otel_django"
 
@@ -26,14 +28,27 @@ def caught(where: str) -> None:
     """Account for the exception being handled; call it inside ``except``.
 
     ``where`` names the place ("http_server.begin"): the first fault of a place is logged with its
-    traceback, later ones only count. Strict mode re-raises.
+    type and line (its text may hold a value), later ones only count. Strict mode re-raises.
     """
     count = _faults.get(where, 0) + 1
     _faults[where] = count
     if _strict:
         raise  # noqa: PLE0704 - called from an except block by contract
     if count == 1:
-        _logger.warning("otel_django failed in %s; the site goes on without it", where)
+        _logger.warning(
+            "otel_django failed in %s (%s); the site goes on without it", where, _what()
+        )
+
+
+def _what() -> str:
+    """``ValueError in span.py:12``."""
+    kind, _, traceback = sys.exc_info()
+    if kind is None or traceback is None:
+        return "unknown"
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    file = Path(traceback.tb_frame.f_code.co_filename).name
+    return f"{kind.__name__} in {file}:{traceback.tb_lineno}"
 
 
 @contextlib.contextmanager

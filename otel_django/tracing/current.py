@@ -63,12 +63,3 @@ def detach(token: Token[Context]) -> None:
         _variable.reset(token)
     except (ValueError, RuntimeError):
         pass
-
-
-def trace_id() -> str | None:
-    """The current trace's id, 32 hexadecimal digits; None outside any trace."""
-    span = cast("ApiSpan | None", get_context().get(SPAN_KEY))
-    if span is None:
-        return None
-    context = span.get_span_context()
-    return f"{context.trace_id:032x}" if context.is_valid else None
