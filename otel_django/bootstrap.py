@@ -174,6 +174,7 @@ class Runtime:
     def _make_instrumentations(self) -> tuple[Instrumentation, ...]:
         from otel_django.instrumentation.asgi_lifespan import AsgiLifespanInstrumentation
         from otel_django.instrumentation.cache import CacheInstrumentation
+        from otel_django.instrumentation.contrib_django import ContribDjangoInstrumentation
         from otel_django.instrumentation.database import DatabaseInstrumentation
         from otel_django.instrumentation.http_server import HttpServerInstrumentation
 
@@ -183,7 +184,11 @@ class Runtime:
             "database": DatabaseInstrumentation,
         }
         if self.settings.django_instrument:
-            offered["django"] = HttpServerInstrumentation
+            offered["django"] = (
+                ContribDjangoInstrumentation
+                if self.settings.instrumentation == "contrib"
+                else HttpServerInstrumentation
+            )
             if self.settings.detail == "full":
                 from otel_django.instrumentation.detail import DetailInstrumentation
 

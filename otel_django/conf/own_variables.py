@@ -41,7 +41,7 @@ OURS: Final = (
         "instrumentation",
         p.choice("own", "contrib"),
         "own",
-        "`contrib` uses OpenTelemetry's own Django instrumentation in place of this package's.",
+        "`contrib`: OpenTelemetry's own Django instrumentation makes the requests' spans.",
     ),
     _ours(
         "KEEP",

@@ -139,6 +139,24 @@ def test_the_resource_names_the_service_and_the_process(tmp_path: Path) -> None:
     assert {"service.instance.id", "process.pid", "process.runtime.version"} <= set(found)
 
 
+def test_upstreams_own_django_instrumentation_can_take_the_place_of_ours(tmp_path: Path) -> None:
+    body = """
+    from django.test import Client
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    exporter = InMemorySpanExporter()
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    Client().get("/plain/")
+    answer([
+        [span.name, span.instrumentation_scope.name, span.attributes["http.request.method"]]
+        for span in exporter.get_finished_spans()
+    ])
+    """
+    assert run(body, tmp_path, OTEL_DJANGO_INSTRUMENTATION="contrib") == [
+        ["GET plain/", "opentelemetry.instrumentation.django", "GET"]
+    ]
+
+
 def test_another_provider_that_is_set_up_first_stays_in_charge(tmp_path: Path) -> None:
     (tmp_path / "users_settings.py").write_text(
         "from opentelemetry import trace\n"
