@@ -118,7 +118,7 @@ class Fetching:
             if error is not None:
                 mark_failed(span, error)
             if self._count:
-                attributes = span._attributes
+                attributes = span._own
                 attributes[names.DB_RESPONSE_RETURNED_ROWS] = self._rows
                 if self._count > 2:  # rows, then none: nobody's code in between
                     attributes[names.DJANGO_DB_FETCH_DURATION] = self._fetch_ns / 1e9

@@ -49,7 +49,7 @@ class Recorder:
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
         self._tracer = tracer
-        self._begin = tracer.begin
+        self._begin = tracer.begin_alike
         self.slow_ns = int(settings.slow_query_s * 1e9)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
@@ -82,13 +82,14 @@ class Recorder:
         more: dict[str, Plain] | None = None,
     ) -> Span:
         """As ``begin``, for who knows the connection already."""
-        ready_for, ready = statement.merged
-        attributes = (ready if ready_for is connection else connection.merge(statement)).copy()
-        if more is not None:
-            attributes.update(more)
+        ready_for, shared = statement.shared
+        if shared is None or ready_for is not connection:
+            shared = connection.share(statement)
+        own: dict[str, Plain] = {} if more is None else more
         if self._limited:
+            attributes = {**shared.values, **own}
             return begin_within(self._tracer, statement.name, _CLIENT, attributes, parent)
-        return self._begin(statement.name, _CLIENT, attributes, parent)
+        return self._begin(statement.name, _CLIENT, shared, own, parent)
 
     def end(self, span: Span, statement: Statement) -> None:
         """The statement has run: judge it and end its span."""
@@ -116,10 +117,10 @@ class Recorder:
 
     def note_caller(self, span: Span) -> None:
         """Tell the project's line of code that runs the statement."""
-        if names.CODE_FILE_PATH not in span._attributes:
+        if names.CODE_FILE_PATH not in span._own:
             caller = self._finder.find()
             if caller is not None:
-                span._attributes.update(caller.attributes())
+                span._own.update(caller.attributes())
 
     def fail(self, span: Span, statement: Statement, error: BaseException) -> None:
         """End ``span`` as failed; of the driver's error only type and code are told."""

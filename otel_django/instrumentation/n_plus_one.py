@@ -135,7 +135,7 @@ class RepeatedStatements:
             line = _Line(caller, {**caller.attributes()}, place)
             self._known.add(repeat.statement, line)
         repeat.seen_at(line)
-        span._attributes.update(line.attributes)
+        span._own.update(line.attributes)
 
     def finish(self, root: Span) -> None:
         """The local root is about to end: tell it what was repeated, the costliest first."""

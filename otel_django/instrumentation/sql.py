@@ -12,6 +12,7 @@ from otel_django.instrumentation.sql_summary import IDENTIFIER, SummaryReader
 
 if TYPE_CHECKING:
     from otel_django.tracing.limits import Plain
+    from otel_django.tracing.span_parts import SharedAttributes
 
 MAX_READ_CHARACTERS = 8192
 MAX_TEXT_CHARACTERS = 4096
@@ -45,17 +46,17 @@ class Statement:
     ``name``         a span's name: the summary, else "query"
     ``repeatable``   whether a repetition of it may be an N+1 (reads and writes of rows)
     ``attributes``   the span attributes that follow from it
-    ``merged``       these with those of the connection it last ran on, and that connection
+    ``shared``       these with those of the connection it last ran on, and that connection
     """
 
     __slots__ = (
         "attributes",
         "collection",
         "fingerprint",
-        "merged",
         "name",
         "operation",
         "repeatable",
+        "shared",
         "summary",
         "text",
     )
@@ -79,7 +80,7 @@ class Statement:
         self.attributes: dict[str, Plain] = {
             key: value for key, value in attributes.items() if value
         }
-        self.merged: tuple[object, dict[str, Plain]] = (None, self.attributes)
+        self.shared: tuple[object, SharedAttributes | None] = (None, None)
 
     def __repr__(self) -> str:
         return f"Statement({self.summary!r}, {self.text!r})"
@@ -332,7 +333,7 @@ class StatementCache:
         return statement
 
     def _keep(self, key: str, statement: Statement) -> None:
-        self._young_characters += len(key) + 2 * len(statement.text) + _ENTRY_OVERHEAD
+        self._young_characters += len(key) + 3 * len(statement.text) + _ENTRY_OVERHEAD
         if self._young_characters > self._half:
             self._old, self._young = self._young, {}
             self._young_characters = 0
@@ -341,7 +342,7 @@ class StatementCache:
     def held_characters(self) -> int:
         """About how much it holds, for tests of the bound."""
         return sum(
-            len(key) + 2 * len(statement.text) + _ENTRY_OVERHEAD
+            len(key) + 3 * len(statement.text) + _ENTRY_OVERHEAD
             for generation in (self._young, self._old)
             for key, statement in generation.items()
         )

@@ -218,6 +218,7 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
         seen.status = status
     name = span._name
     shared = span._shared
+    own = span._own
     parent = span._parent
     flags = context[3] & 0xFF | _HAS_IS_REMOTE
     if parent is not None and parent[2]:
@@ -236,7 +237,7 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
             ),
             seen.trace_state_field,
             b"" if shared is None else shared.encoded or _encode_shared(shared, pace),
-            _span_attributes.encode(span._own, pace),
+            _span_attributes.encode(own, pace) if own else b"",
             b"" if rare is None else _rare(rare, pace),
             seen.status_field,
         )  # fmt: skip

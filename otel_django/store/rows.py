@@ -15,6 +15,7 @@ from otel_django.store.span_text import data, has_more, trace_state, words
 
 if TYPE_CHECKING:
     from otel_django.tracing.span import Span
+    from otel_django.tracing.span_parts import SharedAttributes
 
 YIELD_AFTER_S = 0.000_2
 ROWS_A_PART = 16
@@ -145,7 +146,7 @@ class Packer:
     def __init__(self, pause: Callable[[], None]) -> None:
         self._pause = pause
         self._ids: dict[str, int] = {}
-        self._queries: dict[tuple[str, str], tuple[_Query, str, str]] = {}
+        self._queries: dict[tuple[SharedAttributes | None, str, str], tuple[_Query, str, str]] = {}
         self._sources: dict[tuple[int, int], _Source] = {}
         self._resource: object = None
         self._scope: object = None
@@ -286,16 +287,18 @@ class Packer:
 
     def _query(self, span: Span) -> _Query | None:
         """Queries and cache operations have few different sets of attributes."""
-        attributes = span._attributes
-        if names.DB_SYSTEM_NAME not in attributes and names.DJANGO_CACHE_ALIAS not in attributes:
+        shared = span._shared
+        telling = span._own if shared is None else shared.values
+        if names.DB_SYSTEM_NAME not in telling and names.DJANGO_CACHE_ALIAS not in telling:
             return None
-        key = (dumps(attributes), trace_state(span))
+        key = (shared, dumps(span._own), trace_state(span))
         known = self._queries.get(key)
         if known is None:
+            attributes = span._attributes
             statement = attributes.get(names.DB_QUERY_TEXT)
             if not isinstance(statement, str) or attributes.get(names.DB_SYSTEM_NAME) in NOT_SQL:
                 statement = ""
-            text = dumps({"attributes": attributes, **({"trace_state": key[1]} if key[1] else {})})
+            text = dumps({"attributes": attributes, **({"trace_state": key[2]} if key[2] else {})})
             if len(text) > MAX_SHARED_CHARACTERS:
                 return _Query(None, "", self._text(statement) if statement else None)
             query = _Query(

@@ -120,6 +120,7 @@ class Span(ApiSpan, ReadableSpan):
         parent: SpanContext | None,
         attributes: dict[str, Plain],
         start_time: int,
+        shared: SharedAttributes | None = None,
     ) -> None:
         self._tracer = tracer
         self._local = local
@@ -128,7 +129,7 @@ class Span(ApiSpan, ReadableSpan):
         self._context = context
         self._parent = parent
         self._own: Any = attributes
-        self._shared: SharedAttributes | None = None
+        self._shared = shared
         self._start_time = start_time
         self._end_time = None
         self._status = UNSET

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.samplers import Head
+    from otel_django.tracing.span_parts import SharedAttributes
 
 # W3C: bit 0 sampled, bit 1 random trace id (ours are).
 _FLAGS = tuple(TraceFlags(value) for value in range(4))
@@ -118,6 +119,34 @@ class Tracer(trace_api.Tracer):
         if announce and self.processors:
             self.provider.started(span, None)
         return span
+
+    def begin_alike(
+        self,
+        name: str,
+        kind: SpanKind,
+        shared: SharedAttributes,
+        own: dict[str, Plain],
+        parent: Span,
+    ) -> Span:
+        """As ``begin`` for spans that have ``shared`` in common; ``own`` has other keys."""
+        context = parent._context
+        local = parent._local
+        if self.processors or local.generation != self.generation:
+            return self.begin(name, kind, {**shared.values, **own}, parent)
+        return Span(
+            self,
+            local,
+            name,
+            kind,
+            _new_tuple(
+                SpanContext,
+                (context[0], self._bits(64) or 1, False, context[3], context[4], True),
+            ),
+            context,
+            own,
+            time_ns(),
+            shared,
+        )
 
     def begin_local_root(
         self,
