@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core import checks
 
 from otel_django import conf, guard
+from otel_django.host_environment import Process, current_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def check_settings(
     messages: list[checks.CheckMessage] = []
     with guard.guarded("checks.settings"):
         settings = conf.from_django()
-        problems = [*settings.problems, *_missing_files(settings), *_missing_grpc(settings)]
+        problems = [*_told(settings), *_missing_files(settings), *_missing_grpc(settings)]
         messages += [_message(problem, settings.strict) for problem in problems]
     return messages
 
@@ -72,6 +73,12 @@ def _message(problem: conf.Problem, strict: bool) -> checks.CheckMessage:
     kind = checks.Error if error else checks.Warning
     number, _ = ABOUT[problem.kind]
     return kind(problem.message, hint=problem.hint, id=f"{TAG}.{'E' if error else 'W'}{number}")
+
+
+def _told(settings: conf.Settings) -> Iterator[conf.Problem]:
+    """The settings' problems; `manage.py test` turns DEBUG off for everybody."""
+    tested = current_process() == Process("test", "test")
+    return (one for one in settings.problems if not (tested and one.kind == "nothing_kept"))
 
 
 def _sends(settings: conf.Settings) -> bool:

@@ -114,7 +114,7 @@ class Sources:
 
     def _report_unknown_names(self) -> None:
         known = {name for variable in VARIABLES for name in variable.names}
-        ours = (name for name in self._environ if name.startswith(PREFIX))
+        ours = (name for name in self._environ if name.startswith("OTEL_"))
         self.problems += [
             problem
             for place, names in (("environment", ours), ("settings", self._overrides))
@@ -177,20 +177,46 @@ def shorten(text: str) -> str:
 
 def _misspelt(name: str, in_settings: bool, known: set[str]) -> Problem | None:
     """A problem if the unknown name looks like a known one; others may belong to somebody else."""
+    ours = in_settings or name.startswith(PREFIX)
+    meant = _likeliest(name, known) if ours else _same_but_for_a_word(name, known)
+    if meant is None:
+        return None
+    place = spoken(Origin("settings" if in_settings else "environment", name))
+    return Problem(
+        name,
+        "",
+        f"{shorten(place)} isn't a known setting, so it does nothing.",
+        f"Did you mean {settings_key(meant) if in_settings else meant}?",
+        "unknown_name",
+    )
+
+
+def _likeliest(name: str, known: set[str]) -> str | None:
     import difflib
 
     short_names = {settings_key(one): one for one in known}
     likely = difflib.get_close_matches(
         settings_key(name).upper(), short_names, n=1, cutoff=_LIKENESS
     )
-    if not likely:
-        return None
-    place = spoken(Origin("settings" if in_settings else "environment", name))
-    meant = likely[0] if in_settings else short_names[likely[0]]
-    return Problem(
-        name,
-        "",
-        f"{shorten(place)} isn't a known setting, so it does nothing.",
-        f"Did you mean {meant}?",
-        "unknown_name",
-    )
+    return short_names[likely[0]] if likely else None
+
+
+def _same_but_for_a_word(name: str, known: set[str]) -> str | None:
+    """The standard name meant by one of OpenTelemetry's form.
+
+    Only where one word is off by a slip of the pen: whole names are alike that mean other things,
+    such as those of another signal.
+    """
+    import difflib
+
+    words = name.split("_")
+    for one in sorted(known):
+        if one.replace("_", "") == name.replace("_", ""):
+            return one
+        theirs = one.split("_")
+        pairs = [pair for pair in zip(words, theirs, strict=False) if pair[0] != pair[1]]
+        if len(words) == len(theirs) and len(pairs) == 1:
+            ours, known_word = pairs[0]
+            if difflib.SequenceMatcher(None, ours, known_word).ratio() >= _LIKENESS:
+                return one
+    return None

@@ -121,6 +121,35 @@ def test_grpc_without_grpcio_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ids(checks.check_settings(None)) == ["otel_django.W009"]
 
 
+@pytest.mark.parametrize(("command", "told"), [("test", False), ("check", True)])
+def test_a_test_run_which_turns_debug_off_is_not_warned_about_it(
+    tmp_path: Path, command: str, told: bool
+) -> None:
+    (tmp_path / "site_settings.py").write_text(
+        "SECRET_KEY = 'x'\nINSTALLED_APPS = ['otel_django']\n"
+    )
+    (tmp_path / "test_nothing.py").write_text(
+        "from django.test import SimpleTestCase\n"
+        "class Nothing(SimpleTestCase):\n"
+        "    def test_nothing(self):\n"
+        "        pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "django", command],
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "site_settings",
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("otel_django.W006" in done.stderr) is told
+
+
 def test_hundreds_of_wrong_values_stop_no_command(tmp_path: Path) -> None:
     environ = {
         **os.environ,

@@ -185,6 +185,10 @@ def test_no_value_whatsoever_stops_the_site(
         ({}, {"NPLUSONE": 3}, "N_PLUS_ONE"),
         ({}, {"keep": "errors"}, "KEEP"),
         ({}, {"OTEL_EXPORTER_OTLP_ENDPIONT": "x"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ({"OTEL_EXPORTER_OTLP_ENDPIONT": "x"}, {}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ({"OTEL_TRACE_SAMPLER": "x"}, {}, "OTEL_TRACES_SAMPLER"),
+        ({"OTEL_SERVICENAME": "x"}, {}, "OTEL_SERVICE_NAME"),
+        ({"OTEL_EXPORTER_OTEL_HEADERS": "x"}, {}, "OTEL_EXPORTER_OTLP_HEADERS"),
     ],
 )
 def test_a_misspelt_name_gets_the_likely_one(
@@ -221,6 +225,28 @@ OTHER_NAMES = [
 @pytest.mark.parametrize("name", OTHER_NAMES)
 def test_a_name_that_is_like_no_other_is_left_alone(name: str) -> None:
     settings = loaded({f"OTEL_DJANGO_{name}": "x"}, overrides={name: "x"})
+    assert [one for one in settings.problems if one.kind == "unknown_name"] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_METRIC_EXPORT_TIMEOUT",
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+        "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+        "OTEL_PYTHON_FLASK_EXCLUDED_URLS",
+        "OTEL_PYTHON_TORNADO_TRACED_REQUEST_ATTRS",
+        "OTEL_PYTHON_ID_GENERATOR",
+        "OTEL_COLLECTOR_URL",
+    ],
+)
+def test_standard_names_that_others_read_are_left_alone(name: str) -> None:
+    settings = loaded({name: "x"})
     assert [one for one in settings.problems if one.kind == "unknown_name"] == []
 
 
