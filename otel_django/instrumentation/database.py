@@ -13,6 +13,8 @@ from functools import lru_cache
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import SpanKind
+
 from otel_django import guard, names
 from otel_django.instrumentation import (
     database_fetch,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.span import Span
     from otel_django.tracing.tracer import Tracer
+
+_CLIENT = SpanKind.CLIENT
 
 _recorder: Recorder | None = None
 
@@ -96,7 +100,10 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
                 statement = connection.statements.get(sql)
             else:
                 statement = recorder.statement(db, sql)
-            span = recorder.begin_on(connection, statement, parent)
+            ready_for, shared = statement.shared
+            if shared is None or ready_for is not connection:
+                shared = connection.share(statement)
+            span = recorder.begin_alike(statement.name, _CLIENT, shared, {}, parent)
         except Exception:
             guard.caught("database.execute")
             return original(self, sql, params)

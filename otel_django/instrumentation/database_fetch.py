@@ -78,8 +78,8 @@ class Fetching:
         self._fetch_ns = self._count = self._rows = 0
         self.by_chunks = False  # of a server-side cursor: a short read needn't be the last
 
-    def fetched(self, began_ns: int, rows: int, *, last: bool) -> None:
-        """A fetch gave so many rows; after the last one the span ends."""
+    def fetched(self, began_ns: int, rows: int) -> None:
+        """A fetch gave so many rows, and there may be more."""
         now = time_ns()
         self._last_ns = now
         self._fetch_ns += now - began_ns
@@ -87,8 +87,26 @@ class Fetching:
         self._rows += rows
         if self._fetch_ns >= self._slow_after_ns:
             self._became_slow()
-        if last:
+
+    def finished(self, began_ns: int, rows: int) -> None:
+        """A fetch gave the last rows: the span ends. Mostly it is the only one."""
+        span = self._span
+        if self._count or span is None:
+            self.fetched(began_ns, rows)
             self.end()
+            return
+        now = time_ns()
+        took_ns = now - began_ns
+        if took_ns >= self._slow_after_ns:
+            self._became_slow()
+        self._span = None
+        try:
+            span._own[names.DB_RESPONSE_RETURNED_ROWS] = rows
+            if self._repeat is not None:
+                self._repeat.total_ns += took_ns
+            span.end(now)
+        except Exception:
+            guard.caught("database.fetched")
 
     def _became_slow(self) -> None:
         """Look for the line of code now: where the cursor is closed may be elsewhere."""
@@ -104,7 +122,7 @@ class Fetching:
         try:
             raise_as_django(db)
         except BaseException as error:
-            self.fetched(began_ns, 0, last=False)
+            self.fetched(began_ns, 0)
             self.end(error)
             raise
 
@@ -179,10 +197,10 @@ def fetchone(self: Any) -> Any:
         self._otel_django_fetching = None
         fetching.fail(began_ns, self.db)
     if row is not None:
-        fetching.fetched(began_ns, 1, last=False)
+        fetching.fetched(began_ns, 1)
     else:
         self._otel_django_fetching = None
-        fetching.fetched(began_ns, 0, last=True)
+        fetching.finished(began_ns, 0)
     return row
 
 
@@ -203,7 +221,9 @@ def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:
     last = not count or (bool(args) and count < args[0] and not fetching.by_chunks)
     if last:
         self._otel_django_fetching = None
-    fetching.fetched(began_ns, count, last=last)
+        fetching.finished(began_ns, count)
+    else:
+        fetching.fetched(began_ns, count)
     return rows
 
 
@@ -220,7 +240,7 @@ def fetchall(self: Any) -> Any:
         rows = self.cursor.fetchall()
     except BaseException:
         fetching.fail(began_ns, self.db)
-    fetching.fetched(began_ns, len(rows), last=True)
+    fetching.finished(began_ns, len(rows))
     return rows
 
 

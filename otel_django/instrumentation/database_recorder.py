@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.local_trace import LocalTrace
     from otel_django.tracing.span import Span
+    from otel_django.tracing.span_parts import SharedAttributes
     from otel_django.tracing.tracer import Tracer
 
 _CLIENT = SpanKind.CLIENT
@@ -49,12 +50,12 @@ class Recorder:
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
         self._tracer = tracer
-        self._begin = tracer.begin_alike
+        self.begin_alike = self._begin_within if are_narrow(settings) else tracer.begin_alike
+        """As the tracer's, within the limits."""
         self.slow_ns = int(settings.slow_query_s * 1e9)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
         self._known_lines = KnownLines(self._finder)
-        self._limited = are_narrow(settings)
 
     def statement(self, db: BaseDatabaseWrapper, sql: Any) -> Statement:
         """What ``sql`` says: a text, bytes or one of psycopg's composed objects."""
@@ -72,24 +73,21 @@ class Recorder:
         more: dict[str, Plain] | None = None,
     ) -> Span:
         """A client span below ``parent``, not made current."""
-        return self.begin_on(connection_of(db), statement, parent, more)
-
-    def begin_on(
-        self,
-        connection: Connection,
-        statement: Statement,
-        parent: Span,
-        more: dict[str, Plain] | None = None,
-    ) -> Span:
-        """As ``begin``, for who knows the connection already."""
+        connection = connection_of(db)
         ready_for, shared = statement.shared
         if shared is None or ready_for is not connection:
             shared = connection.share(statement)
-        own: dict[str, Plain] = {} if more is None else more
-        if self._limited:
-            attributes = {**shared.values, **own}
-            return begin_within(self._tracer, statement.name, _CLIENT, attributes, parent)
-        return self._begin(statement.name, _CLIENT, shared, own, parent)
+        return self.begin_alike(statement.name, _CLIENT, shared, more or {}, parent)
+
+    def _begin_within(
+        self,
+        name: str,
+        kind: SpanKind,
+        shared: SharedAttributes,
+        own: dict[str, Plain],
+        parent: Span,
+    ) -> Span:
+        return begin_within(self._tracer, name, kind, {**shared.values, **own}, parent)
 
     def end(self, span: Span, statement: Statement) -> None:
         """The statement has run: judge it and end its span."""

@@ -188,6 +188,7 @@ class TracerProvider(SdkTracerProvider):
             tracers: dict[InstrumentationScope, Any] = self._tracers
             for tracer in tracers.values():
                 tracer.processors = self.processors
+                tracer.straight = None
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Everything that ended before is handed on, or False when ``timeout_millis`` is over."""

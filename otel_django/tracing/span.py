@@ -332,14 +332,16 @@ class Span(ApiSpan, ReadableSpan):
         if now < self._start_time:  # noqa: PLR1730 - once a span: a call costs three times as much
             now = self._start_time
         tracer = self._tracer
-        if tracer.processors:
-            self._own = self._attributes  # put together before other threads may see the span
-            tracer.provider.ending(self, now)
-        else:
+        straight = tracer.straight
+        if straight is not None and local.generation == tracer.generation:
             self._end_time = now
-        if tracer._keep is None and local.generation == tracer.generation and not local.discarded:
-            tracer.sink(self)  # what ``emit`` does then
+            straight(self)  # what ``emit`` does then
         else:
+            if tracer.processors:
+                self._own = self._attributes  # put together before other threads may see the span
+                tracer.provider.ending(self, now)
+            else:
+                self._end_time = now
             tracer.emit(self)
         if is_root:
             # Root and local trace hold each other: it would take the collector of cycles to free

@@ -67,6 +67,8 @@ class Tracer(trace_api.Tracer):
         self._root_head = provider.sampler.root_head
         self._ask = self._asked if isinstance(provider.sampler, Custom) else None
         self._keep = provider.keep
+        self.straight = None if self.processors or self._keep is not None else self.sink
+        """The sink, where nobody else wants to know that a span ends."""
 
     # --- what the SDK's provider and configurators call
 
