@@ -24,6 +24,7 @@ from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.tracing import current
 from otel_django.tracing.current import recording_span
 from otel_django.tracing.exceptions import exception_type
+from otel_django.tracing.span_parts import SharedAttributes
 
 if TYPE_CHECKING:
     from django.core.cache import CacheHandler
@@ -59,7 +60,7 @@ class _Operation:
 
 
 _current: ContextVar[_Operation | None] = ContextVar("otel_django_cache_operation", default=None)
-_begin: Callable[[str, SpanKind, dict[str, Plain], Span], Span] | None = None
+_begin: Callable[[str, SpanKind, SharedAttributes, dict[str, Plain], Span], Span] | None = None
 
 
 class CacheInstrumentation:
@@ -77,7 +78,9 @@ class CacheInstrumentation:
             return
         from django.core.cache import CacheHandler, caches
 
-        _begin = functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin
+        _begin = (
+            functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin_alike
+        )
         self._installed = True
         self._seen.clear()
         self._patches.wrap(CacheHandler, "create_connection", self._create_connection)
@@ -208,18 +211,10 @@ class _Running:
             raise RuntimeError("used while it is being uninstalled")
         alias = _alias_of(cache)
         backend = _backend_of(type(cache))
-        attributes: dict[str, Plain] = {
-            names.DJANGO_CACHE_OPERATION: name,
-            names.DJANGO_CACHE_BACKEND: backend.name,
-        }
-        if alias is not None:
-            attributes[names.DJANGO_CACHE_ALIAS] = alias
         prefix, count = _keys(name, args, kwargs)
-        if prefix is not None:
-            attributes[names.DJANGO_CACHE_KEY_PREFIX] = prefix
-        if count is not None:
-            attributes[names.DJANGO_CACHE_COUNT] = count
-        span = begin(_span_name(name, alias), _CLIENT, attributes, parent)
+        span_name, shared = _alike(name, backend.name, alias, prefix)
+        own: dict[str, Plain] = {} if count is None else {names.DJANGO_CACHE_COUNT: count}
+        span = begin(span_name, _CLIENT, shared, own, parent)
         self.args = args
         self.kwargs = kwargs
         self._default = _argument(args, kwargs, 1, "default")
@@ -346,9 +341,20 @@ def _keys(
     return key_prefix(next(iter(keys), None)), len(keys)
 
 
-@functools.lru_cache(maxsize=256)
-def _span_name(operation: str, alias: str | None) -> str:
-    return operation if alias is None else f"{operation} {alias}"
+@functools.lru_cache(maxsize=512)
+def _alike(
+    operation: str, backend: str, alias: str | None, prefix: str | None
+) -> tuple[str, SharedAttributes]:
+    """Name and attributes of all operations of a kind."""
+    attributes: dict[str, Plain] = {
+        names.DJANGO_CACHE_OPERATION: operation,
+        names.DJANGO_CACHE_BACKEND: backend,
+    }
+    if alias is not None:
+        attributes[names.DJANGO_CACHE_ALIAS] = alias
+    if prefix is not None:
+        attributes[names.DJANGO_CACHE_KEY_PREFIX] = prefix
+    return operation if alias is None else f"{operation} {alias}", SharedAttributes(attributes)
 
 
 class _Backend(NamedTuple):

@@ -97,7 +97,8 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
             except AttributeError:
                 connection = connection_of(db)
             if type(sql) is str:
-                statement = connection.statements.get(sql)
+                texts = connection.statements
+                statement = texts.young.get(sql) or texts.get(sql)
             else:
                 statement = recorder.statement(db, sql)
             ready_for, shared = statement.shared
@@ -124,7 +125,12 @@ def _executed(
     """End the span, or let it wait for the fetches where those do the work."""
     try:
         now = time_ns()
-        repeat = recorder.judge(span, statement, now - span._start_time)
+        took_ns = now - span._start_time
+        repeated = span._local.statements
+        if repeated is not None and statement.repeatable and took_ns < recorder.slow_ns:
+            repeat = repeated.add(statement, took_ns, span)  # what ``judge`` does then
+        else:
+            repeat = recorder.judge(span, statement, took_ns)
         driver = cursor.cursor
         if connection.names_cursors and getattr(driver, "name", None) is not None:
             fetching = Fetching(span, recorder, repeat, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.local_trace import LocalTrace
     from otel_django.tracing.span import Span
-    from otel_django.tracing.span_parts import SharedAttributes
     from otel_django.tracing.tracer import Tracer
 
 _CLIENT = SpanKind.CLIENT
@@ -49,8 +49,9 @@ class Recorder:
     """
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
-        self._tracer = tracer
-        self.begin_alike = self._begin_within if are_narrow(settings) else tracer.begin_alike
+        self.begin_alike = (
+            functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin_alike
+        )
         """As the tracer's, within the limits."""
         self.slow_ns = int(settings.slow_query_s * 1e9)
         self._threshold = settings.n_plus_one
@@ -78,16 +79,6 @@ class Recorder:
         if shared is None or ready_for is not connection:
             shared = connection.share(statement)
         return self.begin_alike(statement.name, _CLIENT, shared, more or {}, parent)
-
-    def _begin_within(
-        self,
-        name: str,
-        kind: SpanKind,
-        shared: SharedAttributes,
-        own: dict[str, Plain],
-        parent: Span,
-    ) -> Span:
-        return begin_within(self._tracer, name, kind, {**shared.values, **own}, parent)
 
     def end(self, span: Span, statement: Statement) -> None:
         """The statement has run: judge it and end its span."""

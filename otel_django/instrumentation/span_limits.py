@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.span import Span
+    from otel_django.tracing.span_parts import SharedAttributes
     from otel_django.tracing.tracer import Tracer
 
 _MOST_ATTRIBUTES = 24
@@ -22,10 +23,16 @@ def are_narrow(settings: Settings) -> bool:
 
 
 def begin_within(
-    tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain], parent: Span
+    tracer: Tracer,
+    name: str,
+    kind: SpanKind,
+    shared: SharedAttributes,
+    own: dict[str, Plain],
+    parent: Span,
 ) -> Span:
-    """As ``tracer.begin``, with the attributes cut to the limits."""
+    """As ``tracer.begin_alike``, with the attributes cut to the limits."""
     normaliser = tracer.normaliser
+    attributes = {**shared.values, **own}
     kept, dropped = normaliser.attributes(attributes, normaliser.limits.attributes)
     span = tracer.begin(name, kind, kept, parent)
     span._dropped_attributes = dropped

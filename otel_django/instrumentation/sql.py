@@ -301,17 +301,18 @@ class StatementCache:
     def __init__(self, dialect: str, characters: int = CACHE_CHARACTERS) -> None:
         self._dialect = dialect
         self._half = characters // 2
-        self._young: dict[str, Statement] = {}
+        self.young: dict[str, Statement] = {}
+        """What was asked for lately: to look into before asking."""
         self._old: dict[str, Statement] = {}
         self._young_characters = 0
 
     def get(self, sql: str) -> Statement:
         """The statement ``sql`` makes; texts alike in all that is read share one entry."""
-        statement = self._young.get(sql)
+        statement = self.young.get(sql)
         if statement is not None:
             return statement
         key = sql if len(sql) <= MAX_READ_CHARACTERS else sql[: MAX_READ_CHARACTERS + 1]
-        statement = self._young.get(key) or self._old.get(key)
+        statement = self.young.get(key) or self._old.get(key)
         if statement is None:
             transaction = _TRANSACTION.match(key)
             if transaction is not None:
@@ -326,7 +327,7 @@ class StatementCache:
         if masked == key:
             return _read(masked, self._dialect, cut=cut)
         masked_key = masked + "\x00" if cut else masked
-        statement = self._young.get(masked_key) or self._old.get(masked_key)
+        statement = self.young.get(masked_key) or self._old.get(masked_key)
         if statement is None:
             statement = _read(masked, self._dialect, cut=cut)
         self._keep(masked_key, statement)
@@ -335,15 +336,15 @@ class StatementCache:
     def _keep(self, key: str, statement: Statement) -> None:
         self._young_characters += len(key) + 3 * len(statement.text) + _ENTRY_OVERHEAD
         if self._young_characters > self._half:
-            self._old, self._young = self._young, {}
+            self._old, self.young = self.young, {}
             self._young_characters = 0
-        self._young[key] = statement
+        self.young[key] = statement
 
     def held_characters(self) -> int:
         """About how much it holds, for tests of the bound."""
         return sum(
             len(key) + 3 * len(statement.text) + _ENTRY_OVERHEAD
-            for generation in (self._young, self._old)
+            for generation in (self.young, self._old)
             for key, statement in generation.items()
         )
 

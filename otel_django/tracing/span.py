@@ -158,11 +158,12 @@ class Span(ApiSpan, ReadableSpan):
 
     def note(self, key: str, value: Plain) -> None:
         """Set one attribute that is known to be plain, safe and within the limits."""
-        (self._own if self._shared is None else self._attributes)[key] = value
+        shared = self._shared
+        (self._own if shared is None or key not in shared.values else self._attributes)[key] = value
 
     def fail(self, error_type: str, description: str | None = None) -> None:
         """Mark as failed: status ERROR and ``error.type``; ``description`` must be safe."""
-        self._attributes[names.ERROR_TYPE] = error_type
+        self.note(names.ERROR_TYPE, error_type)
         self._status = Status(StatusCode.ERROR, description) if description else ERROR
         self._local.errors = True
 
