@@ -14,7 +14,7 @@ from opentelemetry.util._decorator import _agnosticcontextmanager
 from otel_django.tracing.current import SPAN_KEY, get_context
 from otel_django.tracing.local_trace import LocalTrace
 from otel_django.tracing.samplers import Custom
-from otel_django.tracing.span import Span
+from otel_django.tracing.span import UNSET, Span
 from otel_django.tracing.span_parts import Origin
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _FLAGS = tuple(TraceFlags(value) for value in range(4))
 
 _new_tuple = tuple.__new__
+_new = object.__new__
 
 
 class DroppedSpan(NonRecordingSpan):
@@ -135,20 +136,24 @@ class Tracer(trace_api.Tracer):
         local = parent._local
         if self.processors or local.generation != self.generation:
             return self.begin(name, kind, {**shared.values, **own}, parent)
-        return Span(
-            self,
-            local,
-            name,
-            kind,
-            _new_tuple(
-                SpanContext,
-                (context[0], self._bits(64) or 1, False, context[3], context[4], True),
-            ),
-            context,
-            own,
-            time_ns(),
-            shared,
+        span = _new(Span)  # the slots set here: what a class does to call __init__ costs more
+        span._tracer = self
+        span._local = local
+        span._name = name
+        span._kind = kind
+        span._context = _new_tuple(
+            SpanContext, (context[0], self._bits(64) or 1, False, context[3], context[4], True)
         )
+        span._parent = context
+        span._own = own
+        span._shared = shared
+        span._end_time = None
+        span._status = UNSET
+        span._origin = self.origin
+        span._rare = None
+        span._large_bytes = 0
+        span._start_time = time_ns()
+        return span
 
     def begin_local_root(
         self,

@@ -67,6 +67,41 @@ def test_shared_attributes_are_there_for_whoever_reads_and_stay_as_they_are() ->
     assert second == {"http.route": "/", "django.app": "shop"}
 
 
+def test_spans_begun_alike_differ_in_what_is_noted_only() -> None:
+    collected = Collected()
+    shared = SharedAttributes({"db.query.text": "SELECT 1", "db.namespace": "shop"})
+    root = collected.tracer.start_span("root")
+    assert isinstance(root, Span)
+    one, other = (
+        collected.tracer.begin_alike("SELECT", SpanKind.CLIENT, shared, {}, root) for _ in range(2)
+    )
+    one.note("db.response.returned_rows", 3)
+    one.note("db.namespace", "elsewhere")
+    other.fail("IntegrityError")
+    assert other._shared is shared
+    for span in (one, other, root):
+        span.end()
+    first, second = (span.attributes for span in collected.spans[:2])
+    assert first == {
+        "db.query.text": "SELECT 1",
+        "db.namespace": "elsewhere",
+        "db.response.returned_rows": 3,
+    }
+    assert second == {**shared.values, "error.type": "IntegrityError"}
+    assert one.parent == root.get_span_context()
+    assert one.context.span_id != other.context.span_id
+
+
+def test_a_span_begun_alike_has_every_slot_of_one_begun_otherwise() -> None:
+    collected = Collected()
+    root = collected.tracer.start_span("root")
+    assert isinstance(root, Span)
+    alike = collected.tracer.begin_alike("x", SpanKind.CLIENT, SharedAttributes({}), {}, root)
+    other = collected.tracer.begin("x", SpanKind.CLIENT, {}, root)
+    unset = [slot for slot in Span.__slots__ if hasattr(other, slot) != hasattr(alike, slot)]
+    assert unset == []
+
+
 def test_processors_see_shared_and_own_attributes_as_one() -> None:
     collected = Collected()
     seen: list[object] = []
