@@ -7,6 +7,7 @@ Any number of threads may encode at once.
 from __future__ import annotations
 
 import struct
+from copy import copy
 from time import perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
@@ -23,7 +24,6 @@ from otel_django.pipeline.protobuf import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-from copy import copy
 
 
 class SharedLike(Protocol):
