@@ -39,7 +39,7 @@ _LONGEST_HOST = 255
 _MAX_TEXT = 2048
 TOKEN_LENGTH: Final = 22
 """A random text that keeps a secret has as many characters (16 bytes in base 64)."""
-_TOKEN_LIKE = re.compile(rf"[A-Za-z0-9_=-]{{{TOKEN_LENGTH},}}")
+_TOKEN_LIKE = re.compile(rf"eyJ[\w-]+\.[\w.-]+|[A-Za-z0-9_=-]{{{TOKEN_LENGTH},}}")
 _VERSIONS = {"HTTP/1.1": "1.1", "HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/2.0": "2", "HTTP/3": "3"}
 
 
@@ -236,8 +236,10 @@ def _mask_part(path: str, value: object) -> str:
 
 
 def _mask_token(match: re.Match[str]) -> str:
-    """Mask a long run of characters unless it reads like words, numbers or a UUID."""
+    """Mask a JSON web token, and a long run unless it reads like words, numbers or a UUID."""
     run = match.group()
+    if "." in run:
+        return MASK
     digits = letters = upper = 0
     for character in run:
         if character.isdigit():

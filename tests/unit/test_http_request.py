@@ -224,6 +224,7 @@ def test_R4_query_strings_never_go_out(traced: Traced, client: Client) -> None:
         ("/reset/MQ/c8x-52b1b9d0f2/", "/reset/MQ/[redacted]/"),
         ("/nowhere/dGhpc0lzQVRva2VuMTIz0x9/", "/nowhere/[redacted]/"),
         ("/nowhere/0123456789abcdef0123456789abcdef", "/nowhere/[redacted]"),
+        ("/nowhere/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.abc/", "/nowhere/[redacted]/"),
         ("/nowhere/how-to-build-a-website-in-2024/", "/nowhere/how-to-build-a-website-in-2024/"),
         (
             "/nowhere/550e8400-e29b-41d4-a716-446655440000/",
