@@ -231,7 +231,8 @@ class Output:
         self._json = bool(options["json"])
         plain = options.get("no_color") or conf.no_color() or not stdout.isatty()
         self._color = bool(options.get("force_color")) or not plain
-        encoding = getattr(stdout, "encoding", None) or "utf-8"
+        # Django 4.2's wrapper has an encoding of its own, which is None.
+        encoding = getattr(getattr(stdout, "_out", stdout), "encoding", None) or "utf-8"
         self._encoding = "utf-8" if "utf" in encoding.lower() else encoding
 
     def show(self, spans: list[SpanRow]) -> None:
