@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
 BINARY: int = getattr(os, "O_BINARY", 0)
-PRIVATE_FILE = 0o600
 
 
 def try_lock(fd: int) -> bool:

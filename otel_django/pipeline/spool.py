@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import SpoolError
-from otel_django.pipeline.private_folder import make_private_folder
 from otel_django.pipeline.spool_directory import HEAD, LOCK, SEGMENT_NAME, SpoolDirectory
 from otel_django.pipeline.spool_format import HEADER_SIZE, MAX_PAYLOAD
+from otel_django.private_folder import make_private_folder
 
 if TYPE_CHECKING:
     from otel_django.clock import Clock

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from otel_django.errors import StoreError
+from otel_django.private_folder import PRIVATE_FILE, make_private_folder
 from otel_django.store import schema
 
-FOLDER_MODE: Final = 0o700
-FILE_MODE: Final = 0o600
-OWN_FOLDER: Final = ".otel_django"
 CORRUPT_MARK: Final = ".corrupt-"
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 STALE_LOCK_S: Final = 30.0
@@ -89,21 +87,11 @@ def open_writer(
     return connection
 
 
-def make_folder(folder: Path) -> None:
-    """Make ``folder`` private; in ``.otel_django`` version control ignores everything."""
-    if not folder.is_dir():
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    if folder.name == OWN_FOLDER:
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="ascii")
-
-
 def _make_file(path: Path) -> None:
-    make_folder(path.parent)
+    make_private_folder(path.parent)
     with contextlib.suppress(FileExistsError):
         # SQLite gives the files beside it the same mode.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
 
 
 def _set_up(
@@ -180,7 +168,7 @@ def set_aside(path: Path, damaged: tuple[int, int] | None, now_ns: int) -> Path 
     """
     lock = path.with_name(f"{path.name}.lock")
     try:
-        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
     except FileExistsError:
         with contextlib.suppress(OSError):
             if time.time() - lock.stat().st_mtime > STALE_LOCK_S:

@@ -12,7 +12,17 @@ import otel_django
 
 PACKAGE = Path(otel_django.__file__).parent
 
-BASE = {"names", "errors", "clock", "guard", "contracts", "conf", "version", "host_environment"}
+BASE = {
+    "names",
+    "errors",
+    "clock",
+    "guard",
+    "contracts",
+    "conf",
+    "version",
+    "host_environment",
+    "private_folder",
+}
 """What every part may import."""
 
 LAYERS: list[set[str]] = [

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from otel_django.pipeline.file_lock import NOFOLLOW, PRIVATE_FILE
+from otel_django.conf.settings import DATA_DIR
 
-OWN_FOLDER: Final = ".otel_django"
+NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+PRIVATE_FILE: Final = 0o600
 
 
 def make_private_folder(path: Path) -> None:
@@ -28,7 +29,7 @@ def make_private_folder(path: Path) -> None:
             folder.mkdir(mode=0o700)
             give_to_owner_above(folder)
     for folder in (path, *path.parents):
-        if folder.name == OWN_FOLDER:
+        if folder.name == DATA_DIR:
             _ignore(folder / ".gitignore")
 
 
