@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_django import bootstrap, conf, names
+from otel_django.bootstrap.process import Runtime
 from otel_django.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from otel_django.tracing.span import Span
 
 _lock = threading.RLock()
-_runtime: bootstrap.Runtime | None = None
+_runtime: Runtime | None = None
 _captures: list[Captured] = []
 
 
@@ -198,13 +199,13 @@ def _collect(span: Span) -> None:
         captured._spans.append(span)
 
 
-def _running(settings: conf.Settings) -> bootstrap.Runtime:
+def _running(settings: conf.Settings) -> Runtime:
     """The process's one capturing runtime (the API takes a provider only once)."""
     global _runtime
     if _runtime is None:
         from opentelemetry import trace
 
-        _runtime = bootstrap.Runtime(settings, collect=_collect)
+        _runtime = Runtime(settings, collect=_collect)
         trace.set_tracer_provider(_runtime.provider)
     return _runtime
 
@@ -216,7 +217,7 @@ class _Collecting(SpanProcessor):
         _collect(span)
 
 
-def _observed(changes: dict[str, Any]) -> bootstrap.Runtime | None:
+def _observed(changes: dict[str, Any]) -> Runtime | None:
     """The runtime of a process that is observed anyway; captures only look on there."""
     global _runtime
     running = bootstrap.runtime()
@@ -233,7 +234,7 @@ def _observed(changes: dict[str, Any]) -> bootstrap.Runtime | None:
     return running
 
 
-def _prepared(changes: dict[str, Any]) -> bootstrap.Runtime:
+def _prepared(changes: dict[str, Any]) -> Runtime:
     """A runtime that captures, patched with the settings of this block."""
     observed = _observed(changes)
     if observed is not None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.trace import SpanKind
 
-from otel_django.bootstrap import Runtime
+from otel_django.bootstrap.process import Runtime
 from otel_django.conf import Settings, SpanLimitSettings
 from otel_django.instrumentation.cache import CacheInstrumentation
 from otel_django.instrumentation.cache_key import key_prefix

@@ -15,7 +15,8 @@ from django.test import Client
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
-from otel_django import bootstrap, conf
+from otel_django import conf
+from otel_django.bootstrap import process
 from otel_django.pipeline.otlp_trace import encode_request
 from otel_django.store.span_text import words
 from otel_django.tracing.local_trace import KeepPolicy, LocalTrace
@@ -196,7 +197,7 @@ def test_requests_of_a_site_leave_no_memory_behind(database: None) -> None:
     settings = replace(
         conf.from_django(), keep=frozenset({"errors", "slow"}), traces_sampler="always_off"
     )
-    runtime = bootstrap.Runtime(settings, collect=lambda span: None)
+    runtime = process.Runtime(settings, collect=lambda span: None)
     _, bare = growth(1500)  # older Djangos' own test client keeps something of each request
     runtime.install()
     try:

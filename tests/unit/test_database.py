@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from opentelemetry.trace import SpanKind
 
 from otel_django import conf
-from otel_django.bootstrap import Runtime
+from otel_django.bootstrap.process import Runtime
 from otel_django.conf import Settings
 from otel_django.instrumentation.database import DatabaseInstrumentation
 from otel_django.instrumentation.sql import statements

@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.db import DatabaseError, connection
 from django.db.backends.utils import CursorWrapper
 
-from otel_django.bootstrap import Runtime
+from otel_django.bootstrap.process import Runtime
 from otel_django.conf import Settings
 from otel_django.testing import Captured, capture
 from otel_django.tracing.span import Span

@@ -1,14 +1,14 @@
-"""Settings in, one runtime a process out: the only module that names concrete classes."""
+"""Settings in, a runtime out: the parts of a process and their life."""
 
 from __future__ import annotations
 
 import logging
 import random
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from otel_django import guard, names
+from otel_django.bootstrap import exporters, instrumentations
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.version import VERSION
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_django.conf import Settings
-    from otel_django.contracts import Instrumentation, Sink
-    from otel_django.pipeline.drops import Drops
-    from otel_django.pipeline.receiver import Transport
+    from otel_django.contracts import Sink
     from otel_django.pipeline.worker import Worker
     from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.samplers import HeadSampler
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(guard.LOGGER_NAME)
 EXIT_MARGIN_S = 3.0
 """Beyond ``OTEL_DJANGO_SHUTDOWN_TIMEOUT``, for the user's own span processors."""
-
-_lock = threading.Lock()
-_runtime: Runtime | None = None
 
 
 class Runtime:
@@ -52,7 +47,7 @@ class Runtime:
             if hasattr(sink, "on_wait"):
                 sink.on_wait = self.worker.drain_into_sinks
         self.provider = self._make_provider()
-        self.instrumentations = self._make_instrumentations()
+        self.instrumentations = instrumentations.chosen(settings, self.shutdown)
         self.hooks = ProcessHooks(
             on_exit=self.shutdown,
             on_fork=self.after_fork,
@@ -84,7 +79,7 @@ class Runtime:
         try:
             if name == "otlp":
                 return [self._otlp_sender()]
-            return [_foreign_exporter(name, self.drops)]
+            return [exporters.foreign(name, self.drops)]
         except Exception as error:
             _logger.warning("The exporter %r can't be used: %s", name, error)
             guard.caught(f"exporter {name}")
@@ -99,7 +94,7 @@ class Runtime:
         timeout_s = min(settings.otlp_traces.timeout_s, settings.bsp_export_timeout_s)
         return OtlpSender(
             replace(settings.otlp_traces, timeout_s=timeout_s),
-            transport=_transport(settings),
+            transport=exporters.transport(settings),
             spool=Spool(settings.spool_dir, max_bytes=settings.spool_max_mb << 20),
             encode=lambda batch: encode_request(
                 batch, self._pause, failed=lambda _: self.drops.add("traces", "encode_error", 1)
@@ -170,35 +165,6 @@ class Runtime:
         if self._collect is not None:
             return self._collect
         return self.worker.put if self.sinks else _nowhere
-
-    def _make_instrumentations(self) -> tuple[Instrumentation, ...]:
-        from otel_django.instrumentation.asgi_lifespan import AsgiLifespanInstrumentation
-        from otel_django.instrumentation.cache import CacheInstrumentation
-        from otel_django.instrumentation.contrib_django import ContribDjangoInstrumentation
-        from otel_django.instrumentation.database import DatabaseInstrumentation
-        from otel_django.instrumentation.http_server import HttpServerInstrumentation
-
-        disabled = self.settings.disabled_instrumentations
-        offered: dict[str, type[Instrumentation]] = {
-            "cache": CacheInstrumentation,
-            "database": DatabaseInstrumentation,
-        }
-        if self.settings.django_instrument:
-            offered["django"] = (
-                ContribDjangoInstrumentation
-                if self.settings.instrumentation == "contrib"
-                else HttpServerInstrumentation
-            )
-            if self.settings.detail == "full":
-                from otel_django.instrumentation.detail import DetailInstrumentation
-
-                offered["detail"] = DetailInstrumentation
-        if "*" in disabled:
-            return ()
-        chosen = [make() for name, make in offered.items() if name not in disabled]
-        if "django" in offered and "django" not in disabled:
-            chosen.append(AsgiLifespanInstrumentation(self.shutdown))
-        return tuple(chosen)
 
     # --- life
 
@@ -271,33 +237,6 @@ def _set_propagators(settings: Settings) -> None:
     set_global_textmap(CompositePropagator(load_propagators(settings.propagators)))
 
 
-def _transport(settings: Settings) -> Transport:
-    if settings.otlp_traces.protocol == "grpc":
-        from otel_django.pipeline.grpc_transport import GrpcTransport
-
-        return GrpcTransport(settings.otlp_traces)
-    from otel_django import host_environment
-    from otel_django.pipeline.http_transport import HttpTransport
-    from otel_django.pipeline.proxy import proxy_for
-
-    proxy = proxy_for(settings.otlp_traces.endpoint, host_environment.proxy_variables())
-    return HttpTransport(settings.otlp_traces, proxy=proxy)
-
-
-def _foreign_exporter(name: str, drops: Drops) -> Sink:
-    from opentelemetry.sdk.trace.export import ConsoleSpanExporter
-
-    from otel_django.pipeline.exporter_sink import ExporterSink
-
-    if name == "console":
-        return ExporterSink(ConsoleSpanExporter(), drops)
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group="opentelemetry_traces_exporter", name=name):
-        return ExporterSink(entry.load()(), drops)
-    raise LookupError("no installed package offers it")
-
-
 def _sampler(settings: Settings) -> HeadSampler:
     from otel_django.tracing.samplers import SAMPLER_NAMES, Custom, sampler_from
 
@@ -313,48 +252,3 @@ def _sampler(settings: Settings) -> HeadSampler:
         _logger.warning("The sampler %r can't be used: %s", name, error)
         guard.caught(f"sampler {name}")
     return sampler_from("parentbased_always_on", 1.0)
-
-
-def wanted(settings: Settings) -> bool:
-    """Whether this process is to be observed: a server is; a command or a test run isn't."""
-    from otel_django.host_environment import current_process
-
-    if settings.sdk_disabled or settings.enabled is False:
-        return False
-    return settings.enabled is True or current_process().kind == "server"
-
-
-def start(settings: Settings) -> Runtime | None:
-    """Start this process's runtime; a second call returns the first one's.
-
-    None where another tracer provider is in charge already.
-    """
-    global _runtime
-    with _lock:
-        if _runtime is None:
-            guard.set_strict(settings.strict)
-            if _foreign_provider():
-                _logger.warning(
-                    "Another OpenTelemetry tracer provider is set up already; otel_django leaves "
-                    "it in charge and records nothing of its own."
-                )
-                return None
-            _runtime = Runtime(settings)
-            _runtime.start()
-        return _runtime
-
-
-def _foreign_provider() -> bool:
-    from opentelemetry import trace
-
-    return trace._TRACER_PROVIDER is not None
-
-
-def runtime() -> Runtime | None:
-    """This process's runtime, or None when it isn't observed."""
-    return _runtime
-
-
-def flush(timeout_s: float = 10.0) -> bool:
-    """Flush this process's runtime, if there is one."""
-    return _runtime is None or _runtime.flush(timeout_s)

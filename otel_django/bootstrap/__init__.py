@@ -1,0 +1,65 @@
+"""One runtime a process: the only package that names concrete classes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from otel_django import guard
+
+if TYPE_CHECKING:
+    from otel_django.bootstrap.process import Runtime
+    from otel_django.conf import Settings
+
+_logger = logging.getLogger(guard.LOGGER_NAME)
+
+_lock = threading.Lock()
+_runtime: Runtime | None = None
+
+
+def wanted(settings: Settings) -> bool:
+    """Whether this process is to be observed: a server is; a command or a test run isn't."""
+    from otel_django.host_environment import current_process
+
+    if settings.sdk_disabled or settings.enabled is False:
+        return False
+    return settings.enabled is True or current_process().kind == "server"
+
+
+def start(settings: Settings) -> Runtime | None:
+    """Start this process's runtime; a second call returns the first one's.
+
+    None where another tracer provider is in charge already.
+    """
+    global _runtime
+    with _lock:
+        if _runtime is None:
+            guard.set_strict(settings.strict)
+            if _foreign_provider():
+                _logger.warning(
+                    "Another OpenTelemetry tracer provider is set up already; otel_django leaves "
+                    "it in charge and records nothing of its own."
+                )
+                return None
+            from otel_django.bootstrap.process import Runtime
+
+            _runtime = Runtime(settings)
+            _runtime.start()
+        return _runtime
+
+
+def _foreign_provider() -> bool:
+    from opentelemetry import trace
+
+    return trace._TRACER_PROVIDER is not None
+
+
+def runtime() -> Runtime | None:
+    """This process's runtime, or None when it isn't observed."""
+    return _runtime
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Flush this process's runtime, if there is one."""
+    return _runtime is None or _runtime.flush(timeout_s)

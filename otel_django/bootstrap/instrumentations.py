@@ -1,0 +1,55 @@
+"""Which libraries are instrumented, by the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_django.conf import Settings
+    from otel_django.contracts import Instrumentation
+
+
+def chosen(settings: Settings, on_exit: Callable[[], None]) -> tuple[Instrumentation, ...]:
+    """New instrumentations, in the order of installing; ``on_exit`` ends the process's runtime.
+
+    Their names here are those ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` knows.
+    """
+    disabled = settings.disabled_instrumentations
+    if "*" in disabled:
+        return ()
+    offered = _of_this_package(settings)
+    parts = [make() for name, make in offered.items() if name not in disabled]
+    if "django" in offered and "django" not in disabled:
+        from otel_django.instrumentation.asgi_lifespan import AsgiLifespanInstrumentation
+
+        parts.append(AsgiLifespanInstrumentation(on_exit))
+    return tuple(parts)
+
+
+def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentation]]:
+    from otel_django.instrumentation.cache import CacheInstrumentation
+    from otel_django.instrumentation.database import DatabaseInstrumentation
+
+    offered: dict[str, Callable[[], Instrumentation]] = {
+        "cache": CacheInstrumentation,
+        "database": DatabaseInstrumentation,
+    }
+    if settings.django_instrument:
+        offered["django"] = _django(settings)
+        if settings.detail == "full":
+            from otel_django.instrumentation.detail import DetailInstrumentation
+
+            offered["detail"] = DetailInstrumentation
+    return offered
+
+
+def _django(settings: Settings) -> Callable[[], Instrumentation]:
+    if settings.instrumentation == "contrib":
+        from otel_django.instrumentation.contrib_django import ContribDjangoInstrumentation
+
+        return ContribDjangoInstrumentation
+    from otel_django.instrumentation.http_server import HttpServerInstrumentation
+
+    return HttpServerInstrumentation
