@@ -1,7 +1,7 @@
 """Every telemetry name: spans, attributes and log events.
 
-OpenTelemetry's semantic conventions wherever one exists; names of our own start with ``django.``
-or ``otel_django.``.
+OpenTelemetry's semantic conventions wherever one exists; names of our own start with ``django.``,
+``celery.`` or ``otel_django.``.
 """
 
 from __future__ import annotations
@@ -90,6 +90,42 @@ DJANGO_CACHE_HITS: Final = "django.cache.hits"
 DJANGO_CACHE_COUNT: Final = "django.cache.count"
 DJANGO_CACHE_KEY_PREFIX: Final = "django.cache.key_prefix"
 
+# --- messaging and tasks
+MESSAGING_SYSTEM: Final = "messaging.system"
+MESSAGING_DESTINATION_NAME: Final = "messaging.destination.name"
+MESSAGING_OPERATION_NAME: Final = "messaging.operation.name"
+MESSAGING_OPERATION_TYPE: Final = "messaging.operation.type"
+MESSAGING_MESSAGE_ID: Final = "messaging.message.id"
+SEND: Final = "send"
+PROCESS: Final = "process"
+CELERY_TASK_NAME: Final = "celery.task.name"
+CELERY_TASK_STATE: Final = "celery.task.state"
+CELERY_TASK_RETRIES: Final = "celery.task.retries"
+CELERY_TASK_RETRY_REASON: Final = "celery.task.retry.reason"
+CELERY_TASK_QUEUE_WAIT: Final = "celery.task.queue_wait"
+CELERY_TASK_ETA: Final = "celery.task.eta"
+CELERY_TASK_COUNTDOWN: Final = "celery.task.countdown"
+CELERY_TASK_EXPIRES: Final = "celery.task.expires"
+CELERY_TASK_PRIORITY: Final = "celery.task.priority"
+CELERY_TASK_ROOT_ID: Final = "celery.task.root_id"
+CELERY_TASK_PARENT_ID: Final = "celery.task.parent_id"
+CELERY_TASK_GROUP_ID: Final = "celery.task.group_id"
+CELERY_TASK_EAGER: Final = "celery.task.eager"
+CELERY_WORKER: Final = "celery.worker"
+CELERY_BEAT_ENTRY: Final = "celery.beat.entry"
+DJANGO_TASK_NAME: Final = "django.task.name"
+DJANGO_TASK_BACKEND: Final = "django.task.backend"
+DJANGO_TASK_STATUS: Final = "django.task.status"
+DJANGO_TASK_PRIORITY: Final = "django.task.priority"
+DJANGO_TASK_RUN_AFTER: Final = "django.task.run_after"
+DJANGO_TASK_ATTEMPT: Final = "django.task.attempt"
+DJANGO_TASK_QUEUE_WAIT: Final = "django.task.queue_wait"
+
+# --- management commands
+COMMAND_SPAN: Final = "command"
+DJANGO_COMMAND_NAME: Final = "django.command.name"
+PROCESS_EXIT_CODE: Final = "process.exit.code"
+
 # --- log events, past tense
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
 TELEMETRY_REJECTED: Final = "telemetry.rejected"
@@ -112,6 +148,10 @@ class SpanShape(NamedTuple):
 _OF_REQUESTS: Final = "Attributes of requests"
 _OF_QUERIES: Final = "Attributes of queries"
 _OF_CACHE: Final = "Attributes of cache operations"
+_OF_MESSAGES: Final = "Attributes of tasks, sent or processed"
+_OF_CELERY: Final = "Attributes of Celery's tasks"
+_OF_DJANGO_TASKS: Final = "Attributes of tasks of Django's tasks framework"
+_OF_COMMANDS: Final = "Attributes of management commands"
 _IN_DETAIL: Final = "With `OTEL_DJANGO_DETAIL=full`."
 
 SPANS: Final = (
@@ -142,6 +182,45 @@ SPANS: Final = (
         "CLIENT",
         "Every operation of a recorded request on one of Django's caches.",
         _OF_CACHE,
+    ),
+    SpanShape(
+        "Celery task, sent",
+        f"`{SEND} {{task}}`",
+        "PRODUCER",
+        "Every task handed to the broker, from a request, a task, a command or beat; ends when the "
+        "broker has it, or fails.",
+        _OF_CELERY,
+    ),
+    SpanShape(
+        "Celery task, processed",
+        f"`{PROCESS} {{task}}`",
+        "CONSUMER",
+        "Every run of a task: the child of the span that sent it, or the root of a trace with a "
+        "link to that span where it was delayed for longer than `OTEL_DJANGO_CELERY_LINK_AFTER` "
+        "or came from beat. INTERNAL for a task that runs eagerly. Tasks that were revoked, "
+        "expired, stopped by a time limit or lost with their process have one too.",
+        _OF_CELERY,
+    ),
+    SpanShape(
+        "Task of Django's framework, sent",
+        f"`{SEND} {{task}}`",
+        "PRODUCER",
+        "Every `enqueue`.",
+        _OF_DJANGO_TASKS,
+    ),
+    SpanShape(
+        "Task of Django's framework, processed",
+        f"`{PROCESS} {{task}}`",
+        "CONSUMER",
+        "Every run; linked to the span that sent it where the default cache is shared.",
+        _OF_DJANGO_TASKS,
+    ),
+    SpanShape(
+        "Management command",
+        f"`{COMMAND_SPAN} {{name}}`",
+        "INTERNAL",
+        "The project's own commands, and those that `OTEL_DJANGO_COMMANDS` names.",
+        _OF_COMMANDS,
     ),
     SpanShape("Span of your own", "as given", "as given", "Where your code starts one."),
 )
@@ -216,6 +295,48 @@ ATTRIBUTES: Final = {
         DJANGO_CACHE_HITS: "How many of several keys were there.",
         DJANGO_CACHE_COUNT: "How many keys were asked for.",
         DJANGO_CACHE_KEY_PREFIX: "The key up to its first separator; never the whole key.",
+    },
+    _OF_MESSAGES: {
+        MESSAGING_SYSTEM: "The broker's kind: `redis`, `rabbitmq`, `filesystem`; `django_tasks` "
+        "for Django's tasks framework.",
+        MESSAGING_DESTINATION_NAME: "The queue.",
+        MESSAGING_OPERATION_NAME: f"`{SEND}` or `{PROCESS}`.",
+        MESSAGING_OPERATION_TYPE: "The same, as the conventions' kinds of operations.",
+        MESSAGING_MESSAGE_ID: "The task's id.",
+    },
+    _OF_CELERY: {
+        CELERY_TASK_NAME: "The task's name.",
+        CELERY_TASK_STATE: "How the run ended: SUCCESS, FAILURE, RETRY, REVOKED, REJECTED or "
+        "IGNORED.",
+        CELERY_TASK_RETRIES: "How often it was tried before, if it was.",
+        CELERY_TASK_RETRY_REASON: "Why it will be tried again: the exception's class and its text "
+        "without secrets.",
+        CELERY_TASK_QUEUE_WAIT: "Seconds from sending, or from the eta where there is one, to the "
+        "start.",
+        CELERY_TASK_ETA: "When it is to run at the earliest, in ISO 8601.",
+        CELERY_TASK_COUNTDOWN: "Seconds it was told to wait.",
+        CELERY_TASK_EXPIRES: "When it is given up, in ISO 8601, or after how many seconds.",
+        CELERY_TASK_PRIORITY: "Its priority, if it has one.",
+        CELERY_TASK_ROOT_ID: "The id of the task that began its chain of tasks, if another one.",
+        CELERY_TASK_PARENT_ID: "The id of the task that sent it, if one did.",
+        CELERY_TASK_GROUP_ID: "The id of its group or chord, if it is in one.",
+        CELERY_TASK_EAGER: "`true` where it ran in place, without a broker.",
+        CELERY_WORKER: "The worker's node name, such as `celery@host`.",
+        CELERY_BEAT_ENTRY: "The entry of beat's schedule that sent it.",
+    },
+    _OF_DJANGO_TASKS: {
+        DJANGO_TASK_NAME: "The task's dotted path.",
+        DJANGO_TASK_BACKEND: "The alias in TASKS.",
+        DJANGO_TASK_STATUS: "How the run ended: SUCCESSFUL or FAILED.",
+        DJANGO_TASK_PRIORITY: "Its priority, if not 0.",
+        DJANGO_TASK_RUN_AFTER: "When it is to run at the earliest, in ISO 8601.",
+        DJANGO_TASK_ATTEMPT: "Which run it is, from the second on.",
+        DJANGO_TASK_QUEUE_WAIT: "Seconds from sending, or from `run_after` where there is one, to "
+        "the start.",
+    },
+    _OF_COMMANDS: {
+        DJANGO_COMMAND_NAME: "The command's name.",
+        PROCESS_EXIT_CODE: "The code the process ends with; 0 is success.",
     },
     f"Attributes of the event `{EXCEPTION_EVENT}`": {
         EXCEPTION_TYPE: "The exception's class.",

@@ -72,6 +72,22 @@ OURS: Final = (
         "How often a statement must be repeated in a request to be reported as an N+1.",
     ),
     _ours(
+        "CELERY_LINK_AFTER",
+        "celery_link_after_s",
+        p.number("seconds"),
+        "60",
+        "A Celery task that starts later than this after it was sent begins a trace of its own, "
+        "linked to the one that sent it.",
+    ),
+    _ours(
+        "COMMANDS",
+        "commands",
+        lists.names(),
+        "own",
+        "Which management commands are traced: `own` for those of your project, `all`, `none`, "
+        "and names of further ones; a name after a `-` is left out.",
+    ),
+    _ours(
         "TRUST_INBOUND",
         "trust_inbound",
         lists.networks("auto", "always", "never"),

@@ -69,6 +69,8 @@ class Settings:
     slow_request_s: float = 1.0
     slow_query_s: float = 0.1
     n_plus_one: int = 5
+    celery_link_after_s: float = 60.0
+    commands: tuple[str, ...] = ("own",)
     trust_inbound: Literal["auto", "always", "never"] | tuple[IPv4Network | IPv6Network, ...] = (
         "auto"
     )

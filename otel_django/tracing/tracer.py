@@ -163,18 +163,22 @@ class Tracer(trace_api.Tracer):
         parent: SpanContext | None = None,
         start_time: int | None = None,
         announce: bool = True,
+        trace_id: int = 0,
+        span_id: int = 0,
     ) -> Span | NonRecordingSpan:
         """The first span of a request or task in this process; the sampler decides.
 
         ``parent`` is the caller's valid context or None. What comes back is to be made current;
         where it doesn't record, it is a ``DroppedSpan`` (of a tracer switched off, any other).
+        ``span_id``, and ``trace_id`` where there is no parent, are given where another process
+        knows them already; 0: new ones.
         """
         if getpid() != self.pid:
             self.provider.noticed_fork()
         if not self._enabled:
             return INVALID_SPAN if parent is None else NonRecordingSpan(parent)
         if parent is None:
-            trace_id = self._bits(128) or 1
+            trace_id = trace_id or self._bits(128) or 1
             flags = 2
             sampled, state = self._root_head or (
                 self._head(None, trace_id)
@@ -192,7 +196,7 @@ class Tracer(trace_api.Tracer):
         keep = self._keep
         context: SpanContext = _new_tuple(
             SpanContext,
-            (trace_id, self._bits(64) or 1, False, _FLAGS[flags | sampled], state, True),
+            (trace_id, span_id or self._bits(64) or 1, False, _FLAGS[flags | sampled], state, True),
         )
         if not sampled and keep is None:
             return DroppedSpan(context)
