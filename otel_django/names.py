@@ -96,8 +96,8 @@ MESSAGING_DESTINATION_NAME: Final = "messaging.destination.name"
 MESSAGING_OPERATION_NAME: Final = "messaging.operation.name"
 MESSAGING_OPERATION_TYPE: Final = "messaging.operation.type"
 MESSAGING_MESSAGE_ID: Final = "messaging.message.id"
-SEND: Final = "send"
-PROCESS: Final = "process"
+SEND_SPAN: Final = "send"
+PROCESS_SPAN: Final = "process"
 CELERY_TASK_NAME: Final = "celery.task.name"
 CELERY_TASK_STATE: Final = "celery.task.state"
 CELERY_TASK_RETRIES: Final = "celery.task.retries"
@@ -185,7 +185,7 @@ SPANS: Final = (
     ),
     SpanShape(
         "Celery task, sent",
-        f"`{SEND} {{task}}`",
+        f"`{SEND_SPAN} {{task}}`",
         "PRODUCER",
         "Every task handed to the broker, from a request, a task, a command or beat; ends when the "
         "broker has it, or fails.",
@@ -193,7 +193,7 @@ SPANS: Final = (
     ),
     SpanShape(
         "Celery task, processed",
-        f"`{PROCESS} {{task}}`",
+        f"`{PROCESS_SPAN} {{task}}`",
         "CONSUMER",
         "Every run of a task: the child of the span that sent it, or the root of a trace with a "
         "link to that span where it was delayed for longer than `OTEL_DJANGO_CELERY_LINK_AFTER` "
@@ -203,14 +203,14 @@ SPANS: Final = (
     ),
     SpanShape(
         "Task of Django's framework, sent",
-        f"`{SEND} {{task}}`",
+        f"`{SEND_SPAN} {{task}}`",
         "PRODUCER",
         "Every `enqueue`.",
         _OF_DJANGO_TASKS,
     ),
     SpanShape(
         "Task of Django's framework, processed",
-        f"`{PROCESS} {{task}}`",
+        f"`{PROCESS_SPAN} {{task}}`",
         "CONSUMER",
         "Every run; linked to the span that sent it where the default cache is shared.",
         _OF_DJANGO_TASKS,
@@ -300,7 +300,7 @@ ATTRIBUTES: Final = {
         MESSAGING_SYSTEM: "The broker's kind: `redis`, `rabbitmq`, `filesystem`; `django_tasks` "
         "for Django's tasks framework.",
         MESSAGING_DESTINATION_NAME: "The queue.",
-        MESSAGING_OPERATION_NAME: f"`{SEND}` or `{PROCESS}`.",
+        MESSAGING_OPERATION_NAME: f"`{SEND_SPAN}` or `{PROCESS_SPAN}`.",
         MESSAGING_OPERATION_TYPE: "The same, as the conventions' kinds of operations.",
         MESSAGING_MESSAGE_ID: "The task's id.",
     },
