@@ -30,10 +30,12 @@ def chosen(settings: Settings, on_exit: Callable[[], None]) -> tuple[Instrumenta
 
 def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentation]]:
     from otel_django.instrumentation.cache import CacheInstrumentation
+    from otel_django.instrumentation.celery import CeleryInstrumentation
     from otel_django.instrumentation.database import DatabaseInstrumentation
 
     offered: dict[str, Callable[[], Instrumentation]] = {
         "cache": CacheInstrumentation,
+        "celery": CeleryInstrumentation,
         "database": DatabaseInstrumentation,
     }
     if settings.django_instrument:

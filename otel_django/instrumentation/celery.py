@@ -1,0 +1,39 @@
+"""Celery: spans for publishing and running tasks, in one trace across processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from otel_django.instrumentation import celery_execution, celery_publish
+from otel_django.instrumentation.on_import import when_imported
+from otel_django.instrumentation.patching import Patches
+
+if TYPE_CHECKING:
+    from otel_django.conf import Settings
+    from otel_django.tracing.tracer import Tracer
+
+
+class CeleryInstrumentation:
+    """Waits until Celery is imported, which it doesn't do itself."""
+
+    def __init__(self) -> None:
+        self._patches = Patches()
+        self._undoing: list[Callable[[], None]] = []
+
+    def install(self, tracer: Tracer, settings: Settings) -> None:
+        """Patch now or when Celery is imported; a second call changes nothing."""
+        if self._undoing:
+            return
+        self._undoing.append(celery_publish.install(tracer, settings, self._patches))
+
+        def trace_runs() -> None:
+            self._undoing.append(celery_execution.install(tracer, settings))
+
+        self._undoing.append(when_imported("celery.app.base", trace_runs))
+
+    def uninstall(self) -> None:
+        """Put back what was patched."""
+        while self._undoing:
+            self._undoing.pop()()
+        self._patches.undo()

@@ -1,0 +1,161 @@
+"""What a task's message says beyond its trace context, and where it goes.
+
+Our own headers are plain numbers and strings, so that every serialiser and broker takes them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from otel_django import guard, names
+from otel_django.errors import ConfigurationError
+from otel_django.tracing.carrier import Carrier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_django.tracing.limits import Plain
+
+SENT_AT: Final = "otel_django_sent_at"
+"""Seconds since the epoch: messages carry no time of their own."""
+REQUEST_ID: Final = "otel_django_request_id"
+BEAT_ENTRY: Final = "otel_django_beat_entry"
+EXECUTION: Final = "otel_django_execution"
+"""Set by a worker's main process for its child: ``{trace id}-{span id}`` of this run."""
+
+_logger = logging.getLogger(guard.LOGGER_NAME)
+
+# Values of messaging.system by kombu's driver type; all others are called as kombu does.
+_SYSTEMS: Final = {
+    "amqp": "rabbitmq",
+    "sqs": "aws_sqs",
+    "gcpubsub": "gcp_pubsub",
+    "azureservicebus": "servicebus",
+}
+_WITHOUT_HOST: Final = frozenset({"filesystem", "memory"})
+
+_brokers: WeakKeyDictionary[Any, dict[str, Plain]] = WeakKeyDictionary()
+
+
+def carrier_of(propagators: Sequence[str]) -> Carrier:
+    """The named propagators; a name that nobody provides costs a warning, not the tracing."""
+    try:
+        return Carrier(propagators)
+    except ConfigurationError as error:
+        _logger.warning("%s; tracecontext and baggage are used instead", error)
+        return Carrier(("tracecontext", "baggage"))
+
+
+def broker_attributes(app: Any) -> dict[str, Plain]:
+    """``messaging.system`` and the broker's address, as the app is configured; made once."""
+    found = _brokers.get(app)
+    if found is None:
+        found = _brokers[app] = _describe(app.connection_for_write())
+    return found
+
+
+def _describe(connection: Any) -> dict[str, Plain]:
+    transport = connection.transport  # no network: an object that could connect
+    driver = str(transport.driver_type)
+    attributes: dict[str, Plain] = {names.MESSAGING_SYSTEM: _SYSTEMS.get(driver, driver)}
+    if driver not in _WITHOUT_HOST:
+        host = connection.hostname
+        port = connection.port or getattr(transport, "default_port", None)
+        if isinstance(host, str) and host and "/" not in host:
+            attributes[names.SERVER_ADDRESS] = host
+            if isinstance(port, int):
+                attributes[names.SERVER_PORT] = port
+    return attributes
+
+
+def destination(exchange: Any, routing_key: Any, declared: Any = None) -> str:
+    """The queue a message goes to or came from, as far as it is known.
+
+    Through the default exchange the routing key is the queue's name.
+    """
+    if declared:
+        name = getattr(declared[0], "name", None)
+        if name:
+            return str(name)
+    return str(routing_key or getattr(exchange, "name", exchange) or "")
+
+
+class Lineage(NamedTuple):
+    """What protocol 2 keeps in the headers and protocol 1 in the body."""
+
+    task_id: str | None
+    eta: str | None
+    expires: str | None
+    retries: int
+    root_id: str | None
+    parent_id: str | None
+    group_id: str | None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Lineage:
+        """Read a message's headers, or the body of an old one."""
+        get = fields.get
+        return cls(
+            get("id"),
+            get("eta"),
+            get("expires"),
+            get("retries") or 0,
+            get("root_id"),
+            get("parent_id"),
+            get("group") or get("taskset"),
+        )
+
+    def add_to(self, attributes: dict[str, Plain]) -> None:
+        """As attributes; what isn't there, or says nothing, is left out."""
+        task_id = self.task_id
+        if task_id:
+            attributes[names.MESSAGING_MESSAGE_ID] = task_id
+        if self.eta:
+            attributes[names.CELERY_TASK_ETA] = str(self.eta)
+        if self.expires:
+            attributes[names.CELERY_TASK_EXPIRES] = str(self.expires)
+        if self.retries:
+            attributes[names.CELERY_TASK_RETRIES] = self.retries
+        if self.root_id and self.root_id != task_id:
+            attributes[names.CELERY_TASK_ROOT_ID] = self.root_id
+        if self.parent_id:
+            attributes[names.CELERY_TASK_PARENT_ID] = self.parent_id
+        if self.group_id:
+            attributes[names.CELERY_TASK_GROUP_ID] = self.group_id
+
+
+def timestamp(eta: object) -> float | None:
+    """Seconds since the epoch of an eta in ISO 8601; UTC where it names no zone, as Celery's are.
+
+    None if there is none or it can't be read.
+    """
+    if isinstance(eta, str):
+        try:
+            eta = datetime.fromisoformat(eta.replace("Z", "+00:00"))
+        except ValueError:
+            return None
+    if not isinstance(eta, datetime):
+        return None
+    return (eta if eta.tzinfo else eta.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def custom_headers(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The headers senders add: among Celery's own, or (protocol 1) in a mapping apart."""
+    apart = fields.get("headers")
+    return {**apart, **fields} if isinstance(apart, Mapping) else fields
+
+
+def header_number(headers: Mapping[str, Any], name: str) -> float | None:
+    """A number, None if it isn't there or is something else."""
+    value = headers.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def header_text(headers: Mapping[str, Any], name: str) -> str | None:
+    """A text, None if it isn't there or is something else."""
+    value = headers.get(name)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,75 @@
+"""A span's context in and out of a message's headers: a dict of lower-case names.
+
+``traceparent`` and ``tracestate`` are written and read here; baggage and other formats (``b3``, …)
+are left to upstream's propagators, as in ``propagation`` for requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.baggage import _BAGGAGE_KEY
+from opentelemetry.context import Context
+from opentelemetry.trace import get_current_span
+
+from otel_django.tracing.propagation import load_propagators, parse_traceparent
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+BAGGAGE: Final = "baggage"
+_USUAL: Final = frozenset({"tracecontext", "baggage"})
+
+
+class Carrier:
+    """The propagators of ``OTEL_PROPAGATORS``, for messages."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """
+        Raises:
+            ConfigurationError: a name that no installed package provides.
+        """
+        wanted = [] if "none" in names else list(dict.fromkeys(names))
+        propagators = load_propagators(wanted)
+        self._does_itself = "tracecontext" in wanted and set(wanted) <= _USUAL
+        self._propagators = [
+            each
+            for name, each in zip(wanted, propagators, strict=True)
+            if not (self._does_itself and name == "tracecontext")
+        ]
+
+    def inject(
+        self, headers: MutableMapping[str, Any], context: Context, current: SpanContext
+    ) -> None:
+        """Write ``current``, which is the span in ``context``, and the context's baggage."""
+        if self._does_itself:
+            headers[TRACEPARENT] = f"00-{current[0]:032x}-{current[1]:016x}-{current[3]:02x}"
+            state = current[4]
+            if state:
+                headers[TRACESTATE] = state.to_header()
+            else:
+                headers.pop(TRACESTATE, None)  # of the message that this one repeats
+            if not context.get(_BAGGAGE_KEY):
+                headers.pop(BAGGAGE, None)
+                return
+        for propagator in self._propagators:
+            propagator.inject(headers, context)
+
+    def extract(self, headers: Mapping[str, Any]) -> tuple[SpanContext | None, Context]:
+        """The sender's span context if the message names one, and a context with its baggage."""
+        remote = None
+        if self._does_itself:
+            traceparent = headers.get(TRACEPARENT)
+            if isinstance(traceparent, str):
+                state = headers.get(TRACESTATE)
+                remote = parse_traceparent(traceparent, state if isinstance(state, str) else None)
+            if BAGGAGE not in headers:
+                return remote, Context()
+        context = Context()
+        for propagator in self._propagators:
+            context = propagator.extract(headers, context)
+        found = get_current_span(context).get_span_context()
+        return (found if found.is_valid else remote), context
