@@ -316,7 +316,7 @@ ATTRIBUTES: Final = {
         CELERY_TASK_ETA: "When it is to run at the earliest, in ISO 8601.",
         CELERY_TASK_COUNTDOWN: "Seconds it was told to wait.",
         CELERY_TASK_EXPIRES: "When it is given up, in ISO 8601, or after how many seconds.",
-        CELERY_TASK_PRIORITY: "Its priority, if it has one.",
+        CELERY_TASK_PRIORITY: "Its priority, if other than 0.",
         CELERY_TASK_ROOT_ID: "The id of the task that began its chain of tasks, if another one.",
         CELERY_TASK_PARENT_ID: "The id of the task that sent it, if one did.",
         CELERY_TASK_GROUP_ID: "The id of its group or chord, if it is in one.",

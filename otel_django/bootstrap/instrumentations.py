@@ -30,13 +30,20 @@ def chosen(settings: Settings, on_exit: Callable[[], None]) -> tuple[Instrumenta
 
 def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentation]]:
     from otel_django.instrumentation.cache import CacheInstrumentation
-    from otel_django.instrumentation.celery import CeleryInstrumentation
+    from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
+    from otel_django.instrumentation.commands import CommandInstrumentation
+    from otel_django.instrumentation.contrib import ContribInstrumentation
     from otel_django.instrumentation.database import DatabaseInstrumentation
+    from otel_django.instrumentation.django_tasks import DjangoTasksInstrumentation
 
     offered: dict[str, Callable[[], Instrumentation]] = {
         "cache": CacheInstrumentation,
-        "celery": CeleryInstrumentation,
+        "celery": _celery(settings),
+        "celery_chatter": CeleryChatterInstrumentation,
+        "commands": CommandInstrumentation,
+        "contrib": ContribInstrumentation,
         "database": DatabaseInstrumentation,
+        "django_tasks": DjangoTasksInstrumentation,
     }
     if settings.django_instrument:
         offered["django"] = _django(settings)
@@ -45,6 +52,16 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
 
             offered["detail"] = DetailInstrumentation
     return offered
+
+
+def _celery(settings: Settings) -> Callable[[], Instrumentation]:
+    if settings.instrumentation == "contrib":
+        from otel_django.instrumentation.contrib_celery import ContribCeleryInstrumentation
+
+        return ContribCeleryInstrumentation
+    from otel_django.instrumentation.celery import CeleryInstrumentation
+
+    return CeleryInstrumentation
 
 
 def _django(settings: Settings) -> Callable[[], Instrumentation]:

@@ -20,7 +20,8 @@ OURS: Final = (
         p.tristate(),
         "auto",
         "`false` switches this package off, `true` switches it on in every process; `auto` is on "
-        "in servers and off in tests and management commands.",
+        "in servers, workers and the management commands that OTEL_DJANGO_COMMANDS chooses, and "
+        "off in all other commands and in tests.",
     ),
     _ours(
         "STRICT",
@@ -41,7 +42,8 @@ OURS: Final = (
         "instrumentation",
         p.choice("own", "contrib"),
         "own",
-        "`contrib`: OpenTelemetry's own Django instrumentation makes the requests' spans.",
+        "`contrib`: OpenTelemetry's own instrumentations make the spans of requests and of Celery's "
+        "tasks.",
     ),
     _ours(
         "KEEP",
@@ -82,10 +84,12 @@ OURS: Final = (
     _ours(
         "COMMANDS",
         "commands",
-        lists.names(),
+        lists.commands(),
         "own",
-        "Which management commands are traced: `own` for those of your project, `all`, `none`, "
-        "and names of further ones; a name after a `-` is left out.",
+        "Which management commands are traced: `own` for those of your project (it goes without "
+        "saying), `all`, or `none`; then names of further ones, and, after a `-`, of those that "
+        "aren't. Servers and workers, such as `runserver` and `db_worker`, have no span of their "
+        "own; what they do is traced.",
     ),
     _ours(
         "TRUST_INBOUND",

@@ -120,7 +120,7 @@ class Executions:
         if hostname:
             attributes[names.CELERY_WORKER] = str(hostname)
         priority = delivery.get("priority")
-        if isinstance(priority, int):
+        if isinstance(priority, int) and priority:  # brokers without priorities say 0
             attributes[names.CELERY_TASK_PRIORITY] = priority
         lineage.add_to(attributes)
         return attributes

@@ -120,7 +120,7 @@ class Publishing:
             own[names.MESSAGING_DESTINATION_NAME] = destination(exchange, routing_key, declare)
             Lineage.of(body if isinstance(body, dict) else headers).add_to(own)
             priority = properties.get("priority")
-            if isinstance(priority, int):
+            if isinstance(priority, int) and priority:
                 own[names.CELERY_TASK_PRIORITY] = priority
 
 
