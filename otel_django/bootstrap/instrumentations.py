@@ -33,12 +33,16 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
     from otel_django.instrumentation.commands import CommandInstrumentation
     from otel_django.instrumentation.contrib import ContribInstrumentation
+    from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
+    from otel_django.instrumentation.contrib import ContribInstrumentation
     from otel_django.instrumentation.database import DatabaseInstrumentation
     from otel_django.instrumentation.django_tasks import DjangoTasksInstrumentation
 
     offered: dict[str, Callable[[], Instrumentation]] = {
         "cache": CacheInstrumentation,
         "celery": _celery(settings),
+        "celery_chatter": CeleryChatterInstrumentation,
+        "contrib": ContribInstrumentation,
         "celery_chatter": CeleryChatterInstrumentation,
         "commands": CommandInstrumentation,
         "contrib": ContribInstrumentation,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from otel_django.conf import Settings
     from otel_django.tracing.limits import Plain
+    from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.span import Span
     from otel_django.tracing.tracer import Tracer
 
@@ -59,6 +60,9 @@ class _Operation:
         self.open = False
 
 
+CLIENTS = ("opentelemetry.instrumentation.pymemcache", "opentelemetry.instrumentation.redis")
+"""Instrumentors that would tell each operation's command a second time."""
+
 _current: ContextVar[_Operation | None] = ContextVar("otel_django_cache_operation", default=None)
 _begin: Callable[[str, SpanKind, SharedAttributes, dict[str, Plain], Span], Span] | None = None
 
@@ -69,7 +73,7 @@ class CacheInstrumentation:
     def __init__(self) -> None:
         self._patches = Patches()
         self._seen: set[type] = set()
-        self._installed = False
+        self._provider: TracerProvider | None = None
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""
@@ -81,7 +85,8 @@ class CacheInstrumentation:
         _begin = (
             functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin_alike
         )
-        self._installed = True
+        self._provider = tracer.provider
+        self._provider.cover(CLIENTS, _is_running)
         self._seen.clear()
         self._patches.wrap(CacheHandler, "create_connection", self._create_connection)
         for alias in caches:
@@ -95,9 +100,10 @@ class CacheInstrumentation:
     def uninstall(self) -> None:
         """Put the backends' own methods back."""
         global _begin
-        if not self._installed:
+        if self._provider is None:
             return
-        self._installed = False
+        self._provider.cover(CLIENTS, None)
+        self._provider = None
         self._patches.undo()
         _begin = None
 
@@ -184,6 +190,12 @@ def _async_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]
         return running.end(result)
 
     return method
+
+
+def _is_running() -> bool:
+    """Whether this is the backend's work on an operation, not the caller's code within it."""
+    operation = _current.get()
+    return operation is not None and not operation.open
 
 
 def _inside(

@@ -6,14 +6,13 @@ its attributes and its cost.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from otel_django.instrumentation import semconv_opt_in
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.tracing.tracer import Tracer
-
-STABLE_NAMES = "http,database"
 
 
 class ContribDjangoInstrumentation:
@@ -21,8 +20,7 @@ class ContribDjangoInstrumentation:
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Put upstream's middleware in front, as it does itself; a second call changes nothing."""
-        # Upstream reads the choice of names from the environment, once, when it is switched on.
-        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", STABLE_NAMES)
+        semconv_opt_in.opt_in(settings.semconv_opt_in)
         from opentelemetry.instrumentation.django import DjangoInstrumentor
 
         instrumentor = DjangoInstrumentor()

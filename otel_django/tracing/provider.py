@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.sdk.trace import SpanLimits as SdkSpanLimits
@@ -76,6 +76,7 @@ class TracerProvider(SdkTracerProvider):
         self.keep = keep
         self.generation = 0
         self.processors: tuple[SpanProcessor, ...] = ()
+        self._covered: dict[str, Callable[[], bool]] = {}
         self.sink = sink
         self._child_resource = child_resource
         self._pipeline = pipeline
@@ -132,8 +133,25 @@ class TracerProvider(SdkTracerProvider):
                     warnings.simplefilter("ignore", DeprecationWarning)
                     info = InstrumentationInfo(name, version or "", schema_url)
                 tracer = Tracer(self, scope, info, enabled=config.is_enabled)
+                tracer.inside = self._covered.get(name)
                 tracers[scope] = tracer
         return tracer
+
+    def cover(self, names: Collection[str], inside: Callable[[], bool] | None) -> None:
+        """Drop spans that scopes of these names start while ``inside()``; None: keep all again.
+
+        For the commands of an operation that has its own span, whoever instrumented the client.
+        """
+        with self._tracers_lock:
+            for name in names:
+                if inside is None:
+                    self._covered.pop(name, None)
+                else:
+                    self._covered[name] = inside
+            tracers: dict[InstrumentationScope, Any] = self._tracers
+            for scope, tracer in tracers.items():
+                if scope.name in names:
+                    tracer.inside = inside
 
     # --- a span's life
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import getpid
 from time import time_ns
 from typing import TYPE_CHECKING, Any, cast
@@ -68,6 +68,8 @@ class Tracer(trace_api.Tracer):
         self._root_head = provider.sampler.root_head
         self._ask = self._asked if isinstance(provider.sampler, Custom) else None
         self._keep = provider.keep
+        self.inside: Callable[[], bool] | None = None
+        """Set where another instrumentation's spans cover this scope's (``provider.cover``)."""
         self.straight = None if self.processors or self._keep is not None else self.sink
         """The sink, where nobody else wants to know that a span ends."""
 
@@ -251,6 +253,8 @@ class Tracer(trace_api.Tracer):
         current: Any = (get_context() if context is None else context).get(SPAN_KEY)
         if type(current) is DroppedSpan:
             return current
+        if self.inside is not None and self.inside():
+            return DroppedSpan((current or INVALID_SPAN).get_span_context())
         if not self._enabled:
             return INVALID_SPAN if current is None else NonRecordingSpan(current.get_span_context())
         normaliser = self.normaliser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.core.management import call_command
 from django.test import override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from otel_django.bootstrap.process import Runtime
@@ -67,6 +69,18 @@ class MixedCache(Shouting, LocMemCache):
     pass
 
 
+class RemoteCache(SiteCache):
+    """Its client is instrumented, as Redis or Memcached may be."""
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        with command():
+            return super().get(key, default)
+
+
+def command() -> AbstractContextManager[Any]:
+    return trace.get_tracer("opentelemetry.instrumentation.redis").start_as_current_span("GET")
+
+
 class BrokenCache(SiteCache):
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
         raise ConnectionError(f"refused for {key}")
@@ -94,6 +108,7 @@ def handler(tmp_path: Path, migrated: Path) -> Iterator[CacheHandler]:
             },
             "site": {"BACKEND": f"{here}.SiteCache"},
             "mixed": {"BACKEND": f"{here}.MixedCache"},
+            "remote": {"BACKEND": f"{here}.RemoteCache"},
             "broken": {"BACKEND": f"{here}.BrokenCache"},
         }
     )
@@ -395,3 +410,26 @@ def test_attribute_limits_hold(handler: CacheHandler) -> None:
 
 def _never(span: Span) -> None:
     raise AssertionError(f"recorded {span}")
+
+
+def test_a_command_that_an_instrumented_client_runs_for_an_operation_is_no_span_of_its_own(
+    handler: CacheHandler,
+) -> None:
+    def default() -> int:
+        with command():  # the site's own
+            return 5
+
+    with capture() as captured:
+        cache = handler["remote"]
+        cache.get("a")
+        async_to_sync(cache.aget)("a")
+        cache.get_or_set("b", default)
+        with command():
+            pass
+    names = [(span.name, [child.name for child in span.children]) for span in captured.roots]
+    assert names == [
+        ("get remote", []),
+        ("get remote", []),
+        ("get_or_set remote", ["GET"]),
+        ("GET", []),
+    ]
