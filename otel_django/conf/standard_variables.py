@@ -333,8 +333,8 @@ INSTRUMENTATION: Final = (
         "disabled_instrumentations",
         lists.lowered("a comma-separated list of instrumentations, or `*` for all of them"),
         "",
-        "Libraries that are left alone, by the entry points of their instrumentors (`requests`), and "
-        "parts of this package: `django`, `database`, `cache`, `celery`, `celery_chatter`, "
+        "Libraries that are left alone, by the entry points of their instrumentors (`requests`), "
+        "and parts of this package: `django`, `database`, `cache`, `celery`, `celery_chatter`, "
         "`commands`, `django_tasks`, `detail`; `contrib` for all other packages' instrumentors.",
         "Instrumentation",
     ),
