@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 
 from otel_django import version
+from otel_django.manual import span, traced
 
 __version__ = version.VERSION
 
-__all__ = ["__version__", "current_trace_id"]
+__all__ = ["__version__", "current_trace_id", "span", "traced"]
 
 
 def current_trace_id() -> str | None:

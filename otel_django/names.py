@@ -222,7 +222,12 @@ SPANS: Final = (
         "The project's own commands, and those that `OTEL_DJANGO_COMMANDS` names.",
         _OF_COMMANDS,
     ),
-    SpanShape("Span of your own", "as given", "as given", "Where your code starts one."),
+    SpanShape(
+        "Span of your own",
+        "as given",
+        "as given",
+        "Where your code starts one: `span`, `traced`, or OpenTelemetry's API.",
+    ),
 )
 
 ATTRIBUTES: Final = {
@@ -241,7 +246,7 @@ ATTRIBUTES: Final = {
         ERROR_TYPE: "What failed: the exception's class, or the status of a 5xx answer.",
         CODE_FILE_PATH: "The file, in your project, of the line that ran a slow or repeated query.",
         CODE_LINE_NUMBER: "That line.",
-        CODE_FUNCTION_NAME: "The function that line is in.",
+        CODE_FUNCTION_NAME: "The function that line is in; of a `traced` function, its full name.",
         DJANGO_TEMPLATE_NAME: "The template that ran it, if it was one.",
         DJANGO_TEMPLATE_LINE: "The template's line.",
     },

@@ -20,6 +20,7 @@ BASE = {
     "contracts",
     "conf",
     "version",
+    "command_choice",
     "host_environment",
     "private_folder",
 }
@@ -29,7 +30,7 @@ LAYERS: list[set[str]] = [
     BASE,
     {"tracing", "pipeline", "store"},
     {"instrumentation", "backends"},
-    {"cli", "checks", "middleware"},
+    {"cli", "checks", "manual", "middleware"},
     {"management", "bootstrap"},
     {"apps", "testing", "__init__"},
     {"pytest_plugin"},

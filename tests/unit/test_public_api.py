@@ -45,7 +45,12 @@ def test_the_trace_id_is_that_of_whoevers_span_is_current() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert files("otel_django").joinpath("py.typed").is_file()
-    assert set(otel_django.__all__) == {"__version__", "current_trace_id"}
+    assert set(otel_django.__all__) == {
+        "__version__",
+        "current_trace_id",
+        "span",
+        "traced",
+    }
 
 
 def test_a_fault_is_logged_once_with_its_type_and_line_but_not_its_text(
