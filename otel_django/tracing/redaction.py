@@ -76,10 +76,8 @@ _AUTH_SCHEME = re.compile(
     r"\b(bearer|basic|digest|negotiate|token|apikey)\s+[\w.\-+/=~:]{4,}", re.IGNORECASE
 )
 _AUTH_WORDS: Final = ("bearer ", "basic ", "digest ", "negotiate ", "token ", "apikey ")
-_ASSIGNMENT = re.compile(
-    r"(?<![\w.\-])(?P<name>[\w.\-]{2,200})(?P<sign>['\"]?\]?\s*(?:=>|[:=])\s*)"
-    r"(?P<value>[bru]?'(?:[^'\\]|\\.)*'?|[bru]?\"(?:[^\"\\]|\\.)*\"?|[^\s,;&'\"<>{}()\[\]]+)"
-)
+_ASSIGNMENT = re.compile(r"(?<![\w.\-])([\w.\-]{2,200})['\"]?\]?\s*(?:=>|[:=])\s*")
+_VALUE = re.compile(r"[bru]?'(?:[^'\\]|\\.)*'?|[bru]?\"(?:[^\"\\]|\\.)*\"?|[^\s,;&'\"<>{}()\[\]]+")
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _CLOUD_KEY = re.compile(
     r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|(?:gh[opsu]_|github_pat_|glpat-|sk_live_|sk-|xox[abprs]-)[\w-]{8,})"
@@ -149,15 +147,23 @@ class Redactor:
         if "-" in text or "_" in text or "AKIA" in text or "ASIA" in text:
             text = _CLOUD_KEY.sub(MASK, text)
         if "=" in text or ":" in text:
-            text = _ASSIGNMENT.sub(self._mask_assignment, text)
+            text = self._mask_assignments(text)
         if "/" in text or "\\" in text:
             text = _PATH.sub(_mask_path, text)
         return text
 
-    def _mask_assignment(self, match: re.Match[str]) -> str:
-        if match["value"] == MASK or not self.is_sensitive(match["name"]):
-            return match.group()
-        return f"{match['name']}{match['sign']}{MASK}"
+    def _mask_assignments(self, text: str) -> str:
+        """Each value after a sensitive name; after another name there may stand such a one."""
+        masked = ""
+        done = position = 0
+        while assignment := _ASSIGNMENT.search(text, position):
+            position = assignment.end()
+            if self.is_sensitive(assignment[1]):
+                value = _VALUE.match(text, position)
+                if value is not None:
+                    masked += text[done:position] + MASK
+                    done = position = value.end()
+        return masked + text[done:]
 
 
 def _flat(name: str) -> str:
