@@ -34,7 +34,7 @@ demo: $(READY)  ## Serve the example shop with traffic and live traces (PORT, DE
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
 	$(PYTEST) tests/unit tests/servers $(ARGS)
 
-test-services: $(READY)  ## Run the tests that need PostgreSQL, MariaDB and uWSGI
+test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI
 	$(INSTALL) --group services
 	$(PYTEST) tests/integration $(ARGS)
 

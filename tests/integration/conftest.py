@@ -1,4 +1,4 @@
-"""One PostgreSQL and one MariaDB a run; ``TESTS_POSTGRESQL_DRIVER=psycopg2`` hides psycopg 3."""
+"""One server of each kind a run; ``TESTS_POSTGRESQL_DRIVER=psycopg2`` hides psycopg 3."""
 
 from __future__ import annotations
 
@@ -30,4 +30,25 @@ def postgresql() -> Iterator[Server]:
 def mariadb() -> Iterator[Server]:
     """A MariaDB server."""
     with servers.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Server]:
+    """A Redis server."""
+    with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached() -> Iterator[Server]:
+    """A Memcached server."""
+    with servers.memcached() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[Server]:
+    """A RabbitMQ node."""
+    with servers.rabbitmq() as server:
         yield server

@@ -1,4 +1,4 @@
-"""Real database servers for the length of a test run: own port, temporary folder, no password."""
+"""Real servers for the length of a test run: own port, temporary folder, no password."""
 
 from __future__ import annotations
 
@@ -84,23 +84,35 @@ def _running(
     command: Callable[[Path], list[str]],
     answers: Callable[[], bool],
     account: _Account,
+    environ: Callable[[Path], dict[str, str]] = lambda folder: {},
 ) -> Iterator[Path]:
     """The server of ``command``, after ``prepare``, until the block ends."""
     folder = Path(
         tempfile.mkdtemp(prefix="otel-django-db-", dir="/tmp")
     )  # sockets need short paths
+    env = {**os.environ, **environ(folder)}
     process: subprocess.Popen[bytes] | None = None
     log = folder / "server.log"
     try:
         account.own(folder)
         made = subprocess.run(
-            prepare(folder), cwd=folder, capture_output=True, check=False, **account.options
+            prepare(folder),
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            check=False,
+            **account.options,
         )
         if made.returncode != 0:
             pytest.fail(f"{prepare(folder)[0]}: {made.stderr.decode(errors='replace')[-2000:]}")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command(folder), cwd=folder, stdout=output, stderr=output, **account.options
+                command(folder),
+                cwd=folder,
+                env=env,
+                stdout=output,
+                stderr=output,
+                **account.options,
             )
         deadline = time.monotonic() + 60
         while not answers():
@@ -181,6 +193,87 @@ def mariadb() -> Iterator[Server]:
 
     with _running(prepare, command, answers, _Account("mysql")) as folder:
         yield Server("127.0.0.1", port, str(folder / "mariadb.sock"))
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[Server]:
+    """Redis, in memory only."""
+    server = program("redis-server")
+    port = free_port()
+
+    def command(folder: Path) -> list[str]:
+        return [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", "."]
+
+    with _running(_nothing, command, lambda: _listens(port), _Account("redis")) as folder:
+        yield Server("127.0.0.1", port, str(folder))
+
+
+@contextlib.contextmanager
+def memcached() -> Iterator[Server]:
+    """Memcached."""
+    server = program("memcached")
+    port = free_port()
+
+    def command(folder: Path) -> list[str]:
+        return [server, "-p", str(port), "-l", "127.0.0.1", "-U", "0"]
+
+    with _running(_nothing, command, lambda: _listens(port), _Account("memcache")) as folder:
+        yield Server("127.0.0.1", port, str(folder))
+
+
+def _nothing(folder: Path) -> list[str]:
+    """A server that needs no preparation."""
+    return ["true"]
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def rabbitmq() -> Iterator[Server]:
+    """RabbitMQ as a node of its own, with a port mapper of its own; user and password: guest."""
+    server = program("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
+    port, mapper_port, node_port = free_port(), free_port(), free_port()
+    mapper = subprocess.Popen(
+        [program("epmd"), "-port", str(mapper_port), "-address", "127.0.0.1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def environ(folder: Path) -> dict[str, str]:
+        return {
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(mapper_port),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_NODENAME": f"rabbit-{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(node_port),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+        }
+
+    try:
+        with _running(
+            _nothing,
+            lambda folder: [server],
+            lambda: _listens(port),
+            _Account("rabbitmq"),
+            environ,
+        ) as folder:
+            yield Server("127.0.0.1", port, str(folder))
+    finally:
+        mapper.terminate()
+        mapper.wait(10)
 
 
 def run_again(module: str, **environment: str) -> None:
