@@ -140,8 +140,9 @@ def test_handlers_find_no_arguments_and_no_value_on_the_record(log: Log) -> None
     for record, args, kwargs in zip(
         log.records, ("[redacted]", "[]"), ("{}", "[redacted]"), strict=True
     ):
-        data: Any = vars(record)["data"]
-        assert record.args is data
+        found = vars(record)
+        data = found["data"]
+        assert found["args"] is data
         assert data.pop("runtime") >= 0
         assert data == {
             "id": "1",
