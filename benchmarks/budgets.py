@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import CONTRIB_TRACES, OWN, OWN_OFF
+from benchmarks.contestants import CONTRIB_TASKS, CONTRIB_TRACES, OWN, OWN_OFF, OWN_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,18 @@ BUDGETS = (
         "×",
         lambda results: results.latency_ratio(OWN.name, 0.99),
         lambda results: results.latency_is_steady(),
+    ),
+    Budget(
+        "publishing a task: share of what contrib adds",
+        0.2,
+        "×",
+        lambda results: results.added_ratio(OWN_TASKS.name, CONTRIB_TASKS.name, "publish"),
+    ),
+    Budget(
+        "running a task: share of what contrib adds",
+        0.2,
+        "×",
+        lambda results: results.added_ratio(OWN_TASKS.name, CONTRIB_TASKS.name, "run"),
     ),
     Budget("memory of a process", 20, "MiB", lambda results: results.memory_mib(OWN.name)),
     Budget(

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("trivial", "queries", "repeated", "cached")
+TASK_PAGES = ("publish", "run")
 SPANS = {"trivial": 1, "queries": 11, "repeated": 11, "cached": 1}
+# A message to run has been published before.
+TASK_SPANS = {"publish": 1, "run": 2}
 NOTHING = dict.fromkeys(PAGES, 0)
 _ONE_EACH = dict.fromkeys(PAGES, 1)
 _QUERIES = {"trivial": 0, "queries": 10, "repeated": 10, "cached": 0}
@@ -39,7 +42,8 @@ class Contestant:
 
     More than that is allowed, less is not; where 0 is expected, nothing may arrive. ``seen`` is
     the same for what is counted inside the process. ``at_least_one`` names the kinds that are
-    only sent at an interval.
+    only sent at an interval. ``pages`` are what it is measured at, ``bare`` names what it is
+    compared with.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Contestant:
     expects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     seen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     at_least_one: tuple[str, ...] = ()
+    pages: tuple[str, ...] = PAGES
+    bare: str = "bare"
 
     def environ(self, port: int, key: str) -> dict[str, str]:
         """Its variables, pointed at the sink."""
@@ -139,6 +145,43 @@ OWN_OFF = Contestant(
     expects={"traces": NOTHING},
 )
 
+BARE_TASKS = Contestant(
+    "bare-tasks", "Celery alone", "bare", ("celery",), pages=TASK_PAGES, bare="bare-tasks"
+)
+
+CONTRIB_TASKS = Contestant(
+    "contrib-tasks",
+    "contrib, traces",
+    "contrib_tasks",
+    (*_CONTRIB, "celery", "opentelemetry-instrumentation-celery"),
+    _OTLP,
+    expects={"traces": TASK_SPANS},
+    pages=TASK_PAGES,
+    bare="bare-tasks",
+)
+
+OWN_TASKS = Contestant(
+    "otel-django-tasks",
+    "otel_django, traces",
+    "own",
+    (f"-e {ROOT}", "celery"),
+    _OTLP,
+    expects={"traces": TASK_SPANS},
+    pages=TASK_PAGES,
+    bare="bare-tasks",
+)
+
+OWN_TASKS_OFF = Contestant(
+    "otel-django-tasks-off",
+    "otel_django, traces, sampled out",
+    "own",
+    (f"-e {ROOT}", "celery"),
+    {**_OTLP, **_OFF},
+    expects={"traces": dict.fromkeys(TASK_PAGES, 0)},
+    pages=TASK_PAGES,
+    bare="bare-tasks",
+)
+
 ALL = (
     BARE,
     CONTRIB_TRACES,
@@ -149,6 +192,10 @@ ALL = (
     PROMETHEUS,
     SENTRY,
     SENTRY_OFF,
+    BARE_TASKS,
+    CONTRIB_TASKS,
+    OWN_TASKS,
+    OWN_TASKS_OFF,
 )
 # Behind a real server, and at start-up, a contestant that is sampled out tells nothing new.
 SERVED = (BARE, CONTRIB_TRACES, OWN, PROMETHEUS, SENTRY)

@@ -116,8 +116,11 @@ class Results:
         Two processes of one program differ by two or three per cent for as long as they live:
         more than a light contestant adds to a heavy page.
         """
-        off = self._turns(name, f"off_{kind}", page) or self._turns(BARE.name, kind, page)
+        off = self._turns(name, f"off_{kind}", page) or self._turns(self._bare(name), kind, page)
         return [one - bare for one, bare in zip(self._turns(name, kind, page), off, strict=False)]
+
+    def _bare(self, name: str) -> str:
+        return next((one.bare for one in self.contestants if one.name == name), BARE.name)
 
     def _segments(self, name: str) -> list[list[float]]:
         served = self.served.get(name)

@@ -12,14 +12,21 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from benchmarks.contestants import PAGES, Contestant, shortfall
+from benchmarks.contestants import Contestant, shortfall
 from benchmarks.processes import Bench, Failed, ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BURST = {"trivial": 400, "queries": 120, "repeated": 120, "cached": 400}
-"""Requests a turn: below every contestant's queue, more than a batch of spans."""
+BURST = {
+    "trivial": 400,
+    "queries": 120,
+    "repeated": 120,
+    "cached": 400,
+    "publish": 400,
+    "run": 400,
+}
+"""Requests, or tasks, a turn: below every contestant's queue, more than most batches of spans."""
 WARM_UP_BURSTS = 2
 
 
@@ -58,7 +65,7 @@ class Driven:
 
     def __init__(self, bench: Bench, contestant: Contestant, key: str, errors: IO[str]) -> None:
         self.contestant = contestant
-        self.requests = dict.fromkeys(PAGES, 0)
+        self.requests = dict.fromkeys(contestant.pages, 0)
         self.key = key
         self._bench = bench
         self._errors = errors
@@ -121,7 +128,10 @@ def driven(bench: Bench, contestant: Contestant, key: str) -> Iterator[Driven]:
 def measure(
     bench: Bench, contestants: Sequence[Contestant], *, generations: int, turns: int
 ) -> dict[str, Turns]:
-    """``generations`` times fresh processes, each with ``turns`` turns of every page."""
+    """``generations`` times fresh processes, each with ``turns`` turns of every page.
+
+    All ``contestants`` have the same pages.
+    """
     results = {contestant.name: Turns() for contestant in contestants}
     for generation in range(generations):
         order = _rotated(contestants, generation)
@@ -145,7 +155,7 @@ def _generation(
             if _warmed_up(one, results):
                 living.append(one)
         for turn in range(turns):
-            for page in PAGES:
+            for page in contestants[0].pages:
                 for one in _rotated(living, turn):
                     _take_turn(one, page, results[one.contestant.name])
         for one in living:
@@ -164,7 +174,7 @@ def _take_turn(one: Driven, page: str, turns: Turns) -> None:
 def _warmed_up(one: Driven, results: dict[str, Turns]) -> bool:
     try:
         one.wait_ready()
-        for page in PAGES:
+        for page in one.contestant.pages:
             for _ in range(WARM_UP_BURSTS):
                 one.run(page, BURST[page])
     except Failed as failed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.budgets import BUDGETS
-from benchmarks.contestants import BARE, PAGES
+from benchmarks.contestants import BARE, BARE_TASKS, PAGES, TASK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,10 @@ class Section:
 def sections(results: Results) -> list[Section]:
     """The tables of a run; parts that were not measured are left out."""
     parts = [_budgets(results)]
-    if results.turns:
+    if BARE.name in results.turns:
         parts.append(_cost(results))
+    if BARE_TASKS.name in results.turns:
+        parts.append(_tasks(results))
     if results.served:
         parts.append(_latency(results))
     if results.started:
@@ -70,7 +72,9 @@ def _cost(results: Results) -> Section:
             _shown(results.memory_mib(contestant.name), "{:+.1f}"),
         ]
         for contestant in results.contestants
-        if contestant.name in results.turns and contestant.name != BARE.name
+        if contestant.name in results.turns
+        and contestant.pages == PAGES
+        and contestant.name != BARE.name
     ]
     return Section(
         "Processor time of a request in µs, sending included, and memory in MiB",
@@ -79,6 +83,27 @@ def _cost(results: Results) -> Section:
             *("", "trivial", "on its thread", "ten queries", "one query"),
             *("N+1 of ten", "one of it", "cached read", "memory"),
         ),
+        rows,
+    )
+
+
+def _tasks(results: Results) -> Section:
+    bare = [_shown(results.cpu_us(BARE_TASKS.name, page), "{:.1f}") for page in TASK_PAGES]
+    rows = [[BARE_TASKS.title, *bare]]
+    rows += [
+        [
+            contestant.title,
+            *(_shown(results.added_us(contestant.name, page), "{:+.1f}") for page in TASK_PAGES),
+        ]
+        for contestant in results.contestants
+        if contestant.name in results.turns
+        and contestant.pages == TASK_PAGES
+        and contestant.name != BARE_TASKS.name
+    ]
+    return Section(
+        "Processor time of a Celery task in µs, sending included",
+        "The first line is Celery's own; the others are what each adds to it.",
+        ("", "publishing", "running"),
         rows,
     )
 

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import hot_lines, latency, processor_time, report, startup
-from benchmarks.contestants import ALL, BARE, CONTRIB_TRACES, OWN, SERVED, STARTED, Contestant
+from benchmarks.contestants import (
+    ALL,
+    BARE,
+    CONTRIB_TRACES,
+    OWN,
+    PAGES,
+    SERVED,
+    STARTED,
+    TASK_PAGES,
+    Contestant,
+)
 from benchmarks.environments import Environments, NotInstallable, cache_folder, default_django
 from benchmarks.figures import Results
 from benchmarks.machine import surroundings
@@ -20,7 +30,7 @@ from benchmarks.processes import Bench, bench
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = ("cpu", "latency", "startup")
+PARTS = ("cpu", "tasks", "latency", "startup")
 
 
 @dataclass(frozen=True)
@@ -123,11 +133,13 @@ def _measured(
     turns: dict[str, processor_time.Turns] = {}
     served: dict[str, latency.Served] = {}
     started: dict[str, startup.Started] = {}
-    if "cpu" in parts:
-        say("processor time")
-        turns = processor_time.measure(
-            running, chosen, generations=effort.generations, turns=effort.turns
-        )
+    for part, pages in (("cpu", PAGES), ("tasks", TASK_PAGES)):
+        measured = [one for one in chosen if one.pages == pages]
+        if part in parts and measured:
+            say(f"processor time of {part}" if part == "tasks" else "processor time")
+            turns |= processor_time.measure(
+                running, measured, generations=effort.generations, turns=effort.turns
+            )
     chosen_servers = [one for one in chosen if one in effort.served]
     if "latency" in parts:
         say("latency")

@@ -7,6 +7,7 @@ thread that serves.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -15,11 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.contestants import TASK_PAGES
 from benchmarks.site.observers import Observer, current
 from benchmarks.site.wsgi_call import Application, environ_for, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SETTLE_S = 0.01
 """After a flush, for what the sending thread still does once the answer is there."""
@@ -55,13 +57,13 @@ class Driver:
 
     def run(self, page: str, requests: int) -> dict[str, Any]:
         """A burst: served, then flushed."""
-        application, template = self._application, environ_for(f"/{page}/")
+        work = self._work(page, requests)
         latencies: list[int] = []
         clock = time.perf_counter_ns
         main, process = time.thread_time(), time.process_time()
-        for _ in range(requests):
+        for act in work:
             began = clock()
-            serve(application, template)
+            act()
             latencies.append(clock() - began)
         served = time.thread_time()
         self._observer.flush()
@@ -79,10 +81,22 @@ class Driver:
         """Which lines are on the stack while the page is served."""
         from benchmarks.site.sampling import sampled
 
-        template = environ_for(f"/{page}/")
-        return sampled(
-            lambda: serve(self._application, template), self._observer.flush, seconds=seconds
-        )
+        (act,) = self._work(page, 1)
+        return sampled(act, self._observer.flush, seconds=seconds)
+
+    def _work(self, page: str, count: int) -> Sequence[Callable[[], None]]:
+        """What is to be done ``count`` times; what that needs first is done and sent."""
+        if page in TASK_PAGES:
+            from benchmarks.site import tasks
+
+            tasks.taken()
+            if page == "publish":
+                return [tasks.publish] * count
+            work = [functools.partial(tasks.run, message) for message in tasks.published(count)]
+            self._observer.flush()
+            time.sleep(SETTLE_S)
+            return work
+        return [functools.partial(serve, self._application, environ_for(f"/{page}/"))] * count
 
     def memory(self) -> dict[str, Any]:
         return {"rss_bytes": _memory_bytes("Rss"), "pss_bytes": _memory_bytes("Pss")}
