@@ -40,7 +40,7 @@ class CeleryChatterInstrumentation:
             return
         for place in _FACTORIES:
             wait = functools.partial(self._wait, place)
-            self._undoing.append(when_imported(place.instrumentor, wait))
+            self._undoing.append(when_imported(place.module, wait))
 
     def uninstall(self) -> None:
         """Make clients as before."""
@@ -49,11 +49,13 @@ class CeleryChatterInstrumentation:
         self._patches.undo()
 
     def _wait(self, place: _Factory) -> None:
+        """The module is there; its own imports may have brought the instrumentor along."""
+
         def patch() -> None:
             owner = getattr(sys.modules[place.module], place.owner)
             self._patches.wrap(owner, place.method, functools.partial(_hushing, place.hush))
 
-        self._undoing.append(when_imported(place.module, patch))
+        self._undoing.append(when_imported(place.instrumentor, patch))
 
 
 def _hushing(hush: Hush, factory: Callable[..., Any]) -> Callable[..., Any]:
