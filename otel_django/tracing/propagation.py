@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
-from opentelemetry.trace.span import TraceState
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE, TraceState
 
 from otel_django.errors import ConfigurationError
 
@@ -22,6 +22,8 @@ Environ: TypeAlias = Mapping[str, Any]
 
 ENTRY_POINT_GROUP: Final = "opentelemetry_propagator"
 
+_FLAGS: Final = tuple(TraceFlags(value) for value in range(256))
+_new_tuple = tuple.__new__
 _MAX_TRACEPARENT = 512
 _MAX_TRACESTATE = 8192
 _traceparent = re.compile(
@@ -43,10 +45,13 @@ def parse_traceparent(traceparent: str, tracestate: str | None) -> SpanContext |
     span_number = int(span_id, 16)
     if not trace_number or not span_number:
         return None
-    state = None
+    state = DEFAULT_TRACE_STATE
     if tracestate is not None and len(tracestate) <= _MAX_TRACESTATE:
         state = TraceState.from_header([tracestate])
-    return SpanContext(trace_number, span_number, True, TraceFlags(int(flags, 16)), state)
+    # What the class makes of these arguments, without looking at them again.
+    return _new_tuple(
+        SpanContext, (trace_number, span_number, True, _FLAGS[int(flags, 16)], state, True)
+    )
 
 
 class EnvironGetter(Getter[Environ]):
