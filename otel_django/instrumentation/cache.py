@@ -8,6 +8,7 @@ asked for: what a method calls on the cache in turn (``get_or_set`` its ``get`` 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.utils.module_loading import import_string
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
@@ -109,6 +111,9 @@ class CacheInstrumentation:
 
     def _create_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def create_connection(handler: CacheHandler, alias: str) -> Any:
+            # First: others (Sentry) wrap the methods of the object that is made, as they then are.
+            with contextlib.suppress(Exception):  # Django says it better
+                self._patch_backend(import_string(handler.settings[alias]["BACKEND"]))
             cache = original(handler, alias)
             try:
                 _name(cache, alias)

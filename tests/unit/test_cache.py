@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -356,6 +357,21 @@ def test_without_a_request_nothing_is_recorded(handler: CacheHandler) -> None:
         assert handler["local"].get("a:1") == 1
     finally:
         runtime.uninstall()
+
+
+def test_methods_that_others_wrap_on_each_cache_they_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CacheHandler.create_connection
+
+    def create_connection(handler: CacheHandler, alias: str) -> Any:
+        cache = made(handler, alias)
+        cache.get = functools.partial(cache.get)  # type: ignore[method-assign]
+        return cache
+
+    monkeypatch.setattr(CacheHandler, "create_connection", create_connection)
+    with capture() as captured:
+        cache = CacheHandler({"default": {"BACKEND": f"{__name__}.SiteCache"}})["default"]
+        cache.get("a:1")
+    captured.one("get default")
 
 
 def test_a_cache_made_before_install_knows_its_alias() -> None:
