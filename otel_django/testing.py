@@ -21,8 +21,11 @@ from opentelemetry.sdk.trace import SpanProcessor
 from otel_django import bootstrap, conf, names
 from otel_django.bootstrap.process import Runtime
 from otel_django.errors import ConfigurationError
+from otel_django.tracing import in_charge
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
     from otel_django.tracing.span import Span
 
 _lock = threading.RLock()
@@ -203,11 +206,26 @@ def _running(settings: conf.Settings) -> Runtime:
     """The process's one capturing runtime (the API takes a provider only once)."""
     global _runtime
     if _runtime is None:
-        from opentelemetry import trace
-
-        _runtime = Runtime(settings, collect=_collect)
-        trace.set_tracer_provider(_runtime.provider)
+        host = in_charge.as_host(in_charge.provider_in_charge())
+        _runtime = _own(settings) if host is None else _guest(settings, host)
     return _runtime
+
+
+def _own(settings: conf.Settings) -> Runtime:
+    from opentelemetry import trace
+
+    runtime = Runtime(settings, collect=_collect)
+    trace.set_tracer_provider(runtime.provider)
+    return runtime
+
+
+def _guest(settings: conf.Settings, host: TracerProvider) -> Runtime:
+    """Beside a provider of the site's, whose spans are captured as they leave."""
+    from otel_django.bootstrap.guest import GuestRuntime
+
+    runtime = GuestRuntime(settings, host, collect=_collect)
+    runtime.add_span_processor(_Collecting())
+    return runtime
 
 
 class _Collecting(SpanProcessor):
@@ -229,7 +247,7 @@ def _observed(changes: dict[str, Any]) -> Runtime | None:
             "set OTEL_DJANGO_ENABLED=false for the tests, or leave the changes out"
         )
     if _runtime is not running:
-        running.provider.add_span_processor(_Collecting())
+        running.add_span_processor(_Collecting())
         _runtime = running
     return running
 

@@ -30,29 +30,37 @@ def wanted(settings: Settings) -> bool:
 def start(settings: Settings) -> Runtime | None:
     """Start this process's runtime; a second call returns the first one's.
 
-    None where another tracer provider is in charge already.
+    A guest's where the SDK's tracer provider is in charge already; None where another one is.
     """
     global _runtime
     with _lock:
         if _runtime is None:
             guard.set_strict(settings.strict)
-            if _foreign_provider():
-                _logger.warning(
-                    "Another OpenTelemetry tracer provider is set up already; otel_django leaves "
-                    "it in charge and records nothing of its own."
-                )
-                return None
-            from otel_django.bootstrap.process import Runtime
-
-            _runtime = Runtime(settings)
-            _runtime.start()
+            _runtime = _made(settings)
+            if _runtime is not None:
+                _runtime.start()
         return _runtime
 
 
-def _foreign_provider() -> bool:
-    from opentelemetry import trace
+def _made(settings: Settings) -> Runtime | None:
+    from otel_django.tracing import in_charge
 
-    return trace._TRACER_PROVIDER is not None
+    provider = in_charge.provider_in_charge()
+    if provider is None:
+        from otel_django.bootstrap.process import Runtime
+
+        return Runtime(settings)
+    host = in_charge.as_host(provider)
+    if host is None:
+        _logger.warning(
+            "The tracer provider %s was set up before otel_django, which can't record on it and "
+            "leaves it alone.",
+            in_charge.describe(provider),
+        )
+        return None
+    from otel_django.bootstrap.guest import GuestRuntime
+
+    return GuestRuntime(settings, host)
 
 
 def runtime() -> Runtime | None:

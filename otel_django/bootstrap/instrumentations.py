@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.contracts import Instrumentation
 
+_CONTRIB = "OTEL_DJANGO_INSTRUMENTATION=contrib"
+
 
 def chosen(settings: Settings, on_exit: Callable[[], None]) -> tuple[Instrumentation, ...]:
     """New instrumentations, in the order of installing; ``on_exit`` ends the process's runtime.
@@ -35,6 +37,7 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
     from otel_django.instrumentation.contrib import ContribInstrumentation
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
     from otel_django.instrumentation.contrib import ContribInstrumentation
+    from otel_django.instrumentation.contrib_conflicts import DATABASES, InsteadOf
     from otel_django.instrumentation.database import DatabaseInstrumentation
     from otel_django.instrumentation.django_tasks import DjangoTasksInstrumentation
 
@@ -46,7 +49,9 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
         "celery_chatter": CeleryChatterInstrumentation,
         "commands": CommandInstrumentation,
         "contrib": ContribInstrumentation,
-        "database": DatabaseInstrumentation,
+        "database": lambda: InsteadOf(
+            DatabaseInstrumentation(), DATABASES, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=database"
+        ),
         "django_tasks": DjangoTasksInstrumentation,
     }
     if settings.django_instrument:
@@ -64,8 +69,9 @@ def _celery(settings: Settings) -> Callable[[], Instrumentation]:
 
         return ContribCeleryInstrumentation
     from otel_django.instrumentation.celery import CeleryInstrumentation
+    from otel_django.instrumentation.contrib_conflicts import CELERY, InsteadOf
 
-    return CeleryInstrumentation
+    return lambda: InsteadOf(CeleryInstrumentation(), CELERY, _CONTRIB)
 
 
 def _django(settings: Settings) -> Callable[[], Instrumentation]:
@@ -73,6 +79,7 @@ def _django(settings: Settings) -> Callable[[], Instrumentation]:
         from otel_django.instrumentation.contrib_django import ContribDjangoInstrumentation
 
         return ContribDjangoInstrumentation
+    from otel_django.instrumentation.contrib_conflicts import DJANGO, InsteadOf
     from otel_django.instrumentation.http_server import HttpServerInstrumentation
 
-    return HttpServerInstrumentation
+    return lambda: InsteadOf(HttpServerInstrumentation(), DJANGO, _CONTRIB)

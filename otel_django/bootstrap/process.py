@@ -15,10 +15,13 @@ from otel_django.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor
+
     from otel_django.conf import Settings
     from otel_django.contracts import Sink
     from otel_django.pipeline.worker import Worker
-    from otel_django.tracing.provider import TracerProvider
+    from otel_django.tracing.provider import Pipeline, TracerProvider
     from otel_django.tracing.samplers import HeadSampler
     from otel_django.tracing.span import Span
 
@@ -130,16 +133,12 @@ class Runtime:
         from otel_django.tracing.local_trace import KeepPolicy
         from otel_django.tracing.provider import TracerProvider
         from otel_django.tracing.redaction import Redactor
-        from otel_django.tracing.resource import build_resource, in_child
 
         settings = self.settings
         redactor = Redactor(settings.redact)
-        given_id = settings.resource_attributes.get("service.instance.id")
         provider = TracerProvider(
-            resource=build_resource(
-                settings.service_name, settings.resource_attributes, settings.base_dir
-            ),
-            sampler=_sampler(settings),
+            resource=self._resource(),
+            sampler=self._sampler(),
             normaliser=Normaliser(redactor, settings.span_limits),
             exceptions=ExceptionFormatter(redactor, settings.base_dir),
             sink=self._span_sink(),
@@ -151,8 +150,8 @@ class Runtime:
             if settings.keep
             else None,
             exception_events=settings.exception_events,
-            child_resource=lambda resource: in_child(resource, given_id),
-            pipeline=self.worker,
+            child_resource=self._resource_in_child,
+            pipeline=self._pipeline(),
             on_fork=self.after_fork,
             on_drop=lambda count: self.drops.add("traces", "keep_full", count),
             shutdown_timeout_s=settings.shutdown_timeout_s,
@@ -160,6 +159,25 @@ class Runtime:
         if old_names.wanted(settings.semconv_opt_in):
             provider.add_span_processor(old_names.OldNames(settings.semconv_opt_in))
         return provider
+
+    def _resource(self) -> Resource:
+        from otel_django.tracing.resource import build_resource
+
+        settings = self.settings
+        return build_resource(
+            settings.service_name, settings.resource_attributes, settings.base_dir
+        )
+
+    def _resource_in_child(self, resource: Resource) -> Resource:
+        from otel_django.tracing.resource import in_child
+
+        return in_child(resource, self.settings.resource_attributes.get("service.instance.id"))
+
+    def _sampler(self) -> HeadSampler:
+        return _sampler(self.settings)
+
+    def _pipeline(self) -> Pipeline:
+        return self.worker
 
     def _span_sink(self) -> Callable[[Span], None]:
         if self._collect is not None:
@@ -192,6 +210,10 @@ class Runtime:
         for instrumentation in reversed(self.instrumentations):
             with guard.guarded(f"{type(instrumentation).__name__}.uninstall"):
                 instrumentation.uninstall()
+
+    def add_span_processor(self, processor: SpanProcessor) -> None:
+        """Have ``processor`` told of every span of this process."""
+        self.provider.add_span_processor(processor)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Everything that ended before this call is sent or stored; False when time ran out."""

@@ -12,6 +12,7 @@ from otel_django import conf
 from otel_django.cli import style_for
 from otel_django.conf.sources import shorten
 from otel_django.conf.variables import VARIABLES
+from otel_django.tracing import in_charge
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -47,10 +48,12 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
     """Print; always 0, since problems are what ``manage.py check`` is for."""
     settings = conf.from_django()
     rows = [_row(settings, variable) for variable in VARIABLES]
+    host = _host()
     if options["json"]:
-        stdout.write(_as_json(rows, settings.problems))
+        stdout.write(_as_json(rows, settings.problems, host))
     else:
-        for line in _as_text(rows, settings.problems, style_for(stdout, options)):
+        style = style_for(stdout, options)
+        for line in (*_host_lines(host, style), *_as_text(rows, settings.problems, style)):
             stdout.write(line)
     return 0
 
@@ -78,8 +81,22 @@ def _text(variable: Variable, value: Any) -> str:
     return variable.parser.display(value)
 
 
-def _as_json(rows: list[Row], problems: tuple[conf.Problem, ...]) -> str:
+def _host() -> str | None:
+    """The tracer provider that this site sets itself before we can; None where it sets none."""
+    provider = in_charge.provider_in_charge()
+    return None if provider is None or in_charge.is_ours(provider) else in_charge.describe(provider)
+
+
+def _host_lines(host: str | None, style: Style) -> Iterator[str]:
+    if host is not None:
+        yield style.WARNING(f"The tracer provider in charge is {host}.")
+        yield "Its sampler, limits and exporters count; those below don't."
+        yield ""
+
+
+def _as_json(rows: list[Row], problems: tuple[conf.Problem, ...], host: str | None) -> str:
     document = {
+        "tracer_provider": host,
         "settings": [dataclasses.asdict(row) for row in rows],
         "problems": [dataclasses.asdict(problem) for problem in problems],
     }

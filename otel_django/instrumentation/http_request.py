@@ -30,7 +30,7 @@ from otel_django.instrumentation.http_headers import (
 )
 from otel_django.instrumentation.http_streaming import keep_current
 from otel_django.tracing import request_id
-from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
+from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, stand_in_for
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.propagation import Inbound
 from otel_django.tracing.span import Span
@@ -147,6 +147,10 @@ class RequestTracing:
         elif type(outer) is DroppedSpan:
             return outer
         else:
+            stand_in = stand_in_for(outer)
+            if stand_in is not None:
+                kind = _INTERNAL if stand_in._kind is _SERVER else _SERVER
+                return self.tracer.begin(name, kind, attributes, stand_in)
             context: SpanContext = outer.get_span_context()
             if context.is_valid:
                 remote = context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,13 +44,32 @@ reset_context = _variable.reset
 """As ``detach``, for where the token can't be of another context: else it raises."""
 
 
+_stand_in: Callable[[Any], Span | None] | None = None
+
+
+def set_stand_ins(stand_in: Callable[[Any], Span | None] | None) -> None:
+    """Have ``stand_in`` give a span of ours for one of another provider's; None: there are none."""
+    global _stand_in
+    _stand_in = stand_in
+
+
+def stand_in_for(span: ApiSpan) -> Span | None:
+    """Our span in place of another provider's recorded one, to begin children below; else None."""
+    return None if _stand_in is None else _stand_in(span)
+
+
 def recording_span() -> Span | None:
-    """Our own span that is current and records, or None (also where tracing is suppressed)."""
+    """The span to begin children below: current and recorded, and tracing isn't suppressed.
+
+    Our own, or what stands for another provider's. None where there is none.
+    """
     context = get_context()
     span = context.get(SPAN_KEY)
     if type(span) is Span and span._end_time is None:
         return None if context.get(SUPPRESS_KEY) else span
-    return None
+    if _stand_in is None or span is None or context.get(SUPPRESS_KEY):
+        return None
+    return _stand_in(cast("Any", span))
 
 
 def attach(span: ApiSpan) -> Token[Context]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.samplers import Head
     from otel_django.tracing.span_parts import SharedAttributes
 
-# W3C: bit 0 sampled, bit 1 random trace id (ours are).
+# W3C: bit 0 sampled, bit 1 random trace id.
 _FLAGS = tuple(TraceFlags(value) for value in range(4))
 
 _new_tuple = tuple.__new__
@@ -64,6 +64,7 @@ class Tracer(trace_api.Tracer):
         self.pid = provider.pid
         self._enabled = enabled
         self._bits = provider.id_generator.bits
+        self._root_flags = 2 * provider.id_generator.is_trace_id_random()
         self._head = provider.sampler.head
         self._root_head = provider.sampler.root_head
         self._ask = self._asked if isinstance(provider.sampler, Custom) else None
@@ -181,7 +182,7 @@ class Tracer(trace_api.Tracer):
             return INVALID_SPAN if parent is None else NonRecordingSpan(parent)
         if parent is None:
             trace_id = trace_id or self._bits(128) or 1
-            flags = 2
+            flags = self._root_flags
             sampled, state = self._root_head or (
                 self._head(None, trace_id)
                 if self._ask is None

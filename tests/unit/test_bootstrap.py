@@ -157,19 +157,72 @@ def test_upstreams_own_django_instrumentation_can_take_the_place_of_ours(tmp_pat
     ]
 
 
-def test_another_provider_that_is_set_up_first_stays_in_charge(tmp_path: Path) -> None:
-    (tmp_path / "users_settings.py").write_text(
-        "from opentelemetry import trace\n"
-        "from opentelemetry.sdk.trace import TracerProvider\n"
-        "trace.set_tracer_provider(TracerProvider())\n"
-        "from tests.settings import *\n"
+def with_provider(folder: Path, *lines: str) -> dict[str, str]:
+    """The environment of a site whose settings set a tracer provider."""
+    (folder / "users_settings.py").write_text(
+        "\n".join(["from opentelemetry import trace", *lines, "from tests.settings import *"])
     )
+    return {
+        "DJANGO_SETTINGS_MODULE": "users_settings",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
+    }
+
+
+SDK = (
+    "from opentelemetry.sdk.trace import TracerProvider",
+    "trace.set_tracer_provider(TracerProvider())",
+)
+
+
+def test_a_provider_of_the_sdks_that_is_set_up_first_stays_in_charge_with_us_as_guest(
+    tmp_path: Path,
+) -> None:
+    body = """
+    from django.test import Client
+    from otel_django.testing import capture
+    with capture() as captured:
+        with trace.get_tracer("theirs").start_as_current_span("work"):
+            Client().get("/plain/")
+    answer([
+        type(bootstrap.runtime()).__name__,
+        type(trace.get_tracer_provider()).__module__,
+        str(captured).split("  ")[0],
+        captured.one("GET /plain/").parent_span_id == captured.one("work").span_id,
+    ])
+    """
+    found = run(body, tmp_path, **with_provider(tmp_path, *SDK))
+    assert found == ["GuestRuntime", "opentelemetry.sdk.trace", "work", True]
+
+
+def test_a_capture_beside_a_provider_of_the_sites_sees_both_and_sends_it_nothing(
+    tmp_path: Path,
+) -> None:
+    body = """
+    from django.test import Client
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from otel_django.testing import capture
+    exporter = InMemorySpanExporter()
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    with capture() as captured:
+        with trace.get_tracer("theirs").start_as_current_span("work"):
+            Client().get("/plain/")
+    answer([
+        [span.name for span in captured.spans],
+        [span.name for span in exporter.get_finished_spans()],
+    ])
+    """
+    found = run(body, tmp_path, OTEL_DJANGO_ENABLED="false", **with_provider(tmp_path, *SDK))
+    assert found == [["work", "GET /plain/"], ["work"]]
+
+
+def test_a_provider_that_is_not_the_sdks_is_left_alone(tmp_path: Path) -> None:
+    theirs = with_provider(tmp_path, "trace.set_tracer_provider(trace.NoOpTracerProvider())")
     assert run(
-        "answer([bootstrap.runtime() is None, type(trace.get_tracer_provider()).__module__])",
+        "answer([bootstrap.runtime() is None, type(trace.get_tracer_provider()).__name__])",
         tmp_path,
-        DJANGO_SETTINGS_MODULE="users_settings",
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)]),
-    ) == [True, "opentelemetry.sdk.trace"]
+        **theirs,
+    ) == [True, "NoOpTracerProvider"]
 
 
 def test_propagators_of_djangos_settings_count_for_outgoing_calls(tmp_path: Path) -> None:

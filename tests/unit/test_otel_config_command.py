@@ -254,3 +254,22 @@ def test_the_exit_code_of_a_subcommand_is_that_of_the_process(
     with pytest.raises(SystemExit) as caught:
         call_command("otel", "answer", "3")
     assert caught.value.code == 3
+
+
+def test_a_provider_of_the_sites_own_is_said(project: Path) -> None:
+    own = (
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "trace.set_tracer_provider(TracerProvider())\n"
+    )
+    (project / "bookshop" / "settings.py").write_text(own + SETTINGS)
+    told = manage(project, "otel", "config").stdout
+    assert "The tracer provider in charge is opentelemetry.sdk.trace.TracerProvider." in told
+    document = json.loads(manage(project, "otel", "config", "--json").stdout)
+    assert document["tracer_provider"] == "opentelemetry.sdk.trace.TracerProvider"
+
+
+def test_without_one_nothing_is_said_of_it(project: Path) -> None:
+    assert "tracer provider in charge" not in manage(project, "otel", "config").stdout
+    document = json.loads(manage(project, "otel", "config", "--json").stdout)
+    assert document["tracer_provider"] is None
