@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.core.management.base import OutputWrapper
 
     from otel_django.backends.embedded import EmbeddedReader
-    from otel_django.cli.trace_tree import Look
+    from otel_django.cli.look import Look
     from otel_django.contracts import SpanRow
 
 HELP = "Show traces in the terminal as they happen, as trees."
@@ -34,18 +34,25 @@ class Filter:
     slow_ns: int | None = None
     errors: bool = False
     route: str | None = None
+    task: str | None = None
 
-    def passes(self, root: SpanRow, spans: Sequence[SpanRow]) -> bool:
-        """Whether a trace is wanted."""
+    def passes(self, root: SpanRow, spans: Sequence[SpanRow], begun_by: SpanRow | None) -> bool:
+        """Whether a trace is wanted, or a later part of one that another span began."""
         from fnmatch import fnmatchcase
 
         from otel_django import names
+        from otel_django.cli.task_words import task_name
 
         if self.slow_ns is not None and root.duration_ns < self.slow_ns:
             return False
         if self.errors and not any(span.status == "error" for span in spans):
             return False
-        route = str(root.attributes.get(names.HTTP_ROUTE) or root.name)
+        if self.task is not None and not any(
+            fnmatchcase(task_name(span), self.task) for span in spans
+        ):
+            return False
+        first = begun_by or root
+        route = str(first.attributes.get(names.HTTP_ROUTE) or first.name)
         return self.route is None or fnmatchcase(route, self.route)
 
 
@@ -57,6 +64,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--errors", action="store_true", help="only traces with a failed span")
     parser.add_argument(
         "--route", help="only this route, such as /products/; * stands for anything"
+    )
+    parser.add_argument(
+        "--task",
+        help="only traces that send or run this task; * stands for anything",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
@@ -104,7 +115,7 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
 
 
 def _filter(options: Mapping[str, Any]) -> Filter:
-    return Filter(options["slow"], options["errors"], options["route"])
+    return Filter(options["slow"], options["errors"], options["route"], options["task"])
 
 
 def _announce(path: Path, stderr: OutputWrapper) -> None:
@@ -137,12 +148,12 @@ class Tail:
         wanted = self._limit or LAST_TRACES
         found: list[list[SpanRow]] = []
         for spans in self._newest():
-            if self._passes(spans):
+            if self._passes(spans, None):
                 found.append(spans)
                 if len(found) == wanted:
                     break
         for spans in reversed(found):
-            self._output.show(spans)
+            self._output.show(spans, self._begun_by(spans))
 
     def _newest(self) -> Iterator[list[SpanRow]]:
         from otel_django.contracts import TraceQuery
@@ -195,8 +206,9 @@ class Tail:
             assembly.add(page.spans, now_s)
             for part in assembly.whole(now_s):
                 spans = self._completed(part)
-                if self._passes(spans):
-                    self._output.show(spans)
+                begun_by = self._begun_by(spans)
+                if self._passes(spans, begun_by):
+                    self._output.show(spans, begun_by)
                     shown += 1
                     if shown == self._limit:
                         return
@@ -205,20 +217,36 @@ class Tail:
 
     def _completed(self, spans: list[SpanRow]) -> list[SpanRow]:
         """A trace that was under way when we began, with what was written before that."""
-        from otel_django.errors import ReadTimeoutError
-
         if min(span.start_ns for span in spans) >= self._began_ns:
             return spans
+        return self._trace(spans[0].trace_id) or spans
+
+    def _begun_by(self, spans: list[SpanRow]) -> SpanRow | None:
+        """The root of the trace that a task comes from, where it isn't among ``spans``."""
+        from otel_django.cli.task_words import runs_task
+        from otel_django.cli.trace_header import root_of
+
+        root = root_of(spans)
+        if not runs_task(root) or (root.parent_id is None and not root.links):
+            return None
+        trace_id = root.trace_id if root.parent_id is not None else root.links[0].trace_id
+        found = self._trace(trace_id)
+        first = root_of(found) if found else root
+        return None if first.span_id == root.span_id else first
+
+    def _trace(self, trace_id: str) -> list[SpanRow]:
+        from otel_django.errors import ReadTimeoutError
+
         try:
-            detail = self._reader.get_trace(spans[0].trace_id)
+            detail = self._reader.get_trace(trace_id)
         except ReadTimeoutError:
-            return spans
-        return list(detail.spans) if detail is not None and detail.spans else spans
+            return []
+        return list(detail.spans) if detail is not None else []
 
-    def _passes(self, spans: list[SpanRow]) -> bool:
-        from otel_django.cli.trace_tree import root_of
+    def _passes(self, spans: list[SpanRow], begun_by: SpanRow | None) -> bool:
+        from otel_django.cli.trace_header import root_of
 
-        return self._filter.passes(root_of(spans), spans)
+        return self._filter.passes(root_of(spans), spans, begun_by)
 
 
 class Output:
@@ -235,20 +263,21 @@ class Output:
         encoding = getattr(getattr(stdout, "_out", stdout), "encoding", None) or "utf-8"
         self._encoding = "utf-8" if "utf" in encoding.lower() else encoding
 
-    def show(self, spans: list[SpanRow]) -> None:
-        """Write one trace."""
+    def show(self, spans: list[SpanRow], begun_by: SpanRow | None = None) -> None:
+        """Write one trace, or a later part of one that ``begun_by`` has begun."""
         if self._json:
-            self._stdout.write(_as_json(spans))
+            self._stdout.write(_as_json(spans, begun_by))
         else:
             from otel_django.cli.trace_tree import trace_lines
 
-            for line in trace_lines(spans, self._look()):
+            first = "" if begun_by is None else begun_by.name
+            for line in trace_lines(spans, self._look(), first):
                 self._stdout.write(self._encodable(line))
             self._stdout.write("")
         self._stdout.flush()
 
     def _look(self) -> Look:
-        from otel_django.cli.trace_tree import Look
+        from otel_django.cli.look import Look
 
         columns = shutil.get_terminal_size((100, 24)).columns  # COLUMNS counts where it is set
         return Look(width=max(columns, 40), color=self._color)
@@ -261,10 +290,10 @@ class Output:
         return line.translate(PLAIN).encode(self._encoding, "replace").decode(self._encoding)
 
 
-def _as_json(spans: list[SpanRow]) -> str:
+def _as_json(spans: list[SpanRow], begun_by: SpanRow | None) -> str:
     import json
 
-    from otel_django.cli.trace_tree import root_of
+    from otel_django.cli.trace_header import root_of
 
     root = root_of(spans)
     trace = {
@@ -274,6 +303,7 @@ def _as_json(spans: list[SpanRow]) -> str:
         "start_ns": root.start_ns,
         "duration_ns": root.duration_ns,
         "status": root.status,
+        "begun_by": None if begun_by is None else begun_by.name,
         "spans": [asdict(span) for span in sorted(spans, key=lambda each: each.start_ns)],
     }
     return json.dumps(trace)

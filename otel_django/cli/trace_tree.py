@@ -7,30 +7,33 @@
     ├─ SELECT product ×48    590 ms  ████████▌            N+1 catalogue/views.py:42
     └─ ✗ ValueError: no address
 
-Bars stand where in the trace's time the span ran. Leaves alike are folded into one line. Any span
-is shown wherever it says it belongs; those whose parent is missing, or that are their own
-ancestors, stand at the top level.
+Bars stand where in the trace's time the span ran. Leaves alike are folded into one line. Before a
+task stands what it waited in the queue. Any span is shown wherever it says it belongs; those whose
+parent is missing, or that are their own ancestors, stand at the top level.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
+from otel_django.cli import task_words
 from otel_django.cli.inert_text import cells, fit, inert, pad
+from otel_django.cli.look import AMBER, BLUE, CYAN, DIM, GREEN, MAGENTA, RED
 from otel_django.cli.span_words import (
     code_line,
-    duration,
     exception_text,
     milliseconds,
     repeated_statements,
     span_label,
 )
+from otel_django.cli.trace_header import header, origin, root_of
 
 if TYPE_CHECKING:
+    from otel_django.cli.look import Look
     from otel_django.contracts import SpanRow
 
 MAX_LINES: Final = 60
@@ -39,27 +42,9 @@ BAR_CELLS: Final = 20
 MIN_BAR_CELLS: Final = 8
 DURATION_CELLS: Final = 9
 MAX_NAME_CELLS: Final = 56
-MIN_TITLE_CELLS: Final = 16
-TRACE_ID_DIGITS: Final = 16
 NARROW: Final = 70
 EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
-
-RESET, BOLD, DIM, RED, GREEN, AMBER, BLUE, MAGENTA, CYAN = (
-    f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33, 34, 35, 36)
-)
-
-
-@dataclass(frozen=True)
-class Look:
-    """How to draw: columns, whether in colour, the zone of times (None: local)."""
-
-    width: int = 100
-    color: bool = False
-    zone: tzinfo | None = None
-
-    def paint(self, text: str, *codes: str) -> str:
-        """``text`` in a colour."""
-        return f"{''.join(codes)}{text}{RESET}" if self.color and text and codes else text
+WAITED: Final = "░"
 
 
 @dataclass
@@ -75,6 +60,7 @@ class _Line:
     mark_color: str = AMBER
     stem: str = ""
     times: str = ""
+    waits: bool = False
 
     @property
     def name_cells(self) -> int:
@@ -97,79 +83,27 @@ class _Group:
         return sum(span.duration_ns for span in self.spans)
 
 
-def root_of(spans: Sequence[SpanRow]) -> SpanRow:
-    """The span a trace is named after: without a parent, else a local root, else the first."""
-    return min(
-        spans, key=lambda span: (span.parent_id is not None, not span.local_root, span.start_ns)
-    )
+def trace_lines(spans: Sequence[SpanRow], look: Look, begun_by: str = "") -> list[str]:
+    """The trace's lines, header first; empty without spans.
 
-
-def trace_lines(spans: Sequence[SpanRow], look: Look) -> list[str]:
-    """The trace's lines, header first; empty without spans."""
+    ``begun_by`` names the root of the trace that a task, as ``spans``' root, comes from.
+    """
     if not spans:
         return []
     root = root_of(spans)
-    return [_header(root, spans, look), *_Tree(root, spans, look).lines()]
-
-
-# --- header
-
-
-def _header(root: SpanRow, spans: Sequence[SpanRow], look: Look) -> str:
-    when = datetime.fromtimestamp(_seconds(root.start_ns), look.zone)
-    status, color = _status(root)
-    title = _title(root)
-    queries = [span for span in spans if names.DB_QUERY_TEXT in span.attributes]
-    told = ""
-    if queries:
-        spent = duration(sum(span.duration_ns for span in queries))
-        told = f"{len(queries)} {'query' if len(queries) == 1 else 'queries'} ({spent})"
-    taken = duration(root.duration_ns)
-    fixed = [when.strftime("%H:%M:%S"), status, taken, told]
-    room = look.width - sum(len(part) + 2 for part in fixed if part)
-    if room < MIN_TITLE_CELLS:
-        room += len(told) + 2
-        told = ""
-    title = fit(title, max(room, MIN_TITLE_CELLS))
-    parts = [
-        look.paint(fixed[0], DIM),
-        look.paint(title, BOLD),
-        look.paint(status, color, BOLD),
-        taken,
-        look.paint(told, DIM),
-    ]
-    line = "  ".join(part for part in parts if part)
-    trace_id = root.trace_id[:TRACE_ID_DIGITS]
-    gap = room - cells(title) - len(trace_id)
-    return f"{line}{' ' * gap}{look.paint(trace_id, DIM)}" if gap >= 2 else line
-
-
-def _title(root: SpanRow) -> str:
-    """The root's name; with the path where no route was found."""
-    method = root.attributes.get(names.HTTP_REQUEST_METHOD)
-    path = root.attributes.get(names.URL_PATH)
-    if isinstance(path, str) and names.HTTP_ROUTE not in root.attributes and root.name == method:
-        return inert(f"{root.name} {path}")
-    return inert(root.name) or "(no name)"
-
-
-def _status(root: SpanRow) -> tuple[str, str]:
-    code = root.attributes.get(names.HTTP_RESPONSE_STATUS_CODE)
-    if isinstance(code, int) and 0 < code < 1000:
-        return str(code), {2: GREEN, 3: CYAN, 4: AMBER}.get(code // 100, RED)
-    if root.status == "error":
-        return "failed", RED
-    return ("", "") if root.local_root else ("(no root yet)", AMBER)
-
-
-# --- tree
+    lines = [header(root, spans, look), *_Tree(root, spans, look).lines()]
+    comes = origin(root, begun_by)
+    if comes:
+        lines.insert(1, look.paint(fit(f"… {comes}", look.width), DIM))
+    return lines
 
 
 class _Tree:
     def __init__(self, root: SpanRow, spans: Sequence[SpanRow], look: Look) -> None:
         self._look = look
         self._root = root
-        known = {span.span_id: span for span in spans}
+        known = self._known = {span.span_id: span for span in spans}
+        self._workers = {root.span_id: task_words.worker(root)}
         self._spans = sorted(known.values(), key=lambda each: each.start_ns)
         self._children: dict[str | None, list[SpanRow]] = {}
         for span in self._spans:
@@ -197,9 +131,12 @@ class _Tree:
         if depth >= MAX_DEPTH and children:
             count = sum(map(self._hide, children))
             return _joined([[_Line(f"… {count:,} more spans below", (DIM,))]])
-        blocks = [self._block(group, depth) for group in self._fold(children)]
+        blocks = [block for group in self._fold(children) for block in self._blocks(group, depth)]
+        retry = task_words.retry_reason(span)
         errors = [
-            text for text in map(exception_text, span.events) if text and text not in self._told
+            text
+            for text in map(exception_text, () if retry else span.events)
+            if text and text not in self._told
         ]
         self._told.update(errors)
         if depth == 0:
@@ -207,7 +144,9 @@ class _Tree:
             for other in self._spans:
                 if other.span_id not in self._seen:
                     self._seen.add(other.span_id)
-                    blocks.append(self._block(_Group([other]), depth))
+                    blocks += self._blocks(_Group([other]), depth)
+        if retry:
+            blocks.append([_Line(f"↻ {retry}", (AMBER,))])
         blocks += [[_Line(f"✗ {text}", (RED,))] for text in errors]
         if depth == 0:
             blocks += [
@@ -246,8 +185,17 @@ class _Tree:
             groups.setdefault(key, _Group([])).spans.append(span)
         return iter(groups.values())
 
+    def _blocks(self, group: _Group, depth: int) -> Iterator[list[_Line]]:
+        """A group's line and what hangs below it; before a task, its wait in the queue."""
+        span = group.first
+        wait_ns = sum(map(task_words.queue_wait_ns, group.spans))
+        if wait_ns:
+            begin = max(span.start_ns - wait_ns, self._start)
+            bar = (begin, max(span.start_ns, begin))
+            yield [_Line("(waited)", (DIM,), wait_ns, bar, DIM, waits=True)]
+        yield self._block(group, depth)
+
     def _block(self, group: _Group, depth: int) -> list[_Line]:
-        """A group's line and what hangs below it."""
         span = group.first
         failed = span.status == "error"
         label = f"✗ {span_label(span)}" if failed else span_label(span)
@@ -265,8 +213,12 @@ class _Tree:
 
     def _mark(self, group: _Group) -> str:
         span = group.first
+        words = [task_words.state(span), task_words.attempt(span), self._place(span)]
         if span.status == "error" and not any(map(exception_text, span.events)):
-            return inert(str(span.attributes.get(names.ERROR_TYPE, "")))
+            words.insert(0, inert(str(span.attributes.get(names.ERROR_TYPE, ""))))
+        mark = ", ".join(filter(None, words))
+        if mark:
+            return mark
         summary = span_label(span)
         for repeat in self._repeats:
             if repeat[0] == summary and len(group.spans) > 1 and repeat[1] >= len(group.spans):
@@ -275,6 +227,14 @@ class _Tree:
         # A statement has its line where it was slow or repeated; repeated ones are told above.
         place = code_line(span.attributes) if len(group.spans) == 1 else ""
         return f"slow {place}" if place else ""
+
+    def _place(self, span: SpanRow) -> str:
+        """Where it ran: service and worker, as far as they are others than its parent's."""
+        parent = self._known.get(span.parent_id or "", self._root)
+        before = self._workers.get(parent.span_id, "")
+        own = self._workers[span.span_id] = task_words.worker(span) or before
+        service = inert(span.service[:80]) if span.service != parent.service else ""
+        return ", ".join(filter(None, (service, own if own != before else "")))
 
     # --- layout
 
@@ -301,6 +261,8 @@ class _Tree:
         label = pad(fit(line.label, label_width - cells(line.times)) + line.times, label_width)
         took = milliseconds(line.duration_ns).rjust(DURATION_CELLS)
         bar = self._bar(line.bar, bars) if bars and line.bar else ""
+        if line.waits:
+            bar = re.sub(r"\S", WAITED, bar)
         left = f"{stem}{look.paint(label, *line.color)}  {took}"
         if not line.mark:
             shown = bar.rstrip()
@@ -353,8 +315,3 @@ def _hue(span: SpanRow) -> str:
     if names.DJANGO_CACHE_ALIAS in attributes:
         return MAGENTA
     return {"client": CYAN, "producer": GREEN, "consumer": GREEN}.get(span.kind, "")
-
-
-def _seconds(time_ns: int) -> float:
-    """Within what a date can show."""
-    return min(max(time_ns, 0), 250_000_000_000 * 1_000_000_000) / 1e9

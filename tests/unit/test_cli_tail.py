@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import SpanContext, SpanKind
 
+from otel_django import names
 from otel_django.store.writer import StoreWriter
+from otel_django.tracing.span import Span
 from tests.store_spans import MS, Losses, SpanSource, store_path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -234,3 +238,81 @@ def test_a_wrong_time_is_refused_with_an_example(path: Path, value: str) -> None
     done = tail(path, f"--slow={value}")
     assert done.returncode == 2
     assert "write 200ms or 1.5s" in done.stderr
+
+
+def checkout(source: SpanSource, start: int) -> Span:
+    """A request that sends a task; what was sent."""
+    root = source.root("POST /checkout/", start=start, http__route="/checkout/")
+    sent = source.tracer.begin(
+        "send shop.tasks.confirm",
+        SpanKind.PRODUCER,
+        {names.CELERY_TASK_NAME: "shop.tasks.confirm"},
+        root,
+        start + MS,
+    )
+    sent.end(start + 2 * MS)
+    root.end(start + 9 * MS)
+    return sent
+
+
+def confirm(worker: SpanSource, sent: Span, start: int, duration_ms: int = 30) -> None:
+    """The run of that task in another process."""
+    context = sent.get_span_context()
+    task = worker.root(
+        "process shop.tasks.confirm",
+        kind=SpanKind.CONSUMER,
+        parent=SpanContext(context.trace_id, context.span_id, True, context.trace_flags),
+        start=start,
+        celery__task__name="shop.tasks.confirm",
+        celery__worker="worker@shop",
+        celery__task__queue_wait=0.1,
+    )
+    task.end(start + duration_ms * MS)
+
+
+def test_a_task_is_shown_in_the_tree_of_its_request(path: Path) -> None:
+    writer = fill(path)
+    source = SpanSource()
+    now = time.time_ns()
+    confirm(source, checkout(source, now), now + 100 * MS)
+    writer.accept(source.take())
+    writer.release()
+    done = tail(path, "--once", "--task", "shop.tasks.*")
+    assert headers(done.stdout) == ["/checkout/"]
+    assert re.search(r"send shop.tasks.confirm.*\n.*\(waited\).*\n.*process", done.stdout)
+    assert tail(path, "--once", "--task", "confirm").stdout == ""
+
+
+def test_follow_shows_a_long_task_later_with_what_began_it(path: Path) -> None:
+    writer = fill(path)
+    process = subprocess.Popen(
+        command("--json", "--route", "/checkout/", "--limit", "2"),
+        cwd=PROJECT,
+        env=environment(str(path), PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        assert "Following" in process.stderr.readline()
+        source, worker = SpanSource(), SpanSource()
+        now = time.time_ns()
+        sent = checkout(source, now)
+        writer.accept(source.take())
+        writer.release()
+        first = json.loads(process.stdout.readline())
+        confirm(worker, sent, now + 100 * MS, 4_000)
+        writer.accept(worker.take())
+        writer.release()
+        output, _ = process.communicate(timeout=20)
+        later = json.loads(output)
+        assert (first["name"], first["begun_by"]) == ("POST /checkout/", None)
+        assert (later["name"], later["begun_by"]) == ("process shop.tasks.confirm", first["name"])
+        assert later["trace_id"] == first["trace_id"]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()

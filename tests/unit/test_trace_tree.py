@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from otel_django import names
 from otel_django.cli.inert_text import cells, fit, inert, pad
+from otel_django.cli.look import Look
 from otel_django.cli.span_words import duration, milliseconds
-from otel_django.cli.trace_assembly import MAX_TRACES, TraceAssembly
-from otel_django.cli.trace_tree import MAX_LINES, Look, trace_lines
+from otel_django.cli.trace_tree import MAX_LINES, trace_lines
 from otel_django.contracts import SpanEvent, SpanRow
 
 MS = 1_000_000
@@ -281,28 +281,3 @@ def test_any_spans_can_be_drawn(spans: list[SpanRow], width: int, color: bool) -
         shown = re.sub(r"\x1b\[\d+m", "", line)
         assert shown.isprintable()
         assert cells(shown) <= max(width, 60)
-
-
-def test_a_trace_is_given_once_when_its_root_has_come_and_it_is_quiet() -> None:
-    assembly = TraceAssembly()
-    assembly.add([span("a", "root", "child")], 0.0)
-    assert list(assembly.whole(5.0)) == []
-    assembly.add([span("root", None, "root"), span("a", "root", "child")], 5.0)
-    assert list(assembly.whole(5.2)) == []
-    ((first, second),) = assembly.whole(5.4)
-    assert (first.name, second.name) == ("child", "root")
-    assert list(assembly.whole(60.0)) == []
-
-
-def test_spans_whose_root_never_comes_are_given_in_the_end() -> None:
-    assembly = TraceAssembly()
-    assembly.add([span("a", "root", "child")], 0.0)
-    assert list(assembly.whole(9.0)) == []
-    assert len(list(assembly.whole(10.0))) == 1
-
-
-def test_traces_that_wait_are_bounded() -> None:
-    assembly = TraceAssembly()
-    for index in range(MAX_TRACES + 5):
-        assembly.add([span("a", "root", "child", trace_id=f"{index:032x}")], 0.0)
-    assert len(list(assembly.whole(0.0))) == 5
