@@ -126,7 +126,7 @@ class EmbeddedReader:
         return SpanPage(tuple(found), f"{number}:{last}")
 
     def services(self) -> tuple[str, ...]:
-        """Services with a request or task in the store, by name."""
+        """Services in which anything in the store began, by name."""
         with self._session() as read:
             found = {
                 text
@@ -141,7 +141,7 @@ class EmbeddedReader:
     # --- OperationReader
 
     def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
-        """Requests and tasks by service and name; the 500 with most time spent."""
+        """Requests, tasks and the like by service and name; the 500 with most time spent."""
         return self._operations("endpoint", ("service", "name", "route"), since_ns, until_ns)
 
     def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:

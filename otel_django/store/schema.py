@@ -14,7 +14,8 @@ and for slice 7:
 ``span_7``        one row a span; what isn't a column stands as JSON in ``data``, or in the text
                   that ``shared`` names
 ``find_7``        words of a trace's spans, row id = one of its spans (FTS5, or a plain table)
-``endpoint_7``    a minute's requests and tasks by name, as a histogram of their durations
+``endpoint_7``    a minute's local roots (requests, tasks, ...) by name, as a histogram of their
+                  durations
 ``statement_7``   the same for database statements
 ``ingest_7``      a view without rows: inserting a batch into it runs everything above as one
                   statement, so that a busy thread takes the interpreter lock once a batch only

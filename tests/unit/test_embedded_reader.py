@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import SpanKind
 
 from otel_django.backends.embedded import EmbeddedReader
 from otel_django.contracts import TraceQuery
 from otel_django.errors import ReadError, ReadTimeoutError
 from otel_django.store.writer import StoreWriter
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests.store_spans import MS, Losses, SpanSource, remote_parent, store_path
 
 
 class SteppedClock:
@@ -257,3 +258,22 @@ def test_a_child_forked_in_the_middle_of_a_read_goes_without_the_store(
     writer.accept(batch)
     writer.close(time.monotonic() + 1)
     assert len(EmbeddedReader(path).list_traces(TraceQuery()).traces) == 2
+
+
+def test_tasks_are_counted_by_name_beside_requests(path: Path, source: SpanSource) -> None:
+    now = time.time_ns()
+    source.request("/checkout/", start=now, queries=0)
+    for parent in (remote_parent(), remote_parent(span_id=0xF11D), None):
+        name = "process shop.tasks.confirm"
+        task = source.root(name, kind=SpanKind.CONSUMER, parent=parent, start=now)
+        if parent is None:
+            task.fail("BankBusy")
+        task.end(now + 30 * MS)
+    writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
+    writer.accept(source.take())
+    writer.release()
+    counted = EmbeddedReader(path).endpoints(now, now)
+    assert [(each.service, each.name, each.route, each.count, each.errors) for each in counted] == [
+        ("shop", "process shop.tasks.confirm", "process shop.tasks.confirm", 3, 1),
+        ("shop", "GET /checkout/", "/checkout/", 1, 0),
+    ]

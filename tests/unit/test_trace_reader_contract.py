@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind
 
 from otel_django import names
 from otel_django.backends.embedded import EmbeddedReader
@@ -231,3 +231,59 @@ def test_a_task_without_route_is_found_by_its_name(backend: Backend, source: Spa
     backend.put(source.take())
     (trace,) = backend.reader.list_traces(TraceQuery(route="process shop.tasks.confirm")).traces
     assert (trace.name, trace.http_status) == ("process shop.tasks.confirm", None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "shop.tasks.confirm",
+        "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+        "worker@shop",
+        "RETRY",
+        "BankBusy",
+        "mailings",
+    ],
+)
+def test_a_trace_is_found_by_what_its_tasks_say(
+    backend: Backend, source: SpanSource, requests: list[str], words: str
+) -> None:
+    request = source.request("/checkout/", start=HOUR_AGO, queries=0)
+    run_task(SpanSource("worker"), backend, request)
+    assert found(backend, text=words) == [format(request._context[0], "032x")]
+
+
+def test_a_task_in_another_process_belongs_to_the_trace_of_its_request(
+    backend: Backend, source: SpanSource
+) -> None:
+    worker = SpanSource("worker")
+    request = source.root("POST /checkout/", start=HOUR_AGO)
+    run_task(worker, backend, request)  # it ends before the request does
+    request.end(HOUR_AGO + 50 * MS)
+    backend.put(source.take())
+    (trace,) = backend.reader.list_traces(TraceQuery()).traces
+    assert (trace.name, trace.service, trace.duration_ns) == ("POST /checkout/", "shop", 50 * MS)
+    detail = backend.reader.get_trace(trace.trace_id)
+    assert detail is not None
+    first, task = detail.spans
+    assert (task.parent_id, task.local_root, task.service) == (first.span_id, True, "worker")
+    assert backend.reader.services() == ("shop", "worker")
+
+
+def run_task(worker: SpanSource, backend: Backend, request: Span) -> None:
+    """A task below ``request``, run and stored by another process."""
+    caller = request.get_span_context()
+    remote = SpanContext(caller.trace_id, caller.span_id, True, caller.trace_flags)
+    task = worker.root(
+        "process shop.tasks.confirm",
+        kind=SpanKind.CONSUMER,
+        parent=remote,
+        start=HOUR_AGO + MS,
+        messaging__message__id="0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+        messaging__destination__name="mailings",
+        celery__task__name="shop.tasks.confirm",
+        celery__task__state="RETRY",
+        celery__task__retry__reason="orders.payment.BankBusy: come back later",
+        celery__worker="worker@shop",
+    )
+    task.end(HOUR_AGO + 9 * MS)
+    backend.put(worker.take())
