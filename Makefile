@@ -35,7 +35,7 @@ test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
 	$(PYTEST) tests/unit tests/servers $(ARGS)
 
 test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI
-	$(INSTALL) --group services
+	$(INSTALL) --editable . --group dev --group services
 	$(PYTEST) tests/integration $(ARGS)
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections

@@ -127,6 +127,7 @@ class Runtime:
         )
 
     def _make_provider(self) -> TracerProvider:
+        from otel_django.instrumentation.sql import without_values
         from otel_django.tracing import old_names
         from otel_django.tracing.exceptions import ExceptionFormatter
         from otel_django.tracing.limits import Normaliser
@@ -139,7 +140,7 @@ class Runtime:
         provider = TracerProvider(
             resource=self._resource(),
             sampler=self._sampler(),
-            normaliser=Normaliser(redactor, settings.span_limits),
+            normaliser=Normaliser(redactor, settings.span_limits, without_values),
             exceptions=ExceptionFormatter(redactor, settings.base_dir),
             sink=self._span_sink(),
             keep=KeepPolicy(

@@ -255,6 +255,11 @@ def _bounded(text: str, cut: bool) -> str:
     return text + "…" if cut else text
 
 
+def without_values(sql: str) -> str:
+    """``sql`` for a server whose rules aren't known, with ``?`` for every literal."""
+    return _masked(sql, "")
+
+
 def _masked(sql: str, dialect: str) -> str:
     if not sql.isascii():
         sql = sql.encode("utf-8", "replace").decode()

@@ -6,9 +6,11 @@ a lazy object is evaluated where it was set, and a list changed afterwards chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Final, Union
+
+from otel_django import names
 
 if TYPE_CHECKING:
     from otel_django.conf import SpanLimitSettings
@@ -18,14 +20,24 @@ Plain = Union[str, bool, int, float, bytes, None, "list[Plain]", "dict[str, Plai
 
 MAX_DEPTH = 8
 MAX_ITEMS = 1000
+_STATEMENTS: Final = frozenset({names.DB_QUERY_TEXT, "db.statement"})
 
 
 class Normaliser:
-    """Makes foreign values plain, shortens them to the limit and masks secrets."""
+    """Makes foreign values plain, shortens them to the limit and masks secrets.
 
-    def __init__(self, redactor: Redactor, limits: SpanLimitSettings) -> None:
+    ``mask_statement`` takes the values out of SQL that other instrumentations tell.
+    """
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        limits: SpanLimitSettings,
+        mask_statement: Callable[[str], str] | None = None,
+    ) -> None:
         self.redactor = redactor
         self.limits = limits
+        self._mask_statement = mask_statement
 
     def value(self, name: str, value: object) -> Plain:
         """``value`` as it is stored under the attribute ``name``; never raises."""
@@ -66,6 +78,8 @@ class Normaliser:
         return result
 
     def _text(self, name: str, text: str) -> str:
+        if name in _STATEMENTS and self._mask_statement is not None:
+            text = self._mask_statement(text)
         text = self.redactor.value(name, text)
         limit = self.limits.value_length
         return text if limit is None or len(text) <= limit else text[:limit]

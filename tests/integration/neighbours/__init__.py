@@ -1,0 +1,1 @@
+"""A site that uses many libraries, whose instrumentors are installed."""
