@@ -73,13 +73,13 @@ def origin(root: SpanRow, begun_by: str) -> str:
         return ""
     told = []
     begun = f", begun by {inert(begun_by)}" if begun_by else ""
+    entry = root.attributes.get(names.CELERY_BEAT_ENTRY)
     if root.parent_id is not None:
         told.append(f"of trace {root.trace_id[:TRACE_ID_DIGITS]}{begun}")
     elif root.links:
-        told.append(f"from trace {inert(root.links[0].trace_id[:TRACE_ID_DIGITS])}{begun}")
-    entry = root.attributes.get(names.CELERY_BEAT_ENTRY)
-    if isinstance(entry, str):
-        told.append(f"beat's entry {inert(entry[:80])}")
+        linked = f"trace {inert(root.links[0].trace_id[:TRACE_ID_DIGITS])}"
+        beat = f"beat's {inert(entry[:80])}, " if isinstance(entry, str) else ""
+        told.append(f"from {beat}{linked}" if beat else f"from {linked}{begun}")
     wait_ns = task_words.queue_wait_ns(root)
     if wait_ns:
         told.append(f"waited {duration(wait_ns)}")

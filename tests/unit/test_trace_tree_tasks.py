@@ -128,9 +128,11 @@ def test_a_part_that_came_later_says_what_began_it() -> None:
 
 def test_a_task_from_another_trace_names_it() -> None:
     link = SpanLink("1a2b3c4d5e6f708192a3b4c5d6e7f809", "ab" * 8)
-    told = {names.CELERY_BEAT_ENTRY: "restock"}
-    lines = trace_lines([run("p1", None, 0, attributes=told, links=(link,))], PLAIN)
-    assert lines[1] == "… from trace 1a2b3c4d5e6f7081; beat's entry restock; celery@shop"
+    of_beat = run("p1", None, 0, attributes={names.CELERY_BEAT_ENTRY: "restock"}, links=(link,))
+    lines = trace_lines([of_beat], PLAIN, "send shop.tasks.restock")
+    assert lines[1] == "… from beat's restock, trace 1a2b3c4d5e6f7081; celery@shop"
+    lines = trace_lines([run("p1", None, 0, links=(link,))], PLAIN, "POST /checkout/")
+    assert lines[1] == "… from trace 1a2b3c4d5e6f7081, begun by POST /checkout/; celery@shop"
 
 
 def test_another_service_is_named_where_it_begins() -> None:
