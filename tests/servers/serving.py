@@ -18,25 +18,27 @@ class Server:
         self.port = server.port
         self.get = server.get
         self.ask_and_leave = server.ask_and_leave
+        self.output = server.output
         self.stop = server.terminate
 
 
 @contextmanager
 def gunicorn(*options: str, **environ: str) -> Iterator[Server]:
     """gunicorn with the site's WSGI application."""
-    with _served(server_process.gunicorn(*options), environ) as server:
+    with served(server_process.gunicorn(*options), environ) as server:
         yield server
 
 
 @contextmanager
 def uvicorn(*options: str, **environ: str) -> Iterator[Server]:
     """uvicorn with the site's ASGI application."""
-    with _served(server_process.uvicorn(*options), environ) as server:
+    with served(server_process.uvicorn(*options), environ) as server:
         yield server
 
 
 @contextmanager
-def _served(command: Command, environ: dict[str, str]) -> Iterator[Server]:
+def served(command: Command, environ: dict[str, str]) -> Iterator[Server]:
+    """Any server that exports to a collector of its own."""
     with StubCollector() as collector:
         exporting = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.base_endpoint,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from tests.site import views
+from tests.site import guest, views
 
 articles = (
     [
@@ -26,6 +26,7 @@ urlpatterns = [
     path("current-async/", views.current_async),
     path("api/v1/", include(api)),
     re_path(r"^old/(?P<slug>[^/]+)/$", views.plain),
+    path("guest/", guest.work),
     path("methods/", views.Methods.as_view(), name="methods"),
     path("methods-async/", views.MethodsAsync.as_view(), name="methods-async"),
     path("callable/", views.Instance(), name="callable"),
