@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 from otel_django import guard
 from otel_django.instrumentation import semconv_opt_in
 from otel_django.instrumentation.contrib_libraries import INSIDE, MODULES, NEVER, plain
+from otel_django.instrumentation.contrib_offers import Offer, installed
 from otel_django.instrumentation.on_import import when_imported
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from otel_django.conf import Settings
     from otel_django.tracing.tracer import Tracer
-
-GROUP = "opentelemetry_instrumentor"
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 _loaded: set[str] = set()
@@ -42,12 +39,12 @@ class ContribInstrumentation:
         if self._installed:
             return
         self._installed = True
-        entries = list(_offered(settings.disabled_instrumentations))
-        if entries:
+        offers = list(_offered(settings.disabled_instrumentations))
+        if offers:
             semconv_opt_in.opt_in(settings.semconv_opt_in)
-        for entry in entries:
-            switch_on = functools.partial(self._switch_on, entry, tracer)
-            module = MODULES.get(plain(entry.name))
+        for offer in offers:
+            switch_on = functools.partial(self._switch_on, offer, tracer)
+            module = MODULES.get(plain(offer.name))
             if module is None:
                 switch_on()
             else:
@@ -64,16 +61,16 @@ class ContribInstrumentation:
                     instrumentor.uninstrument()
         self._installed = False
 
-    def _switch_on(self, entry: EntryPoint, tracer: Tracer) -> None:
+    def _switch_on(self, offer: Offer, tracer: Tracer) -> None:
         """Whatever goes wrong in a package of others is said, and it is left out."""
         from opentelemetry.instrumentation.dependencies import DependencyConflictError
 
-        if entry.module in sys.modules and entry.module not in _loaded:
-            _logger.debug("%s is imported by the site, which switches it on.", entry.module)
+        if offer.module in sys.modules and offer.module not in _loaded:
+            _logger.debug("%s is imported by the site, which switches it on.", offer.module)
             return
-        _loaded.add(entry.module)
+        _loaded.add(offer.module)
         try:
-            instrumentor = entry.load()()
+            instrumentor = offer.load()()
             if instrumentor.is_instrumented_by_opentelemetry:
                 return
             instrumentor.instrument(
@@ -83,18 +80,16 @@ class ContribInstrumentation:
         except DependencyConflictError as error:
             conflict = error.conflict
             level = logging.WARNING if conflict.found or conflict.found_any else logging.DEBUG
-            _logger.log(level, "The instrumentor %r is left off: %s", entry.name, conflict)
+            _logger.log(level, "The instrumentor %r is left off: %s", offer.name, conflict)
         except ModuleNotFoundError as error:
-            _logger.debug("The instrumentor %r is left off: %s", entry.name, error)
+            _logger.debug("The instrumentor %r is left off: %s", offer.name, error)
         except Exception as error:
-            _logger.warning("The instrumentor %r can't be switched on: %r", entry.name, error)
+            _logger.warning("The instrumentor %r can't be switched on: %r", offer.name, error)
 
 
-def _offered(disabled: Collection[str]) -> Iterator[EntryPoint]:
-    """The entry points that are to be switched on."""
-    from opentelemetry.util._importlib_metadata import entry_points  # read once a process
-
+def _offered(disabled: Collection[str]) -> Iterator[Offer]:
+    """Those that are to be switched on."""
     left_out = NEVER | {plain(name) for name in disabled}
-    entries = [entry for entry in entry_points(group=GROUP) if plain(entry.name) not in left_out]
-    offered = {plain(entry.name) for entry in entries}
-    return (entry for entry in entries if INSIDE.get(plain(entry.name)) not in offered)
+    offers = [offer for offer in installed() if plain(offer.name) not in left_out]
+    names = {plain(offer.name) for offer in offers}
+    return (offer for offer in offers if INSIDE.get(plain(offer.name)) not in names)

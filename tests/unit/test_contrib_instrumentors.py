@@ -9,17 +9,19 @@ import importlib
 import logging
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.util import _importlib_metadata
 
 from otel_django.conf import Settings
 from otel_django.instrumentation import semconv_opt_in
-from otel_django.instrumentation.contrib import GROUP, ContribInstrumentation
+from otel_django.instrumentation.contrib import ContribInstrumentation
 from otel_django.instrumentation.contrib_libraries import NEVER
+from otel_django.instrumentation.contrib_offers import GROUP, Offer, installed, offers
 from tests.tracing_kit import Collected
 
 INSTRUMENTOR = """
@@ -40,12 +42,12 @@ class Instrumentor(BaseInstrumentor):
         type(self).given = None
 """
 
-Offer = Callable[..., str]
+Offering = Callable[..., str]
 Install = Callable[..., ContribInstrumentation]
 
 
 @pytest.fixture
-def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
+def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offering]:
     """Install a library and an instrumentor of it; gives the instrumentor's module."""
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
@@ -63,11 +65,9 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
         (metadata / "METADATA").write_text(f"Name: {module}\nVersion: 1.0\n")
         (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:Instrumentor\n")
         importlib.invalidate_caches()
-        _importlib_metadata._original_entry_points_cached.cache_clear()
         return module
 
     yield offer
-    _importlib_metadata._original_entry_points_cached.cache_clear()
     for name in set(sys.modules) - before:
         if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(
             sys.modules[name].__file__
@@ -100,7 +100,7 @@ def given(module: str) -> dict[str, Any] | None:
 
 
 def test_an_instrumentor_is_loaded_when_its_library_is_imported(
-    offer: Offer, install: Install
+    offer: Offering, install: Install
 ) -> None:
     module = offer("pika", "pika")
     install()
@@ -110,7 +110,7 @@ def test_an_instrumentor_is_loaded_when_its_library_is_imported(
 
 
 def test_one_of_a_library_that_nobody_knows_is_loaded_at_once(
-    offer: Offer, install: Install
+    offer: Offering, install: Install
 ) -> None:
     module = offer("somebodys-own", "somebodys_library")
     install()
@@ -119,7 +119,7 @@ def test_one_of_a_library_that_nobody_knows_is_loaded_at_once(
 
 @pytest.mark.parametrize("name", sorted({*NEVER, "system-metrics"}))
 def test_what_this_package_observes_itself_is_never_loaded(
-    offer: Offer, install: Install, name: str
+    offer: Offering, install: Install, name: str
 ) -> None:
     module = offer(name)
     install()
@@ -127,13 +127,13 @@ def test_what_this_package_observes_itself_is_never_loaded(
 
 
 @pytest.mark.parametrize("disabled", ["aiohttp-thing", "aiohttp_thing"])
-def test_a_disabled_one_is_not_loaded(offer: Offer, install: Install, disabled: str) -> None:
+def test_a_disabled_one_is_not_loaded(offer: Offering, install: Install, disabled: str) -> None:
     module = offer("aiohttp-thing")
     install(disabled)
     assert module not in sys.modules
 
 
-def test_of_two_that_would_tell_the_same_call_one_is_on(offer: Offer, install: Install) -> None:
+def test_of_two_that_would_tell_the_same_call_one_is_on(offer: Offering, install: Install) -> None:
     outer, inner = offer("boto3", "boto3"), offer("botocore")
     first = install()
     importlib.import_module("boto3")
@@ -145,7 +145,7 @@ def test_of_two_that_would_tell_the_same_call_one_is_on(offer: Offer, install: I
 
 
 def test_one_for_another_version_is_left_off_and_said_once(
-    offer: Offer, install: Install, caplog: pytest.LogCaptureFixture
+    offer: Offering, install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:
     module = offer("pika", "pika", requires=("django<1",))
     install()
@@ -162,7 +162,7 @@ def test_one_for_another_version_is_left_off_and_said_once(
     [{"requires": ("not-there-at-all>=1",)}, {"library": "thing", "body": "import not_there"}],
 )
 def test_one_whose_library_is_not_installed_is_left_off_silently(
-    offer: Offer, install: Install, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+    offer: Offering, install: Install, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
 ) -> None:
     offer("somebodys", **options)
     with caplog.at_level(logging.INFO):
@@ -171,7 +171,7 @@ def test_one_whose_library_is_not_installed_is_left_off_silently(
 
 
 def test_one_that_fails_is_said_and_its_library_works(
-    offer: Offer, install: Install, caplog: pytest.LogCaptureFixture
+    offer: Offering, install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:
     module = offer("pika", "pika", body="raise RuntimeError('bad')")
     install()
@@ -181,7 +181,9 @@ def test_one_that_fails_is_said_and_its_library_works(
     assert given(module) is None
 
 
-def test_one_that_the_site_has_switched_on_is_left_as_it_is(offer: Offer, install: Install) -> None:
+def test_one_that_the_site_has_switched_on_is_left_as_it_is(
+    offer: Offering, install: Install
+) -> None:
     module = offer("somebodys")
     instrumentor = importlib.import_module(module).Instrumentor()
     instrumentor.instrument(hook="mine")
@@ -190,7 +192,7 @@ def test_one_that_the_site_has_switched_on_is_left_as_it_is(offer: Offer, instal
 
 
 def test_one_that_the_site_imports_is_the_sites_to_switch_on(
-    offer: Offer, install: Install
+    offer: Offering, install: Install
 ) -> None:
     module = offer("pika", "pika")
     install()
@@ -200,7 +202,9 @@ def test_one_that_the_site_imports_is_the_sites_to_switch_on(
     assert given(module) == {"hook": "mine"}
 
 
-def test_uninstall_switches_off_and_takes_back_what_waits(offer: Offer, install: Install) -> None:
+def test_uninstall_switches_off_and_takes_back_what_waits(
+    offer: Offering, install: Install
+) -> None:
     on, waiting = offer("somebodys"), offer("pika", "pika")
     instrumentation = install()
     instrumentation.uninstall()
@@ -230,3 +234,29 @@ def test_instrumentors_write_stable_names_beside_what_the_user_chose(
     monkeypatch.setenv(semconv_opt_in.VARIABLE, "x")
     semconv_opt_in.opt_in(chosen)
     assert os.environ[semconv_opt_in.VARIABLE] == written
+
+
+def test_what_is_installed_is_found_as_the_library_finds_it(offer: Offering) -> None:
+    offer("pika", "pika")
+    expected = entry_points(group=GROUP)
+    assert sorted(installed()) == sorted((each.name, each.module, each.attr) for each in expected)
+
+
+def test_packages_in_a_zip_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("packed-1.dist-info/METADATA", "Name: packed\nVersion: 1\n")
+        file.writestr("packed-1.dist-info/entry_points.txt", f"[{GROUP}]\npacked = a.b:C.d\n")
+    monkeypatch.syspath_prepend(packed)
+    assert Offer("packed", "a.b", "C.d") in installed()
+
+
+def test_of_a_package_that_is_there_twice_the_first_counts(tmp_path: Path) -> None:
+    for folder, module in (("first", "mine"), ("second", "theirs")):
+        metadata = tmp_path / folder / "shop-1.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "entry_points.txt").write_text(
+            f"[other]\na = b:C\n\n[{GROUP}]\n# why\nshop = {module}:Shop [extra]\n[more]\nx = y:Z"
+        )
+    paths = [str(tmp_path / name) for name in ("not-there", "first", "second")]
+    assert offers(paths) == [Offer("shop", "mine", "Shop")]
