@@ -41,7 +41,11 @@ class Sink(Protocol):
 
 
 class Instrumentation(Protocol):
-    """One instrumented library."""
+    """One instrumented library.
+
+    Its ``process_ends()``, if it has one, is called before the last flush, on any thread: to end
+    the spans of what won't come to its own end.
+    """
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""

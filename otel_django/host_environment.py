@@ -16,7 +16,51 @@ from typing import Literal
 
 Kind = Literal["server", "command", "reloader", "test"]
 
-SERVER_COMMANDS = frozenset({"runserver", "runserver_plus", "testserver", "run_monitoring"})
+SERVER_COMMANDS = frozenset(
+    [
+        # web servers
+        "runserver",
+        "runserver_plus",
+        "runsslserver",
+        "testserver",
+        "runmodwsgi",
+        "runuwsgi",
+        "grpcrunserver",
+        "grpcrunaioserver",
+        # workers and schedulers
+        "chancy worker",
+        "db_worker",
+        "djangohuey",
+        "listen",
+        "process_tasks",
+        "procrastinate worker",
+        "qcluster",
+        "rqcron",
+        "rqpool",
+        "rqscheduler",
+        "rqtasksworker",
+        "rqworker",
+        "rqworker-pool",
+        "run_djangohuey",
+        "run_huey",
+        "runapscheduler",
+        "rundramatiq",
+        "runmailer",
+        "runmailer_pg",
+        "runworker",
+        "scheduler_worker",
+        "worker",
+        # ours
+        "run_monitoring",
+    ]
+)
+"""Management commands that go on until they are stopped and do one piece of work after the other.
+
+By name, with the subcommand where only that one does.
+"""
+
+_CELERY_SERVERS = frozenset({"worker", "beat"})
+_CELERY_FLAGS = frozenset({"-C", "--no-color", "-q", "--quiet", "--skip-checks", "--version"})
 _TEST_RUNNERS = frozenset({"pytest", "py.test", "nosetests", "tox"})
 _TEST_MARKS = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -33,24 +77,44 @@ class Process:
 def current_process() -> Process:
     """Judge by the running management command, else by who was started.
 
-    A server (or worker, or script that sets Django up) is observed from its start; an ordinary
-    management command and a test run are left alone.
+    A server, a worker, or a script that sets Django up is a "server". Programs that do one thing
+    and end are a "command": those of ``manage.py``, and Celery's but for ``worker`` and ``beat``.
     """
     if _under_pytest():
         return Process("test")
     argv = _management_argv()
     if argv is None:
-        tests = bool(sys.argv) and sys.argv[0].endswith(("-m unittest", "unittest/__main__.py"))
-        return Process("test" if tests else "server")
+        return Process(_kind_of_program())
     command = argv[1] if len(argv) > 1 else "help"
     if command == "test":
         return Process("test", command)
-    if command not in SERVER_COMMANDS:
+    if SERVER_COMMANDS.isdisjoint((command, " ".join(argv[1:3]))):
         return Process("command", command)
     reloads = command in {"runserver", "runserver_plus"} and "--noreload" not in argv
     if reloads and not (os.environ.get("RUN_MAIN") or os.environ.get("WERKZEUG_RUN_MAIN")):
         return Process("reloader", command)
     return Process("server", command)
+
+
+def _kind_of_program() -> Kind:
+    program = sys.argv[0] if sys.argv else ""
+    if program.endswith(("-m unittest", "unittest/__main__.py")):
+        return "test"
+    if Path(program).stem == "celery" or program.endswith("celery/__main__.py"):
+        return "server" if _celery_subcommand(sys.argv[1:]) in _CELERY_SERVERS else "command"
+    return "server"
+
+
+def _celery_subcommand(arguments: list[str]) -> str | None:
+    """The first word that is neither an option of the program itself nor the value of one."""
+    waiting = iter(arguments)
+    for word in waiting:
+        if not word.startswith("-"):
+            return word
+        joined = "=" in word or (not word.startswith("--") and len(word) > 2)
+        if not joined and word not in _CELERY_FLAGS:
+            next(waiting, None)
+    return None
 
 
 def _under_pytest() -> bool:

@@ -15,6 +15,8 @@ import pytest
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 for name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[name]  # the tests' own settings only
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("TESTS_BASE_DIR", None)  # a folder for each, which it may delete at its end
 
 
 def pytest_configure() -> None:

@@ -19,12 +19,19 @@ _runtime: Runtime | None = None
 
 
 def wanted(settings: Settings) -> bool:
-    """Whether this process is to be observed: a server is; a command or a test run isn't."""
+    """Whether this process is to be observed: servers, workers, the commands that are chosen."""
     from otel_django.host_environment import current_process
 
     if settings.sdk_disabled or settings.enabled is False:
         return False
-    return settings.enabled is True or current_process().kind == "server"
+    if settings.enabled is True:
+        return True
+    process = current_process()
+    if process.kind == "command" and process.command is not None:
+        from otel_django.command_choice import CommandChoice
+
+        return CommandChoice(settings).covers(process.command)
+    return process.kind == "server"
 
 
 def start(settings: Settings) -> Runtime | None:

@@ -89,6 +89,7 @@ class Runtime:
             return []
 
     def _otlp_sender(self) -> Sink:
+        from otel_django.host_environment import current_process
         from otel_django.pipeline.otlp_trace import encode_request
         from otel_django.pipeline.sender import OtlpSender
         from otel_django.pipeline.spool import Spool
@@ -106,6 +107,8 @@ class Runtime:
             clock=SYSTEM_CLOCK,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
             max_items=settings.bsp_max_export_batch_size,
+            # One that soon ends may be all that runs on this host: it has no time to wait.
+            adopt_first_s=0.0 if current_process().kind == "command" else None,
         )
 
     def _pause(self) -> None:
@@ -226,6 +229,9 @@ class Runtime:
             return
         self._ended = True
         with guard.guarded("shutdown"):
+            for instrumentation in self.instrumentations:
+                if hasattr(instrumentation, "process_ends"):
+                    instrumentation.process_ends()
             self.provider.shutdown()
 
     def after_fork(self) -> None:

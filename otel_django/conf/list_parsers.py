@@ -99,6 +99,37 @@ def _show_set(value: Iterable[str]) -> str:
     return ",".join(sorted(value))
 
 
+_SETS_OF_COMMANDS: Final = ("own", "all", "none")
+_COMMAND_NAME: Final = re.compile(r"-?\w[\w-]*")
+
+
+def commands() -> Parser:
+    """One of own (the default), all and none; then names of commands, with a ``-`` left out."""
+
+    def parse(raw: Raw) -> tuple[str, ...]:
+        items = _items(raw)
+        sets = [item.lower() for item in items if item.lower() in _SETS_OF_COMMANDS]
+        named = [item for item in items if item.lower() not in _SETS_OF_COMMANDS]
+        good = [item for item in named if _names_a_command(item)]
+        words = (sets[0] if sets else "own", *good)
+        if len(good) < len(named):
+            bad = [item for item in named if item not in good]
+            raise Unusable(f"not the name of a command: {_quoted(bad)}", words)
+        if len(sets) > 1:
+            raise Unusable(f"only one of {_quoted(sets)} can be meant", words)
+        return words
+
+    listed = ", ".join(f"`{name}`" for name in _SETS_OF_COMMANDS)
+    return Parser(
+        parse, ",".join, f"one of {listed}, and names of commands, those to leave out after a `-`"
+    )
+
+
+def _names_a_command(item: str) -> bool:
+    left_out = item.startswith("-") and item[1:].lower() in _SETS_OF_COMMANDS
+    return bool(_COMMAND_NAME.fullmatch(item)) and not left_out
+
+
 def regexes() -> Parser:
     """A list of regular expressions, as text."""
 

@@ -25,15 +25,19 @@ def load(
     base_dir: Path | None,
     debug: bool,
     settings_module: str | None,
+    import_dir: Path | None = None,
 ) -> Settings:
-    """Settings from the environment and ``settings.OTEL_DJANGO``; raises for no value of theirs."""
+    """Settings from the environment and ``settings.OTEL_DJANGO``; raises for no value of theirs.
+
+    ``import_dir`` is the folder from which the settings module is imported.
+    """
     draft = _Draft(Sources(environ, overrides), base_dir, debug, settings_module)
     draft.resolve_otlp("traces")
     draft.resolve_service()
     draft.resolve_exporters()
     draft.resolve_paths()
     draft.check_combinations()
-    return draft.settings()
+    return draft.settings(tuple(dict.fromkeys(filter(None, (base_dir, import_dir)))))
 
 
 def from_django() -> Settings:
@@ -41,12 +45,14 @@ def from_django() -> Settings:
     from django.conf import settings
 
     module = getattr(settings, "SETTINGS_MODULE", None)
+    import_dir = _import_dir(module)
     return load(
         os.environ,
         getattr(settings, "OTEL_DJANGO", None),
-        base_dir=_base_dir(getattr(settings, "BASE_DIR", None), module),
+        base_dir=_path(getattr(settings, "BASE_DIR", None)) or import_dir,
         debug=bool(settings.DEBUG),
         settings_module=module,
+        import_dir=import_dir,
     )
 
 
@@ -55,14 +61,16 @@ def no_color() -> bool:
     return bool(os.environ.get("NO_COLOR"))
 
 
-def _base_dir(setting: object, settings_module: str | None) -> Path | None:
-    """BASE_DIR, else the folder from which the settings module is imported."""
+def _path(setting: object) -> Path | None:
     try:
         setting = plain(setting)
     except Unusable:
-        setting = None
-    if isinstance(setting, str):
-        return Path(setting).absolute()
+        return None
+    return Path(setting).absolute() if isinstance(setting, str) else None
+
+
+def _import_dir(settings_module: str | None) -> Path | None:
+    """The folder from which the settings module is imported."""
     module = sys.modules.get(settings_module or "")
     file = getattr(module, "__file__", None)
     if not settings_module or not file:
@@ -89,7 +97,7 @@ class _Draft:
         self._values: dict[str, Any] = {name: one.value for name, one in self._found.items()}
         self._report_config_file()
 
-    def settings(self) -> Settings:
+    def settings(self, source_dirs: tuple[Path, ...]) -> Settings:
         """The finished settings."""
         values: dict[str, Any] = {}
         groups: dict[str, dict[str, Any]] = {}
@@ -105,6 +113,7 @@ class _Draft:
             span_limits=SpanLimitSettings(**groups.get("span_limits", {})),
             debug=self._debug,
             base_dir=self._base_dir,
+            source_dirs=source_dirs,
             problems=tuple(dict.fromkeys(self._problems)),
             origins=self._origins(),
         )

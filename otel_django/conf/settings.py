@@ -35,8 +35,10 @@ class Settings:
     """Every effective value. Times are in seconds; paths are absolute and need not exist.
 
     ``enabled`` None is "auto". ``traces_exporters`` is empty for none. ``resource_attributes`` has
-    no ``service.name``: that is ``service_name``. ``store`` None is off. ``origins`` has one entry
-    per field that a variable fills ("otlp_traces.headers" for a group's).
+    no ``service.name``: that is ``service_name``. ``commands`` has one of own, all and none, then
+    names. ``store`` None is off. ``source_dirs`` are where the site's own code may lie: BASE_DIR
+    and the folder from which the settings module is imported. ``origins`` has one entry per field
+    that a variable fills ("otlp_traces.headers" for a group's).
     """
 
     enabled: bool | None = None
@@ -86,6 +88,7 @@ class Settings:
     shutdown_timeout_s: float = 2.0
     debug: bool = False
     base_dir: Path | None = None
+    source_dirs: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
 

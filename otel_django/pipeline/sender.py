@@ -69,6 +69,8 @@ class OtlpSender:
     """A ``Sink``. All methods but ``spill`` and ``status`` run on the worker thread.
 
     ``encode`` turns items into an encoded export request and may be called on any thread.
+    What processes that are gone have left on disk is looked for after ``adopt_first_s`` (None: some
+    time within ``adopt_every_s``) and every ``adopt_every_s`` from then on.
     ``on_wait`` is set by the worker; when it returns True, a send that is waiting is given up (its
     batch is in the backlog by then), so that a process can end while the receiver hangs.
     """
@@ -87,6 +89,7 @@ class OtlpSender:
         max_items: int = MAX_ITEMS,
         max_memory_bytes: int = MEMORY_BYTES,
         adopt_every_s: float = ADOPT_EVERY_S,
+        adopt_first_s: float | None = None,
     ) -> None:
         self.on_wait: Callable[[], object] = _nothing
         self._timeout_s = settings.timeout_s
@@ -100,6 +103,7 @@ class OtlpSender:
         self._max_items = max_items
         self._max_bytes = MAX_REQUEST_BYTES
         self._adopt_every_s = adopt_every_s
+        self._adopt_first_s = adopt_first_s
         spool.on_lost = lambda count: drops.add(signal, "spool_error", count)
         self._reset()
 
@@ -110,7 +114,9 @@ class OtlpSender:
         self._sending = False
         self._closing = self._closed = False
         self._deadline_s: float | None = None  # of a flush, or of the end
-        first_s = self._rng.uniform(0.0, self._adopt_every_s)
+        first_s = self._adopt_first_s
+        if first_s is None:  # not all of a host's workers at the same moment
+            first_s = self._rng.uniform(0.0, self._adopt_every_s)
         self._next_adoption_s = self._clock.monotonic_s() + first_s
 
     # --- Sink

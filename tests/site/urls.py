@@ -58,6 +58,7 @@ urlpatterns = [
     path("reset/<uidb64>/<token>/", views.plain, name="reset"),
     path("any/<path:rest>", views.plain, name="any"),
     path("secrets/", include("tests.site.secrets")),
+    path("", include("tests.site.background")),
     path("livez", views.plain),
     path("metrics", views.plain),
 ]

@@ -253,3 +253,33 @@ def test_attributes_named_like_secrets_are_not_shown() -> None:
     parser = lists.pairs()
     assert parser.display({"region": "eu", "api_key": "hush"}) == f"region=eu,api_key={MASK}"
     assert parser.mask("region=eu,db.Password=hush,x") == f"region=eu,db.Password={MASK},x"
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("own", ("own",)),
+        ("-import_orders", ("own", "-import_orders")),
+        ("migrate, rqworker-pool", ("own", "migrate", "rqworker-pool")),
+        ("migrate,ALL,-check", ("all", "migrate", "-check")),
+        ("none,nightly", ("none", "nightly")),
+    ],
+)
+def test_commands_are_a_set_and_names(raw: str, value: tuple[str, ...]) -> None:
+    assert lists.commands().parse(raw) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "rest"),
+    [
+        ("-", ("own",)),
+        ("-own", ("own",)),
+        ("own,all", ("own",)),
+        ("manage.py nightly", ("own",)),
+        ("none,--nightly,migrate", ("none", "migrate")),
+    ],
+)
+def test_what_names_no_command_is_said_and_left_out(raw: str, rest: tuple[str, ...]) -> None:
+    with pytest.raises(Unusable) as caught:
+        lists.commands().parse(raw)
+    assert caught.value.rest == rest

@@ -165,8 +165,12 @@ PYTHON = [sys.executable]
         ([*PYTHON, "-m", "pytest", "-q", "test_probe.py"], ["test None"]),
         ([str(BIN / "pytest"), "-q", "test_probe.py"], ["test None"]),
         ([*PYTHON, "-m", "unittest", "test_probe"], ["test None"]),
-        ([str(BIN / "celery"), "-A", "probe.celery", "report"], ["server None"]),
-        ([*PYTHON, "-m", "celery", "-A", "probe.celery", "report"], ["server None"]),
+        ([str(BIN / "celery"), "-A", "probe.celery", "report"], ["command None"]),
+        ([*PYTHON, "-m", "celery", "-A", "probe.celery", "report"], ["command None"]),
+        ([str(BIN / "celery"), "-q", "--app=probe.celery", "purge", "-f"], ["command None"]),
+        ([*PYTHON, "manage.py", "db_worker"], ["server db_worker"]),
+        ([*PYTHON, "manage.py", "procrastinate", "worker"], ["server procrastinate"]),
+        ([*PYTHON, "manage.py", "procrastinate", "shell"], ["command procrastinate"]),
     ],
     ids=lambda value: " ".join(Path(part).name for part in value),
 )
@@ -204,6 +208,25 @@ def test_a_server_and_a_command_that_it_calls(
     assert set(started) <= kinds | {"server None"}  # called from more than one request
     assert kinds <= set(started)
     assert called == "server None"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [str(BIN / "celery"), "-A", "probe.celery", "worker", "--pool", "solo"],
+        [str(BIN / "celery"), "-C", "-Aprobe.celery", "--workdir", ".", "worker", "-P", "solo"],
+        [*PYTHON, "-m", "celery", "--app", "probe.celery", "-q", "worker", "-P", "solo"],
+        [*PYTHON, "-m", "celery", "-A", "probe.celery", "beat", "-s", "schedule"],
+    ],
+    ids=lambda command: " ".join(Path(part).name for part in command),
+)
+def test_celery_s_worker_and_beat_are_servers(project: Path, command: list[str]) -> None:
+    with running(command, project):
+        deadline = time.monotonic() + 30
+        while not noted(project):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert noted(project) == ["server None"]
 
 
 def answers(port: int) -> bool:

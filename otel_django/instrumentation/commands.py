@@ -1,0 +1,128 @@
+"""Management commands: one span from ``execute`` to its end, below which all else is.
+
+``BaseCommand.execute`` is where ``manage.py`` and ``call_command`` both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError
+from opentelemetry.trace import SpanKind
+
+from otel_django import guard, names
+from otel_django.command_choice import CommandChoice, identity
+from otel_django.instrumentation import unit_of_work
+from otel_django.instrumentation.patching import Patches
+from otel_django.tracing.current import attach, detach
+from otel_django.tracing.exceptions import exception_type
+from otel_django.tracing.span import Span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span as ApiSpan
+
+    from otel_django.conf import Settings
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.tracer import Tracer
+
+
+class CommandInstrumentation:
+    """Patches the base class; commands that aren't chosen run as if it hadn't."""
+
+    def __init__(self) -> None:
+        self._patches = Patches()
+        self._tracer: Tracer | None = None
+        self._choice: CommandChoice | None = None
+        self._running: set[Span] = set()
+
+    def install(self, tracer: Tracer, settings: Settings) -> None:
+        """Patch; a second call only changes tracer and settings."""
+        self._tracer = tracer
+        self._choice = CommandChoice(settings)
+        if not self._patches.holds(BaseCommand, "execute"):
+            self._patches.wrap(BaseCommand, "execute", self._traced)
+
+    def uninstall(self) -> None:
+        """Put the method back."""
+        self._tracer = None
+        self._patches.undo()
+
+    def process_ends(self) -> None:
+        """A signal ends the process while commands run: what they did isn't to lose its root."""
+        for span in tuple(self._running):
+            span.fail("interrupted", "the process was told to end")
+            self._end(span)
+
+    def _traced(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        def traced_execute(command: BaseCommand, *args: Any, **options: Any) -> Any:
+            span = self._begin(command)
+            if span is None:
+                return execute(command, *args, **options)
+            token = attach(span)
+            try:
+                output = execute(command, *args, **options)
+            except BaseException as exc:
+                self._finish(span, exc)
+                raise
+            else:
+                self._finish(span, None)
+                return output
+            finally:
+                detach(token)
+
+        return traced_execute
+
+    def _begin(self, command: BaseCommand) -> ApiSpan | None:
+        tracer, choice = self._tracer, self._choice
+        if tracer is None or choice is None:
+            return None
+        try:
+            if not choice.covers_instance(command):
+                return None
+            name, app = identity(command)
+            attributes: dict[str, Plain] = {names.DJANGO_COMMAND_NAME: name}
+            config = apps.get_containing_app_config(app)
+            if config is not None:
+                attributes[names.DJANGO_APP] = config.label
+            span = unit_of_work.begin(
+                tracer, f"{names.COMMAND_SPAN} {name}", SpanKind.INTERNAL, attributes
+            )
+            if isinstance(span, Span):
+                self._running.add(span)
+            return span
+        except Exception:
+            guard.caught("commands.begin")
+            return None
+
+    def _finish(self, span: ApiSpan, exc: BaseException | None) -> None:
+        if not isinstance(span, Span) or span not in self._running:
+            return
+        try:
+            code = exit_code(exc)
+            span.note(names.PROCESS_EXIT_CODE, code)
+            if exc is not None and code != 0:
+                span.record_exception(exc)
+                span.fail(exception_type(exc))
+        except Exception:
+            guard.caught("commands.finish")
+        finally:
+            self._end(span)
+
+    def _end(self, span: Span) -> None:
+        self._running.discard(span)
+        span.end()
+
+
+def exit_code(exc: BaseException | None) -> int:
+    """What a process ends with that ``exc`` leaves."""
+    if exc is None:
+        return 0
+    if isinstance(exc, KeyboardInterrupt):
+        return 130  # as shells have it: 128 + SIGINT
+    if isinstance(exc, CommandError):
+        return exc.returncode
+    if isinstance(exc, SystemExit):
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    return 1

@@ -1,0 +1,40 @@
+"""The span of something that is a whole in itself: a command, a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
+from otel_django.tracing.span import Span
+from otel_django.tracing.tracer import DroppedSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span as ApiSpan
+    from opentelemetry.trace import SpanContext, SpanKind
+
+    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.tracer import Tracer
+
+
+def begin(
+    tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain]
+) -> ApiSpan | None:
+    """A span below the current one, else the first of a trace; to be made current.
+
+    None where there is nothing to do: tracing is suppressed, or the trace isn't recorded and that
+    is current already.
+    """
+    context = get_context()
+    outer: Any = context.get(SPAN_KEY)
+    if context.get(SUPPRESS_KEY) or type(outer) is DroppedSpan:
+        return None
+    if type(outer) is not Span:
+        return tracer.begin_local_root(name, kind, attributes, _parent(outer))
+    if outer._local.stands_for_nothing(outer):
+        return tracer.begin_local_root(name, kind, attributes)
+    return tracer.begin(name, kind, attributes, outer)
+
+
+def _parent(outer: ApiSpan | None) -> SpanContext | None:
+    context = None if outer is None else outer.get_span_context()
+    return context if context is not None and context.is_valid else None
