@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where the worker thread puts finished spans. All but ``spill`` runs on the worker thread."""
+    """Where the worker thread puts finished spans.
+
+    All but ``spill`` and ``hold`` runs on the worker thread.
+    """
 
     def accept(self, batch: Sequence[Span]) -> None:
         """Take ended spans; never raises, returns soon."""
@@ -21,6 +24,13 @@ class Sink(Protocol):
 
     def spill(self, batch: Sequence[Span]) -> None:
         """The queue is full: keep the batch without network; called on a request's thread."""
+        ...
+
+    def hold(self) -> None:
+        """This process may be killed at any moment: what is in hand is kept without network first.
+
+        Called on any thread; so is what is accepted until the next ``poll``.
+        """
         ...
 
     def poll(self, now_s: float) -> float | None:
@@ -37,6 +47,26 @@ class Sink(Protocol):
 
     def after_fork(self) -> None:
         """In a forked child, before its first use: let go of the parent's files and connections."""
+        ...
+
+
+class ProcessLife(Protocol):
+    """What an instrumentation may ask of its process, where exit hooks don't reach."""
+
+    def shutdown(self) -> None:
+        """Flush within ``OTEL_DJANGO_SHUTDOWN_TIMEOUT`` and stop: the process ends."""
+        ...
+
+    def end_soon(self) -> None:
+        """The same within a quarter of a second: something waits for this process to end."""
+        ...
+
+    def keep_all(self) -> None:
+        """Have everything on disk at once, without network: the process may be killed."""
+        ...
+
+    def adopt(self) -> None:
+        """See to it that what other processes leave on disk is sent from now on."""
         ...
 
 
@@ -218,7 +248,7 @@ class OperationReader(Protocol):
     """Sums over many spans; ranges are taken in whole minutes. Most time spent first."""
 
     def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
-        """Requests and tasks by service and name."""
+        """What processes begin, by service and name: requests, tasks, commands, what beat sends."""
         ...
 
     def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:

@@ -36,6 +36,9 @@ class ExporterSink:
         """There is nowhere to keep it."""
         self._drops.add("traces", "queue_full", len(batch))
 
+    def hold(self) -> None:
+        """There is nowhere to keep anything."""
+
     def poll(self, now_s: float) -> None:
         """Nothing periodic."""
 

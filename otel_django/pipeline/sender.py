@@ -12,6 +12,7 @@ Delivery is at least once: a request whose answer was lost is sent again.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ MEMORY_BYTES: Final = 16 << 20
 REPLAY_S: Final = 0.25
 STUCK_S: Final = 0.1
 ADOPT_EVERY_S: Final = 5.0
+ADOPT_AT_ONCE: Final = 16
+"""Directories taken over in one go: processes that live for one task leave many small ones."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class _ProcessEndsError(TransportError):
 
 
 class OtlpSender:
-    """A ``Sink``. All methods but ``spill`` and ``status`` run on the worker thread.
+    """A ``Sink``. All methods but ``spill``, ``hold`` and ``status`` run on the worker thread.
 
     ``encode`` turns items into an encoded export request and may be called on any thread.
     What processes that are gone have left on disk is looked for after ``adopt_first_s`` (None: some
@@ -111,7 +114,9 @@ class OtlpSender:
         self._fresh: deque[Chunk] = deque()  # of the batch that is being sent from memory
         self._kept: Waiting | None = None  # its first, once that is in the backlog too,
         self._not_kept = ""  # or why it isn't
+        self._hand = threading.RLock()  # over these three
         self._sending = False
+        self._holding = False
         self._closing = self._closed = False
         self._deadline_s: float | None = None  # of a flush, or of the end
         first_s = self._adopt_first_s
@@ -125,7 +130,7 @@ class OtlpSender:
         """Send the batch, or keep it where sending must wait."""
         try:
             chunks = self._batches.chunks(batch, self._max_bytes)
-            if self._sending or not self._is_direct:
+            if self._sending or self._holding or not self._is_direct:
                 self._keep(chunks)
             else:
                 self._send_fresh(chunks)
@@ -138,6 +143,14 @@ class OtlpSender:
             self._keep(self._batches.chunks(batch, self._max_bytes))
         except Exception:
             guard.caught("sender.spill")
+
+    def hold(self) -> None:
+        """Put the batch in flight on disk too, and until the next ``poll`` all that comes."""
+        try:
+            self._holding = True
+            self._keep_fresh()
+        except Exception:
+            guard.caught("sender.hold")
 
     def poll(self, now_s: float) -> float | None:
         """Replay and adopt what is due; seconds until there is more to do."""
@@ -214,7 +227,9 @@ class OtlpSender:
 
     def _keep_fresh(self) -> None:
         """The batch in flight takes too long: put it into the backlog, the first one included."""
-        if self._fresh:
+        with self._hand:
+            if not self._fresh:
+                return
             first = self._fresh.popleft()
             try:
                 self._kept = self._backlog.put(first)
@@ -223,9 +238,10 @@ class OtlpSender:
             self._keep_rest()
 
     def _keep_rest(self) -> None:
-        rest = list(self._fresh)
-        self._fresh.clear()
-        self._keep(rest)
+        with self._hand:
+            rest = list(self._fresh)
+            self._fresh.clear()
+            self._keep(rest)
 
     # --- sending
 
@@ -233,15 +249,17 @@ class OtlpSender:
         started_s = self._clock.monotonic_s()
         self._fresh.extend(chunks)
         try:
-            while self._fresh and self._clock.monotonic_s() - started_s <= FIRST_SLICE_S:
-                chunk = self._fresh[0]
-                settled = self._submit(chunk)
-                if not self._fresh:
-                    self._finish_kept(chunk, settled=settled)
-                elif settled:
-                    self._fresh.popleft()
-                else:
+            for chunk in chunks:
+                if self._clock.monotonic_s() - started_s > FIRST_SLICE_S or not self._fresh:
                     break
+                settled = self._submit(chunk)
+                with self._hand:
+                    if not self._fresh:
+                        self._finish_kept(chunk, settled=settled)
+                    elif settled:
+                        self._fresh.popleft()
+                    else:
+                        break
         finally:
             self._keep_rest()
 
@@ -255,10 +273,11 @@ class OtlpSender:
 
     def _poll(self, now_s: float) -> float | None:
         receiver, backlog = self._receiver, self._backlog
+        self._holding = False
         receiver.prepare()
-        if now_s >= self._next_adoption_s and not receiver.wait_s:
-            self._next_adoption_s = now_s + self._adopt_every_s
-            backlog.spool.adopt_orphans()
+        if now_s >= self._next_adoption_s and not (receiver.wait_s or backlog.spool.has_adopted):
+            full = backlog.spool.adopt_orphans(ADOPT_AT_ONCE) == ADOPT_AT_ONCE
+            self._next_adoption_s = now_s + (0.0 if full else self._adopt_every_s)
         advanced = False
         if not backlog.is_empty and not receiver.wait_s:
             advanced = self._replay(self._clock.monotonic_s() + REPLAY_S)

@@ -158,6 +158,11 @@ class Spool:
 
     # --- other processes' directories
 
+    @property
+    def has_adopted(self) -> bool:
+        """Something of other processes waits in this one."""
+        return bool(self._adopted)
+
     def adopt_orphans(self, limit: int = 1) -> int:
         """Take over up to ``limit`` directories of processes that are gone, oldest first.
 

@@ -155,6 +155,22 @@ class Worker:
             done = self._flushed.wait_for(lambda: self._flush_finished >= ticket, timeout_s)
             return done and self._flush_complete
 
+    def keep_all(self) -> None:
+        """This process may be killed at any moment: put everything on disk, without any network.
+
+        Sending goes on behind that, for as long as the process lives.
+        """
+        try:
+            for sink in self._sinks:
+                sink.hold()
+            while batch := cast("list[Span]", self.queue.drain(self._batch_size)):
+                for sink in self._sinks:
+                    sink.spill(batch)
+        except Exception:
+            guard.caught("worker.keep_all")
+        if self._thread is not None:
+            self.hurry()
+
     def hurry(self) -> None:
         """The process is about to end: from now on nothing waits for company."""
         self._delay_s = CLOSING_DELAY_S

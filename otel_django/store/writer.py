@@ -120,6 +120,9 @@ class StoreWriter:
                 excess += self._take_oldest()
         self._lose(excess)
 
+    def hold(self) -> None:
+        """Nothing to do: writing takes no network, and the worker thread is at it."""
+
     def poll(self, now_s: float) -> float | None:
         """Retry what waits, begin the next slice when due, do a step of the housekeeping."""
         if self.problem is not None:

@@ -100,6 +100,11 @@ class KeepPolicy:
         local.overflow += 1
         return ()
 
+    def relinquish(self, local: LocalTrace, root: Span) -> Sequence[Span]:
+        """Another process tells of the root, which failed: the spans to send on without it."""
+        held = local.held
+        return () if held is None else self._decide(local, root, held)
+
     def _decide(self, local: LocalTrace, root: Span, held: list[Span]) -> Sequence[Span]:
         """The root has ended: the spans to send on, their tracestate set."""
         remarkable = (self._errors and local.errors) or (

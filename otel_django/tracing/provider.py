@@ -80,7 +80,7 @@ class TracerProvider(SdkTracerProvider):
         self.sink = sink
         self._child_resource = child_resource
         self._pipeline = pipeline
-        self._shutdown_timeout_s = shutdown_timeout_s
+        self.shutdown_timeout_s = shutdown_timeout_s
         self.pid = os.getpid()
         self._on_fork = on_fork
         self._on_drop = on_drop
@@ -196,6 +196,16 @@ class TracerProvider(SdkTracerProvider):
         for each in leaving:
             self.sink(each)
 
+    def relinquish(self, root: Span) -> None:
+        """``Span.relinquish``: let go of what waited for the root's end."""
+        local = root._local
+        if self.keep is None or local.generation != self.generation:
+            return
+        with self._keep_lock:
+            leaving = self.keep.relinquish(local, root)
+        for each in leaving:
+            self.sink(each)
+
     # --- processors, flush, fork
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
@@ -218,7 +228,7 @@ class TracerProvider(SdkTracerProvider):
     def shutdown(self) -> None:
         """Flush and stop the pipeline, then the user's processors."""
         if self._pipeline is not None:
-            self._pipeline.shutdown(self._shutdown_timeout_s)
+            self._pipeline.shutdown(self.shutdown_timeout_s)
         super().shutdown()
 
     def noticed_fork(self) -> None:

@@ -349,6 +349,18 @@ class Span(ApiSpan, ReadableSpan):
             # the spans of each request.
             local.root = None
 
+    def relinquish(self) -> None:
+        """End a local root without handing it on: another process knows its ids and tells of it.
+
+        It has failed; what was recorded below it leaves as below a root that failed here.
+        """
+        if self._end_time is not None:
+            return
+        self._end_time = max(time_ns(), self._start_time)
+        self._local.errors = True
+        self._tracer.provider.relinquish(self)
+        self._local.root = None
+
     def __exit__(
         self,
         exc_type: type[BaseException] | None,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
     from opentelemetry.util.types import Attributes
 
-    from otel_django.tracing.limits import Plain
+    from otel_django.tracing.limits import Normaliser, Plain
     from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.samplers import Head
     from otel_django.tracing.span_parts import SharedAttributes
@@ -54,7 +54,7 @@ class Tracer(trace_api.Tracer):
         self.sampler = provider.sampler
         self.id_generator = provider.id_generator
         self.origin = Origin(provider.resource, scope, info)
-        self.normaliser = provider.normaliser
+        self.normaliser: Normaliser = provider.normaliser
         self.exceptions = provider.exceptions
         self.exception_events = provider.exception_events
         self.processors: Sequence[Any] = provider.processors
@@ -68,6 +68,8 @@ class Tracer(trace_api.Tracer):
         self._head = provider.sampler.head
         self._root_head = provider.sampler.root_head
         self._ask = self._asked if isinstance(provider.sampler, Custom) else None
+        self.asks_sampler = self._ask is not None
+        """Whether a sampler of the user's looks at the attributes a local root begins with."""
         self._keep = provider.keep
         self.inside: Callable[[], bool] | None = None
         """Set where another instrumentation's spans cover this scope's (``provider.cover``)."""

@@ -45,6 +45,8 @@ class ListSink:
     def spill(self, batch: Sequence[Any]) -> None:
         self.spilled.extend(batch)
 
+    def hold(self) -> None: ...
+
     def poll(self, now_s: float) -> float | None:
         return None
 
