@@ -33,6 +33,7 @@ def chosen(settings: Settings, on_exit: Callable[[], None]) -> tuple[Instrumenta
 def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentation]]:
     from otel_django.instrumentation.cache import CacheInstrumentation
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
+    from otel_django.instrumentation.celery_logs import CeleryLogsInstrumentation
     from otel_django.instrumentation.commands import CommandInstrumentation
     from otel_django.instrumentation.contrib import ContribInstrumentation
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
@@ -45,6 +46,7 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
         "cache": CacheInstrumentation,
         "celery": _celery(settings),
         "celery_chatter": CeleryChatterInstrumentation,
+        "celery_logs": CeleryLogsInstrumentation,
         "contrib": ContribInstrumentation,
         "celery_chatter": CeleryChatterInstrumentation,
         "commands": CommandInstrumentation,

@@ -114,7 +114,7 @@ class Executions:
             names.MESSAGING_OPERATION_TYPE: names.PROCESS_SPAN,
             names.MESSAGING_SYSTEM: broker_attributes(app)[names.MESSAGING_SYSTEM],
             names.MESSAGING_DESTINATION_NAME: destination(
-                delivery.get("exchange"), delivery.get("routing_key")
+                delivery.get("exchange"), delivery.get("routing_key"), app.amqp.queues.values()
             ),
         }
         if hostname:

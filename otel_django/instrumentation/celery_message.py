@@ -6,7 +6,7 @@ Our own headers are plain numbers and strings, so that every serialiser and brok
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
@@ -72,16 +72,19 @@ def _describe(connection: Any) -> dict[str, Plain]:
     return attributes
 
 
-def destination(exchange: Any, routing_key: Any, declared: Any = None) -> str:
-    """The queue a message goes to or came from, as far as it is known.
+def destination(exchange: Any, routing_key: Any, queues: Iterable[Any] | None = ()) -> str:
+    """The queue a message goes to or came from, as far as it is known; else its routing key.
 
-    Through the default exchange the routing key is the queue's name.
+    Through the default exchange the routing key is the queue's name; through another one the queue
+    is known if one of ``queues`` is bound by that very key. What is broadcast has no one queue: the
+    exchange stands for them.
     """
-    if declared:
-        name = getattr(declared[0], "name", None)
-        if name:
-            return str(name)
-    return str(routing_key or getattr(exchange, "name", exchange) or "")
+    name = getattr(exchange, "name", exchange)
+    if name and routing_key:
+        for queue in queues or ():
+            if queue.routing_key == routing_key and queue.exchange.name == name:
+                return str(queue.name)
+    return str(routing_key or name or "")
 
 
 class Lineage(NamedTuple):

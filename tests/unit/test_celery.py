@@ -18,6 +18,7 @@ from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Ignore, Reject
 from celery.schedules import schedule
 from celery.signals import before_task_publish
+from kombu import Exchange, Queue
 from opentelemetry import baggage, context
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -470,14 +471,15 @@ def test_celery_is_not_imported_for_our_sake() -> None:
 
 
 def test_where_a_message_goes() -> None:
-    class Named:
-        name = "orders"
-
-    assert destination("", "celery") == "celery"
-    assert destination("topics", "order.paid") == "order.paid"
-    assert destination(Named(), "") == "orders"
-    assert destination("", "x", [Named()]) == "orders"
-    assert destination(None, None) == ""
+    topics = Exchange("topics", type="topic")
+    paid = Queue("paid", topics, routing_key="order.#")
+    assert destination("", "celery", [paid]) == "celery"
+    assert destination("topics", "order.paid", [paid]) == "order.paid"
+    assert destination("topics", "order.#", [paid]) == "paid"
+    assert destination(topics, "order.#", [paid]) == "paid"
+    assert destination("topics", "order.#") == "order.#"
+    assert destination(Exchange("all", type="fanout"), "", [paid]) == "all"
+    assert destination(None, None, None) == ""
 
 
 def test_brokers_by_the_names_of_the_conventions() -> None:
