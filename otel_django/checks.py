@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core import checks
 
 from otel_django import conf, guard
+from otel_django.command_choice import app_of
 from otel_django.host_environment import Process, current_process
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ ABOUT: Final = {
     "grpc": ("009", "The protocol is grpc, but the package grpcio isn't installed."),
     "service_name": ("010", "With `check --deploy`: nobody gave the service a name."),
     "path": ("011", "The general endpoint has the path of one signal, appended again."),
+    "command": ("012", "OTEL_DJANGO_COMMANDS names a command that no app has."),
 }
 """By kind of problem: the number in the check's id, and what it says."""
 
@@ -52,7 +54,12 @@ def check_settings(
     messages: list[checks.CheckMessage] = []
     with guard.guarded("checks.settings"):
         settings = conf.from_django()
-        problems = [*_told(settings), *_missing_files(settings), *_missing_grpc(settings)]
+        problems = [
+            *_told(settings),
+            *_missing_files(settings),
+            *_missing_grpc(settings),
+            *_missing_commands(settings),
+        ]
         messages += [_message(problem, settings.strict) for problem in problems]
     return messages
 
@@ -123,6 +130,20 @@ def _missing_grpc(settings: conf.Settings) -> Iterator[conf.Problem]:
             "Install grpcio, or use http/protobuf.",
             "grpc",
         )
+
+
+def _missing_commands(settings: conf.Settings) -> Iterator[conf.Problem]:
+    name = settings.origins["commands"].variable
+    for word in settings.commands[1:]:
+        command = word.removeprefix("-")
+        if app_of(command) is None:
+            yield conf.Problem(
+                name,
+                word,
+                f"{name} names {command!r}, but no installed app has such a command.",
+                "`manage.py help` lists those there are.",
+                "command",
+            )
 
 
 def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:

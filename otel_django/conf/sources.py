@@ -26,6 +26,7 @@ Kind = Literal[
     "file",
     "grpc",
     "service_name",
+    "command",
 ]
 
 _LONGEST_SHOWN: Final = 100
