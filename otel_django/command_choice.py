@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
 
 _PACKAGE_FOLDERS: Final = frozenset({"site-packages", "dist-packages"})
-_NEVER: Final = frozenset({"otel", "test", *SERVER_COMMANDS})
+_NEVER: Final = {"otel", "test", *(command.partition(" ")[0] for command in SERVER_COMMANDS)}
 """The commands of this package, test runs, and what has no end."""
 
 
