@@ -17,7 +17,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Ignore, Reject
 from celery.schedules import schedule
-from celery.signals import before_task_publish
+from celery.signals import before_task_publish, setup_logging
 from kombu import Exchange, Queue
 from opentelemetry import baggage, context
 from opentelemetry.trace import (
@@ -45,7 +45,6 @@ from otel_django.tracing.current import get_context, reset_context, set_context
 app = Celery("unit", broker="memory://", backend="cache+memory://", set_as_current=False)
 app.conf.update(
     task_default_queue="unit",
-    worker_hijack_root_logger=False,
     broker_transport_options={"polling_interval": 0.01},
 )
 
@@ -103,9 +102,17 @@ def note() -> None:
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[None]:
-    """A worker on a thread of this process."""
-    with start_worker(app, pool="threads", perform_ping_check=False, shutdown_timeout=20):
-        yield
+    """A worker on a thread of this process, which leaves the process's logging alone."""
+
+    def leave_logging_alone(**_: Any) -> None:
+        pass
+
+    setup_logging.connect(leave_logging_alone, weak=False)
+    try:
+        with start_worker(app, pool="threads", perform_ping_check=False, shutdown_timeout=20):
+            yield
+    finally:
+        setup_logging.disconnect(leave_logging_alone)
 
 
 def wait_for(condition: Callable[[], Any]) -> None:

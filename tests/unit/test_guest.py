@@ -193,13 +193,10 @@ def test_statements_below_users_spans_count_for_the_request_around_them(site: Si
     assert not any(span.events for span in site.spans("step"))
 
 
-def test_spans_of_the_host_that_end_twice_end_as_they_did(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_spans_of_the_host_that_end_twice_count_once(site: Site) -> None:
     span = site.tracer.start_span("twice")
     span.end()
     span.end()
-    assert "Calling end() on an ended span." in caplog.text
     assert len(site.spans()) == 1
 
 
