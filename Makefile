@@ -28,7 +28,7 @@ help:  ## Show this list
 
 setup: $(READY)  ## Make or renew the environment in .venv
 
-demo: $(READY)  ## Serve the example shop with traffic and live traces (PORT, DEMO_SECONDS, DEMO_TRAFFIC, DEMO_DIR)
+demo: $(READY)  ## Serve the example shop with its worker, traffic and live traces (PORT, DEMO_SECONDS, DEMO_TRAFFIC, DEMO_DIR)
 	@exec $(BIN)/python examples/shop/demo.py
 
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")

@@ -9,6 +9,7 @@ SECRET_KEY = "only-for-types"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STOCK_SERVICE_URL = ""
+OUTBOX_DIR = Path()
 OTEL_DJANGO: dict[str, object] = {}
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -1,4 +1,4 @@
-"""The demonstration: the shop, visitors, and their traces as they happen.
+"""The demonstration: the shop with its worker, visitors, and the traces as they happen.
 
 `make demo` runs it. From the environment: PORT (8000), DEMO_DIR (.demo under the project),
 DEMO_SECONDS (until Ctrl-C), DEMO_TRAFFIC (0 for no visitors).
@@ -17,14 +17,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 SHOP = Path(__file__).resolve().parent
 PROJECT = SHOP.parent.parent
 HOST = "127.0.0.1"
 START_WITHIN_S = 60.0
 LAST_TRACES_S = 1.0
-STOP_WITHIN_S = 5.0
+STOP_WITHIN_S = 15.0  # a worker takes five to end, and more for a long task
+LOGGED = ("server", "worker", "beat")
+CELERY = ("-m", "celery", "-A", "shop")
+# One worker has nobody to greet: it is ready a second sooner.
+WORKER = ("worker", "--hostname", "worker@shop", "--concurrency", "2", "--loglevel", "INFO")
+ALONE = ("--without-mingle", "--without-gossip")
 
 
 class DemoFailed(Exception):
@@ -72,9 +76,8 @@ class Demo:
             "PYTHONUNBUFFERED": "1",
         }
 
-    @property
-    def server_log(self) -> Path:
-        return self.options.data_dir / "server.log"
+    def log_of(self, name: str) -> Path:
+        return self.options.data_dir / f"{name}.log"
 
     def import_path(self) -> list[str]:
         """The project's own code first, installed or not."""
@@ -108,14 +111,15 @@ class Demo:
     def serve(self) -> None:
         if self.ended.is_set():
             return
-        with self.server_log.open("wb") as log:
-            address = f"{HOST}:{self.options.port}"
-            self.start("server", "manage.py", "runserver", "--noreload", address, output=log)
+        address = f"{HOST}:{self.options.port}"
+        self.start("server", "manage.py", "runserver", "--noreload", address)
         self.wait_for_server()
         if self.ended.is_set():
             return
         say(self.welcome())
+        self.start("worker", *CELERY, *WORKER, *ALONE)
         self.start("traces", "manage.py", "otel", "tail")
+        self.start("beat", *CELERY, "beat")
         if self.options.traffic:
             self.start("visitors", "traffic.py", self.options.url)
 
@@ -144,14 +148,14 @@ class Demo:
     def check_processes(self) -> None:
         for name, process in self.running.items():
             if process.poll() is not None:
-                tail = last_lines(self.server_log) if name == "server" else ""
+                tail = last_lines(self.log_of(name)) if name in LOGGED else ""
                 raise DemoFailed(
                     f"The {name} ended with code {process.returncode}.\n{tail}".strip()
                 )
 
     def stop(self) -> None:
-        """Visitors first, then the server, which sends what it holds; the traces last."""
-        for name in ("preparation", "visitors", "server", "traces"):
+        """Those who give work before those who do it and send what they hold; the traces last."""
+        for name in ("preparation", "visitors", "beat", "server", "worker", "traces"):
             process = self.running.pop(name, None)
             if process is None:
                 continue
@@ -159,25 +163,28 @@ class Demo:
                 time.sleep(LAST_TRACES_S)
             end_process(process)
 
-    def start(self, name: str, *arguments: str, output: IO[bytes] | None = None) -> None:
-        # A session of its own: Ctrl-C reaches this process only, which ends the others in order.
-        self.running[name] = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=SHOP,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output else None,
-            start_new_session=True,
-        )
+    def start(self, name: str, *arguments: str) -> None:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(self.log_of(name).open("wb")) if name in LOGGED else None
+            # A session of its own: Ctrl-C reaches this process only, which ends them in order.
+            self.running[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=SHOP,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT if log else None,
+                start_new_session=True,
+            )
 
     def welcome(self) -> str:
         until = "Ctrl-C ends it" if self.options.seconds is None else "it ends by itself"
         return (
             f"\n  The shop    {self.options.url}/\n"
             f"  Its admin   {self.options.url}/admin/   user demo, password {self.password}\n"
-            f"  Its data    {self.options.data_dir}   (server.log is there too)\n\n"
-            f"Traces of its requests follow; {until}.\n"
+            f"  Its data    {self.options.data_dir}\n"
+            f"  Its logs    server.log, worker.log and beat.log, there\n\n"
+            f"Traces of its requests and tasks follow; {until}.\n"
         )
 
 
@@ -215,13 +222,15 @@ def refuse_taken_port(port: int) -> None:
 
 
 def end_process(process: subprocess.Popen[bytes]) -> None:
-    """SIGINT, which runserver heeds; SIGTERM and SIGKILL for one that doesn't."""
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signum)
+    """SIGINT, which all heed; SIGTERM for one that doesn't, and SIGKILL for what is left of it."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(signum)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_WITHIN_S)
-            return
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # such as the children of a worker that was killed
+    process.wait(STOP_WITHIN_S)
 
 
 def last_lines(log: Path) -> str:

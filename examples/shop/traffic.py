@@ -28,6 +28,9 @@ TIMEOUT_S = 10.0
 GOOD_CARD = "4242 4242 4242 4242"
 BAD_CARD = "4000 0000 0000 0002"
 BAD_CARD_SHARE = 0.25  # of the purchases; about one request in forty
+GOOD_ADDRESS = "visitor@example.org"
+MISTYPED_ADDRESS = "visitor@example.invalid"
+MISTYPED_SHARE = 0.15
 SEARCHES = ["teapot", "hand plain", "rucksak", "winter balcony", "spining top", "ukulele"]
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 PRODUCT = re.compile(r'href="(/product/[^"]+)"')
@@ -97,15 +100,19 @@ class Visitor:
         self.post(path.replace("/product/", "/cart/add/"), page)
         page = self.get("/checkout/")
         bad = self.rng.random() < BAD_CARD_SHARE
+        mistyped = not card and self.rng.random() < MISTYPED_SHARE
         self.post(
             "/checkout/",
             page,
-            email="visitor@example.org",
+            email=MISTYPED_ADDRESS if mistyped else GOOD_ADDRESS,
             card=card or (BAD_CARD if bad else GOOD_CARD),
         )
 
     def buy_with_a_bad_card(self) -> None:
         self.buy(BAD_CARD)
+
+    def buy_with_a_good_card(self) -> None:
+        self.buy(GOOD_CARD)
 
     def follow_old_link(self) -> None:
         self.get(f"/product/discontinued-{self.rng.randint(1, 9)}/")
@@ -147,7 +154,7 @@ OPENINGS = [
     Visitor.buy_with_a_bad_card,
     Visitor.search,
     Visitor.use_the_api,
-    Visitor.browse,
+    Visitor.buy_with_a_good_card,
 ]
 
 

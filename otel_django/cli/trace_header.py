@@ -79,7 +79,7 @@ def origin(root: SpanRow, begun_by: str) -> str:
     elif root.links:
         linked = f"trace {inert(root.links[0].trace_id[:TRACE_ID_DIGITS])}"
         beat = f"beat's {inert(entry[:80])}, " if isinstance(entry, str) else ""
-        told.append(f"from {beat}{linked}" if beat else f"from {linked}{begun}")
+        told.append(f"from {beat}{linked}{'' if beat else begun}")
     wait_ns = task_words.queue_wait_ns(root)
     if wait_ns:
         told.append(f"waited {duration(wait_ns)}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -51,17 +54,77 @@ def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_demo_prints_the_traces_of_the_n_plus_one_and_of_the_error(
+@contextmanager
+def started(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A demo that has begun to serve; its stdout has come to its traces."""
+    demo = subprocess.Popen(
+        [sys.executable, DEMO],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if line.startswith("Traces of its requests"):
+            break
+    try:
+        yield demo
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
+
+
+def traces(lines: Iterable[str]) -> Iterator[str]:
+    """The trees among what a demo prints, as they come."""
+    tree = ""
+    for line in lines:
+        if line.strip():
+            tree += line
+        elif tree:
+            yield tree
+            tree = ""
+
+
+def test_demo_shows_an_n_plus_one_an_error_and_a_checkout_with_its_tasks(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    demo = run(environment | {"DEMO_SECONDS": "8"})
+    task = r"└─ process shop.tasks.send_receipt"
+    missing = [
+        r"GET /brands/ (.*\n)+.*SELECT catalogue_brand ×60 .*N\+1 catalogue/views.py",
+        r"POST /checkout/  500 (.*\n)+.*PaymentRefused",
+        rf"POST /checkout/  302 .*with tasks(.*\n)+.*worker@shop\n(.*\n)+.*\(waited\).*\n.*{task}",
+    ]
+    with started(environment | {"DEMO_SECONDS": str(ENDS_WITHIN_S)}) as demo:
+        assert demo.stdout is not None
+        for tree in traces(demo.stdout):
+            missing = [pattern for pattern in missing if not re.search(pattern, tree)]
+            if not missing:
+                break
+        demo.send_signal(signal.SIGTERM)
+        rest, _ = demo.communicate(timeout=ENDS_WITHIN_S)
 
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "GET /brands/" in demo.stdout
-    assert "PaymentRefused" in demo.stdout
-    assert "password" in demo.stdout
-    assert "Traceback" not in demo.stdout + demo.stderr
-    assert processes_using(tmp_path) == []
+        assert missing == []
+        assert demo.returncode == 0, rest
+        assert "Traceback" not in rest
+        assert processes_using(tmp_path) == []
+
+
+def test_worker_that_is_killed_is_said_and_leaves_nothing_behind(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with started(environment | {"DEMO_TRAFFIC": "0"}) as demo:
+        worker = None
+        while worker is None or not worker.children():
+            time.sleep(0.1)
+            worker = next((p for p in processes_using(tmp_path) if "worker" in p.cmdline()), None)
+        worker.kill()
+        rest, _ = demo.communicate(timeout=ENDS_WITHIN_S)
+
+        assert demo.returncode == 1
+        assert "The worker ended with code -9" in rest
+        assert processes_using(tmp_path) == []
 
 
 def test_demo_runs_twice_in_a_row_on_the_same_data(environment: dict[str, str]) -> None:
@@ -76,23 +139,13 @@ def test_demo_runs_twice_in_a_row_on_the_same_data(environment: dict[str, str]) 
 def test_signal_ends_the_demo_and_all_its_processes(
     environment: dict[str, str], tmp_path: Path, signum: signal.Signals
 ) -> None:
-    demo = subprocess.Popen(
-        [sys.executable, DEMO],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if line.startswith("Traces of its requests follow"):
-            break
-    demo.send_signal(signum)
-    rest, _ = demo.communicate(timeout=ENDS_WITHIN_S)
+    with started(environment) as demo:
+        demo.send_signal(signum)
+        rest, _ = demo.communicate(timeout=ENDS_WITHIN_S)
 
-    assert demo.returncode == 0, rest
-    assert "Traceback" not in rest
-    assert processes_using(tmp_path) == []
+        assert demo.returncode == 0, rest
+        assert "Traceback" not in rest
+        assert processes_using(tmp_path) == []
 
 
 def test_taken_port_is_said_with_the_cure(environment: dict[str, str]) -> None:

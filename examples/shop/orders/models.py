@@ -19,6 +19,7 @@ class Order(models.Model):
     email = models.EmailField()
     total = models.DecimalField(max_digits=10, decimal_places=2, default=Decimal(0))
     placed_at = models.DateTimeField(auto_now_add=True)
+    paid_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ("-placed_at", "-id")

@@ -70,6 +70,26 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+# No broker to install: messages are files in a folder. On a real site this is one line, such as
+# CELERY_BROKER_URL = "redis://localhost:6379/0".
+BROKER_DIR = DATA_DIR / "broker"
+(BROKER_DIR / "messages").mkdir(parents=True, exist_ok=True)
+CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "data_folder_in": BROKER_DIR / "messages",
+    "data_folder_out": BROKER_DIR / "messages",
+    "control_folder": BROKER_DIR / "control",
+    "polling_interval": 0.1,
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "shop"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "restock": {"task": "shop.tasks.restock", "schedule": 15.0, "options": {"expires": 15.0}},
+}
+
+OUTBOX_DIR = DATA_DIR / "outbox"
+
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "order_history"
 LOGOUT_REDIRECT_URL = "home"

@@ -1,0 +1,14 @@
+"""The shop's Celery app: its settings are Django's, those that begin with CELERY_.
+
+celery -A shop worker
+celery -A shop beat
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+
+app = Celery("shop", include=["shop.tasks"])
+app.config_from_object("django.conf:settings", namespace="CELERY")
