@@ -170,7 +170,7 @@ def test_a_thread_goes_on_in_the_context_it_is_given() -> None:
 
     # Python 3.14 without the interpreter lock gives new threads a copy by itself, and so does
     # OpenTelemetry's instrumentor of threading where it is installed.
-    inherits = instrumented or getattr(sys.flags, "thread_inherit_context", 0)
+    inherits = instrumented or bool(getattr(sys.flags, "thread_inherit_context", 0))
     assert len(captured.one("outer").children) == 1 + inherits
     assert len(captured.find("in thread")) == 2
 
