@@ -150,7 +150,7 @@ def working(env: Env, *options: str, app: str = APP) -> Iterator[Process]:
         *options,
     ]
     with celery_process(command, env) as worker:
-        worker.wait_for(" ready.")
+        worker.wait_for("The worker is ready.")
         yield worker
 
 

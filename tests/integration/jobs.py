@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject
+from celery.signals import worker_ready
 from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
@@ -25,6 +26,12 @@ app.conf.update(
     worker_enable_remote_control=False,
     **json.loads(os.environ.get("TESTS_CELERY", "{}")),
 )
+
+
+@worker_ready.connect
+def say_so(**_: Any) -> None:
+    """For those who wait, whatever the log's level."""
+    print("The worker is ready.")
 
 
 @app.task
@@ -44,6 +51,15 @@ def query(*_: Any) -> int:
 
     count: int = Author.objects.count()
     return count
+
+
+@app.task
+def ask_redis() -> None:
+    """A command of the site's own to the server that is also the broker."""
+    import redis
+
+    with redis.Redis.from_url(app.conf.broker_url) as client:
+        client.get("prices")
 
 
 @app.task

@@ -17,6 +17,7 @@ from celery import chain, chord, group
 from tests.integration.jobs import (
     add,
     app,
+    ask_redis,
     fail,
     headers,
     ignore,
@@ -77,6 +78,11 @@ def routes() -> None:
         add.apply_async((1, 2), eta=datetime.now(timezone.utc) + timedelta(seconds=1))
     with case("headers"):
         headers.apply_async(headers={"tenant": "shop"})
+
+
+def own_redis() -> None:
+    with case("own redis"):
+        ask_redis.delay()
 
 
 def many(count: str) -> None:
