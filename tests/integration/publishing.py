@@ -56,6 +56,16 @@ def outcomes() -> None:
             publish()
 
 
+def success() -> None:
+    with case("success"):
+        add.delay(1, 2)
+
+
+def later() -> None:
+    with case("later"):
+        add.apply_async((1, 2), countdown=2)
+
+
 def soft_limit() -> None:
     with case("soft limit"):
         too_long.delay()

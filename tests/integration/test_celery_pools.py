@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -30,6 +30,25 @@ DIFFERENT_EACH_TIME = {
     "celery.task.parent_id",
     "celery.task.group_id",
 }
+
+_RUN = ["send add", ["process add"]]
+_QUERY = ["CONNECT", "SELECT test_site_author"]
+_LAST = ["send query", ["process query", _QUERY]]
+EXPECTED: Final[dict[str, list[Any]]] = {
+    "case success": _RUN,
+    "case failure": ["send fail", ["process fail"]],
+    "case retry": ["send retry", ["process retry", ["send retry", ["process retry"]]]],
+    "case chain": ["send add", ["process add", ["send add", ["process add", _LAST]]]],
+    "case group": [*_RUN, *_RUN, *_RUN],
+    "case chord": ["send add", ["process add", ["send total", ["process total"]]], *_RUN],
+    "case nested": [
+        "send nested",
+        ["process nested", [*_QUERY, "SELECT test_site_author", *_LAST]],
+    ],
+    "case reject": ["send reject", ["process reject"]],
+    "case ignore": ["send ignore", ["process ignore"]],
+}
+"""The names in each case's tree, as ``words`` gives them."""
 
 Tree = tuple[Any, ...]
 
@@ -88,32 +107,7 @@ def words(tree: Tree) -> list[Any]:
 
 
 def test_prefork_gives_each_case_its_tree(under_prefork: list[dict[str, Any]]) -> None:
-    run = ["send add", ["process add"]]
-    query = ["CONNECT", "SELECT test_site_author"]
-    last = ["send query", ["process query", query]]
-    assert {name: words(tree) for name, tree in trees(under_prefork).items()} == {
-        "case success": run,
-        "case failure": ["send fail", ["process fail"]],
-        "case retry": ["send retry", ["process retry", ["send retry", ["process retry"]]]],
-        "case chain": [
-            "send add",
-            [
-                "process add",
-                ["send add", ["process add", ["send query", ["process query", query]]]],
-            ],
-        ],
-        "case group": [*run, *run, *run],
-        "case chord": ["send add", ["process add", ["send total", ["process total"]]], *run],
-        "case nested": [
-            "send nested",
-            [
-                "process nested",
-                [*query, "SELECT test_site_author", *last],
-            ],
-        ],
-        "case reject": ["send reject", ["process reject"]],
-        "case ignore": ["send ignore", ["process ignore"]],
-    }
+    assert {name: words(tree) for name, tree in trees(under_prefork).items()} == EXPECTED
     states = {
         span["attributes"]["celery.task.name"].rpartition(".")[2]: (
             span["attributes"]["celery.task.state"],
