@@ -92,6 +92,8 @@ class Demo:
             self.prepare()
             self.serve()
             self.watch()
+            if self.running:
+                say("Ending: the worker finishes what it has begun, in some five seconds.")
         finally:
             self.stop()
 
