@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard
-from otel_django.tracing.exceptions import exception_text, exception_type, is_driver_error
+from otel_django.tracing.exceptions import exception_text, is_driver_error
 from otel_django.tracing.redaction import MASK
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ _BODIES: Final[dict[str, tuple[int, ...]]] = {
 
 _PLAIN_FIELDS: Final = frozenset(
     [
-        *("id", "name", "task", "lang", "origin", "hostname", "root_id", "parent_id", "group"),
+        *("id", "name", "task", "shadow", "lang", "origin", "hostname", "ignore_result"),
+        *("root_id", "parent_id", "group", "group_index", "replaced_task_nesting"),
         *("eta", "expires", "retries", "timelimit", "time_start", "acknowledged", "worker_pid"),
         *("exchange", "routing_key", "priority", "redelivered", "delivery_tag", "consumer_tag"),
     ]
@@ -152,7 +153,8 @@ class MaskValues(logging.Filter):
             )
         if isinstance(value, Mapping):
             return {
-                name: content if name in _PLAIN_FIELDS else MASK for name, content in value.items()
+                name: content if name in _PLAIN_FIELDS or content in _NOTHING else MASK
+                for name, content in value.items()
             }
         return value
 
@@ -169,7 +171,7 @@ class MaskValues(logging.Filter):
         return self._redactor.text(text)
 
     def _short(self, exc: BaseException) -> str:
-        return f"{exception_type(exc)}({self._exceptions.message(exc)!r})"
+        return f"{type(exc).__name__}({self._exceptions.message(exc)!r})"
 
 
 class _Shown:
