@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import logging.config
 from collections.abc import Iterator
 from typing import Any
 
@@ -209,6 +210,21 @@ def test_rejecting_and_ignoring_is_told_as_ever(log: Log) -> None:
     )
     assert MARK not in rejected
     assert log.run(ignore) == "INFO Task logs.ignore[1] ignored\n"
+
+
+def test_logging_that_is_configured_later_does_not_bring_the_values_back(log: Log) -> None:
+    logger = logging.getLogger("celery.app.trace")
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "loggers": {"celery.app.trace": {"level": "INFO", "handlers": []}},
+        }
+    )
+    try:
+        assert log.run(give_back, MARK).endswith("s: [redacted]\n")
+    finally:
+        logger.setLevel(logging.NOTSET)
 
 
 def test_uninstalled_it_leaves_the_lines_as_celery_writes_them(unmasked: Log) -> None:
