@@ -102,6 +102,7 @@ CELERY_TASK_NAME: Final = "celery.task.name"
 CELERY_TASK_STATE: Final = "celery.task.state"
 CELERY_TASK_RETRIES: Final = "celery.task.retries"
 CELERY_TASK_RETRY_REASON: Final = "celery.task.retry.reason"
+CELERY_TASK_REVOKE_REASON: Final = "celery.task.revoke.reason"
 CELERY_TASK_QUEUE_WAIT: Final = "celery.task.queue_wait"
 CELERY_TASK_ETA: Final = "celery.task.eta"
 CELERY_TASK_COUNTDOWN: Final = "celery.task.countdown"
@@ -316,6 +317,8 @@ ATTRIBUTES: Final = {
         CELERY_TASK_RETRIES: "How often it was tried before, if it was.",
         CELERY_TASK_RETRY_REASON: "Why it will be tried again: the exception's class and its text "
         "without secrets.",
+        CELERY_TASK_REVOKE_REASON: "Why it was given up: `revoked` or `expired` before it started, "
+        "`terminated` while it ran.",
         CELERY_TASK_QUEUE_WAIT: "Seconds from sending, or from the eta where there is one, to the "
         "start.",
         CELERY_TASK_ETA: "When it is to run at the earliest, in ISO 8601.",

@@ -8,35 +8,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_django.conf import Settings
-    from otel_django.contracts import Instrumentation
+    from otel_django.contracts import Instrumentation, ProcessLife
 
 _CONTRIB = "OTEL_DJANGO_INSTRUMENTATION=contrib"
 
 
-def chosen(settings: Settings, on_exit: Callable[[], None]) -> tuple[Instrumentation, ...]:
-    """New instrumentations, in the order of installing; ``on_exit`` ends the process's runtime.
+def chosen(settings: Settings, life: ProcessLife) -> tuple[Instrumentation, ...]:
+    """New instrumentations, in the order of installing; ``life`` is that of the process.
 
     Their names here are those ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` knows.
     """
     disabled = settings.disabled_instrumentations
     if "*" in disabled:
         return ()
-    offered = _of_this_package(settings)
+    offered = _of_this_package(settings, life)
     parts = [make() for name, make in offered.items() if name not in disabled]
     if "django" in offered and "django" not in disabled:
         from otel_django.instrumentation.asgi_lifespan import AsgiLifespanInstrumentation
 
-        parts.append(AsgiLifespanInstrumentation(on_exit))
+        parts.append(AsgiLifespanInstrumentation(life.shutdown))
     return tuple(parts)
 
 
-def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentation]]:
+def _of_this_package(
+    settings: Settings, life: ProcessLife
+) -> dict[str, Callable[[], Instrumentation]]:
     from otel_django.instrumentation.cache import CacheInstrumentation
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
     from otel_django.instrumentation.celery_logs import CeleryLogsInstrumentation
     from otel_django.instrumentation.commands import CommandInstrumentation
-    from otel_django.instrumentation.contrib import ContribInstrumentation
-    from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
     from otel_django.instrumentation.contrib import ContribInstrumentation
     from otel_django.instrumentation.contrib_conflicts import DATABASES, InsteadOf
     from otel_django.instrumentation.database import DatabaseInstrumentation
@@ -44,11 +44,9 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
 
     offered: dict[str, Callable[[], Instrumentation]] = {
         "cache": CacheInstrumentation,
-        "celery": _celery(settings),
+        "celery": _celery(settings, life),
         "celery_chatter": CeleryChatterInstrumentation,
         "celery_logs": CeleryLogsInstrumentation,
-        "contrib": ContribInstrumentation,
-        "celery_chatter": CeleryChatterInstrumentation,
         "commands": CommandInstrumentation,
         "contrib": ContribInstrumentation,
         "database": lambda: InsteadOf(
@@ -65,7 +63,7 @@ def _of_this_package(settings: Settings) -> dict[str, Callable[[], Instrumentati
     return offered
 
 
-def _celery(settings: Settings) -> Callable[[], Instrumentation]:
+def _celery(settings: Settings, life: ProcessLife) -> Callable[[], Instrumentation]:
     if settings.instrumentation == "contrib":
         from otel_django.instrumentation.contrib_celery import ContribCeleryInstrumentation
 
@@ -73,7 +71,7 @@ def _celery(settings: Settings) -> Callable[[], Instrumentation]:
     from otel_django.instrumentation.celery import CeleryInstrumentation
     from otel_django.instrumentation.contrib_conflicts import CELERY, InsteadOf
 
-    return lambda: InsteadOf(CeleryInstrumentation(), CELERY, _CONTRIB)
+    return lambda: InsteadOf(CeleryInstrumentation(life), CELERY, _CONTRIB)
 
 
 def _django(settings: Settings) -> Callable[[], Instrumentation]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.span import Span
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
+SOON_S = 0.25
 EXIT_MARGIN_S = 3.0
 """Beyond ``OTEL_DJANGO_SHUTDOWN_TIMEOUT``, for the user's own span processors."""
 
@@ -50,7 +51,7 @@ class Runtime:
             if hasattr(sink, "on_wait"):
                 sink.on_wait = self.worker.drain_into_sinks
         self.provider = self._make_provider()
-        self.instrumentations = instrumentations.chosen(settings, self.shutdown)
+        self.instrumentations = instrumentations.chosen(settings, self)
         self.hooks = ProcessHooks(
             on_exit=self.shutdown,
             on_fork=self.after_fork,
@@ -233,6 +234,21 @@ class Runtime:
                 if hasattr(instrumentation, "process_ends"):
                     instrumentation.process_ends()
             self.provider.shutdown()
+
+    def end_soon(self) -> None:
+        """``shutdown`` for a process that another waits for: to disk first, then a short try."""
+        self.keep_all()
+        self.provider.shutdown_timeout_s = min(self.provider.shutdown_timeout_s, SOON_S)
+        self.shutdown()
+
+    def keep_all(self) -> None:
+        """Put what waits on disk at once: the process may be killed at any moment."""
+        self.worker.keep_all()
+
+    def adopt(self) -> None:
+        """Send what processes that are gone have left on disk, from now on."""
+        if "otlp" in self.settings.traces_exporters and self.sinks:
+            self.worker.start()
 
     def after_fork(self) -> None:
         """In a forked child (from the hook, or from the queue where hooks don't run: uWSGI)."""

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from otel_django.instrumentation import celery_execution, celery_publish
+from otel_django.instrumentation import (
+    celery_execution,
+    celery_life,
+    celery_publish,
+    celery_worker,
+)
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.instrumentation.patching import Patches
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
+    from otel_django.contracts import ProcessLife
     from otel_django.tracing.tracer import Tracer
 
 
 class CeleryInstrumentation:
-    """Waits until Celery is imported, which it doesn't do itself."""
+    """Waits until Celery is imported, which it doesn't do itself.
 
-    def __init__(self) -> None:
+    ``life`` is the process's: what a worker and its children ask of it at their ends.
+    """
+
+    def __init__(self, life: ProcessLife) -> None:
+        self._life = life
         self._patches = Patches()
         self._undoing: list[Callable[[], None]] = []
 
@@ -28,7 +38,10 @@ class CeleryInstrumentation:
         self._undoing.append(celery_publish.install(tracer, settings, self._patches))
 
         def trace_runs() -> None:
-            self._undoing.append(celery_execution.install(tracer, settings))
+            executions = celery_execution.Executions(tracer, settings)
+            self._undoing.append(celery_execution.install(executions))
+            self._undoing.append(celery_worker.install(executions, self._patches))
+            self._undoing.append(celery_life.install(self._life))
 
         self._undoing.append(when_imported("celery.app.base", trace_runs))
 

@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
+from otel_django.instrumentation.celery_life import child_is_stopped
 from otel_django.instrumentation.celery_message import (
     BEAT_ENTRY,
     EXECUTION,
@@ -53,6 +54,9 @@ _INTERNAL = SpanKind.INTERNAL
 SUCCESS: Final = "SUCCESS"
 FAILURE: Final = "FAILURE"
 RETRY: Final = "RETRY"
+REVOKED: Final = "REVOKED"
+_STOPPED_GREENLET: Final = "greenlet.GreenletExit"
+"""How the gevent pool stops a task that is revoked while it runs."""
 
 _executions: Executions | None = None
 
@@ -69,10 +73,14 @@ class Origin(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A task that is being run: its span, and what was current before it."""
+    """A task that is being run: its span, and what was current before it.
+
+    ``watched``: should it be cut off, the worker's main process ends its span.
+    """
 
     span: Any
     token: Token[Context]
+    watched: bool = False
 
 
 class Executions:
@@ -160,6 +168,7 @@ class Executions:
             return self._begin_eager(task, request)
         headers = request.headers or {}
         origin = self.origin(headers, request.eta, time())
+        ids = execution_ids(headers)
         span = self.span(
             task.name,
             self.attributes(
@@ -170,14 +179,14 @@ class Executions:
                 request.delivery_info or {},
             ),
             origin,
-            execution_ids(headers),
+            ids,
         )
         # A context of its own: neither the worker's nor, in a pool that shares the thread with
         # the consumer, its suppression of tracing.
         context = {**origin.baggage, SPAN_KEY: span}
         own_id = origin.request_id or f"{span.get_span_context().trace_id:032x}"
         context[request_id.CONTEXT_KEY] = own_id
-        return Run(span, set_context(Context(context)))
+        return Run(span, set_context(Context(context)), watched=ids[1] != 0)
 
     def _begin_eager(self, task: Any, request: Any) -> Run | None:
         """Run in place of being sent: part of what is current, if anything is."""
@@ -209,17 +218,30 @@ class Executions:
         span = run.span
         if type(span) is not Span:
             return
+        if state is None:
+            self._cut_off(run, sys.exc_info()[1])
+            return
         try:
-            if state is None:  # not by a return or an Exception: the process is told to end
-                exc = sys.exc_info()[1]
-                span.note(names.CELERY_TASK_STATE, FAILURE)
-                span.fail(exception_type(exc) if exc is not None else FAILURE)
-            else:
-                span.note(names.CELERY_TASK_STATE, state)
-                if state != SUCCESS and isinstance(outcome, BaseException):
-                    self._say_why(span, task, state, outcome)
+            span.note(names.CELERY_TASK_STATE, state)
+            if state != SUCCESS and isinstance(outcome, BaseException):
+                self._say_why(span, task, state, outcome)
         finally:
             span.end()
+
+    def _cut_off(self, run: Run, exc: BaseException | None) -> None:
+        """Celery knows no result: mostly, because something stops the task or its process."""
+        if run.watched and exc is not None and not isinstance(exc, Exception):
+            run.span.relinquish()
+        else:
+            error_type = FAILURE if exc is None else exception_type(exc)
+            run.span.note(
+                names.CELERY_TASK_STATE,
+                REVOKED if error_type == _STOPPED_GREENLET else FAILURE,
+            )
+            run.span.fail(error_type)
+            run.span.end()
+        if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            child_is_stopped()
 
     def _say_why(self, span: Span, task: Any, state: str, exc: BaseException) -> None:
         if state == RETRY:
@@ -252,12 +274,12 @@ def execution_ids(headers: Mapping[str, Any]) -> tuple[int, int]:
         return 0, 0
 
 
-def install(tracer: Tracer, settings: Settings) -> Callable[[], None]:
+def install(executions: Executions) -> Callable[[], None]:
     """Trace runs of tasks; Celery is imported already. Returns the undoing."""
     from celery.signals import task_postrun, task_prerun
 
     global _executions
-    _executions = Executions(tracer, settings)
+    _executions = executions
     task_prerun.connect(_before_run, weak=False, dispatch_uid=_UID)
     task_postrun.connect(_after_run, weak=False, dispatch_uid=_UID)
 
