@@ -26,6 +26,8 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         port = probe.getsockname()[1]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     inherited.pop("DJANGO_SETTINGS_MODULE", None)
+    # As wide as the names of tasks at the end of a chain need.
+    inherited["COLUMNS"] = "140"
     yield inherited | {"PORT": str(port), "DEMO_DIR": str(tmp_path / "demo")}
     for process in processes_using(tmp_path):
         process.kill()
