@@ -23,11 +23,11 @@ from otel_django.instrumentation.celery_message import (
     EXECUTION,
     REQUEST_ID,
     SENT_AT,
-    Lineage,
+    add_lineage,
     broker_attributes,
     carrier_of,
+    custom_headers,
     destination,
-    header_number,
     header_text,
     timestamp,
 )
@@ -35,6 +35,7 @@ from otel_django.tracing import request_id
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, detach, get_context, set_context
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
+from otel_django.tracing.span_parts import SharedAttributes
 from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 _UID: Final = "otel_django"
 _ATTRIBUTE: Final = "_otel_django"
+_MOST_SHAPES: Final = 4096
+_NEW_IDS: Final = (0, 0)
 _CONSUMER = SpanKind.CONSUMER
 _INTERNAL = SpanKind.INTERNAL
 SUCCESS: Final = "SUCCESS"
@@ -83,6 +86,13 @@ class Run(NamedTuple):
     watched: bool = False
 
 
+class _Shape(NamedTuple):
+    """What all runs of one task from one queue by one worker have in common."""
+
+    span_name: str
+    shared: SharedAttributes
+
+
 class Executions:
     """What all runs of tasks in this process share."""
 
@@ -90,105 +100,110 @@ class Executions:
         self.tracer = tracer
         self._carrier = carrier_of(settings.propagators)
         self._link_after_s = settings.celery_link_after_s
+        self._shapes: dict[tuple[str, Any, Any, Any], _Shape] = {}
 
     def origin(self, headers: Mapping[str, Any], eta: object, now_s: float) -> Origin:
         """Read a message's custom headers; the task starts at ``now_s`` (epoch)."""
         remote, baggage = self._carrier.extract(headers)
-        sent_s = header_number(headers, SENT_AT)
-        due_s = timestamp(eta)
+        get = headers.get
+        sent_s = get(SENT_AT)
         queue_wait_s = None
-        delayed = False
-        if sent_s is not None:
-            queue_wait_s = max(0.0, now_s - max(sent_s, due_s or 0.0))
-            delayed = now_s - sent_s > self._link_after_s
-        entry = header_text(headers, BEAT_ENTRY)
-        apart = delayed or entry is not None
+        apart = False
+        if isinstance(sent_s, float | int):
+            queue_wait_s = now_s - sent_s
+            apart = queue_wait_s > self._link_after_s
+            if eta is not None:
+                queue_wait_s = now_s - max(sent_s, timestamp(eta) or 0.0)
+            queue_wait_s = max(queue_wait_s, 0.0)
+        entry = get(BEAT_ENTRY)
+        if entry is not None:
+            apart = True
+            entry = str(entry)
+        given_id = get(REQUEST_ID)
         return Origin(
-            parent=None if apart else remote,
-            link=remote if apart else None,
-            baggage=baggage,
-            queue_wait_s=queue_wait_s,
-            request_id=header_text(headers, REQUEST_ID),
-            beat_entry=entry,
+            None if apart else remote,
+            remote if apart else None,
+            baggage,
+            queue_wait_s,
+            given_id if type(given_id) is str else None,
+            entry,
         )
-
-    def attributes(
-        self, app: Any, name: str, hostname: Any, lineage: Lineage, delivery: Mapping[str, Any]
-    ) -> dict[str, Plain]:
-        """What is known when a run begins."""
-        attributes: dict[str, Plain] = {
-            names.CELERY_TASK_NAME: name,
-            names.MESSAGING_OPERATION_NAME: names.PROCESS_SPAN,
-            names.MESSAGING_OPERATION_TYPE: names.PROCESS_SPAN,
-            names.MESSAGING_SYSTEM: broker_attributes(app)[names.MESSAGING_SYSTEM],
-            names.MESSAGING_DESTINATION_NAME: destination(
-                delivery.get("exchange"), delivery.get("routing_key"), app.amqp.queues.values()
-            ),
-        }
-        if hostname:
-            attributes[names.CELERY_WORKER] = str(hostname)
-        priority = delivery.get("priority")
-        if isinstance(priority, int) and priority:  # brokers without priorities say 0
-            attributes[names.CELERY_TASK_PRIORITY] = priority
-        lineage.add_to(attributes)
-        return attributes
 
     def span(
         self,
+        app: Any,
         name: str,
-        attributes: dict[str, Plain],
+        hostname: Any,
+        fields: Mapping[str, Any],
+        delivery: Mapping[str, Any],
         origin: Origin,
-        ids: tuple[int, int] = (0, 0),
+        ids: tuple[int, int] = _NEW_IDS,
         start_time: int | None = None,
     ) -> Any:
         """The run's span, not made current; ``ids`` are the trace's (for a root) and its own."""
-        if origin.queue_wait_s is not None:
-            attributes[names.CELERY_TASK_QUEUE_WAIT] = round(origin.queue_wait_s, 6)
-        if origin.beat_entry is not None:
-            attributes[names.CELERY_BEAT_ENTRY] = origin.beat_entry
-        span = self.tracer.begin_local_root(
-            f"{names.PROCESS_SPAN} {name}",
+        key = (name, hostname, delivery.get("exchange"), delivery.get("routing_key"))
+        shape = self._shapes.get(key) or self._learn(app, key)
+        tracer = self.tracer
+        own: dict[str, Plain] = {}
+        whole = tracer.straight is None or tracer.asks_sampler
+        if whole:  # somebody looks at the span from its beginning
+            own.update(shape.shared.values)
+            _tell(own, fields, delivery, origin)
+        span: Any = tracer.begin_local_root(
+            shape.span_name,
             _CONSUMER,
-            attributes,
+            own,
             origin.parent,
             start_time,
             trace_id=ids[0],
             span_id=ids[1],
         )
         if type(span) is Span:
+            if not whole:
+                span._shared = shape.shared
+                _tell(own, fields, delivery, origin)
             if origin.link is not None:
                 span.add_link(origin.link)
             span._local.request_id = origin.request_id
         return span
 
-    def begin(self, task: Any) -> Run | None:
-        """A task is about to run on this thread: make its span current."""
-        request = task.request
-        if request.is_eager:
-            return self._begin_eager(task, request)
-        headers = request.headers or {}
-        origin = self.origin(headers, request.eta, time())
-        ids = execution_ids(headers)
-        span = self.span(
-            task.name,
-            self.attributes(
-                task.app,
-                task.name,
-                request.hostname,
-                Lineage.of(vars(request)),
-                request.delivery_info or {},
+    def _learn(self, app: Any, key: tuple[str, Any, Any, Any]) -> _Shape:
+        name, hostname, exchange, routing_key = key
+        shared: dict[str, Plain] = {
+            names.CELERY_TASK_NAME: name,
+            names.MESSAGING_OPERATION_NAME: names.PROCESS_SPAN,
+            names.MESSAGING_OPERATION_TYPE: names.PROCESS_SPAN,
+            names.MESSAGING_SYSTEM: broker_attributes(app)[names.MESSAGING_SYSTEM],
+            names.MESSAGING_DESTINATION_NAME: destination(
+                exchange, routing_key, app.amqp.queues.values()
             ),
-            origin,
-            ids,
-        )
+        }
+        if hostname:
+            shared[names.CELERY_WORKER] = str(hostname)
+        shape = _Shape(f"{names.PROCESS_SPAN} {name}", SharedAttributes(shared))
+        if len(self._shapes) < _MOST_SHAPES:
+            self._shapes[key] = shape
+        return shape
+
+    def begin(self, task: Any, request: Any) -> Run | None:
+        """A task is about to run on this thread: make its span current."""
+        fields = vars(request)
+        if fields.get("is_eager"):
+            return self._begin_eager(task, fields)
+        headers = fields if SENT_AT in fields else custom_headers(fields)
+        origin = self.origin(headers, fields.get("eta"), time())
+        ids = execution_ids(headers) if EXECUTION in headers else _NEW_IDS
+        delivery = fields.get("delivery_info") or {}
+        span = self.span(task.app, task.name, fields.get("hostname"), fields, delivery, origin, ids)
         # A context of its own: neither the worker's nor, in a pool that shares the thread with
         # the consumer, its suppression of tracing.
-        context = {**origin.baggage, SPAN_KEY: span}
-        own_id = origin.request_id or f"{span.get_span_context().trace_id:032x}"
-        context[request_id.CONTEXT_KEY] = own_id
-        return Run(span, set_context(Context(context)), watched=ids[1] != 0)
+        own_id = origin.request_id or span.get_span_context()[0].to_bytes(16, "big").hex()
+        context: dict[str, object] = {SPAN_KEY: span, request_id.CONTEXT_KEY: own_id}
+        if origin.baggage:
+            context = {**origin.baggage, **context}
+        return Run(span, set_context(Context(context)), ids[1] != 0)
 
-    def _begin_eager(self, task: Any, request: Any) -> Run | None:
+    def _begin_eager(self, task: Any, fields: Mapping[str, Any]) -> Run | None:
         """Run in place of being sent: part of what is current, if anything is."""
         base = get_context()
         if base.get(SUPPRESS_KEY):
@@ -197,7 +212,7 @@ class Executions:
             names.CELERY_TASK_NAME: task.name,
             names.CELERY_TASK_EAGER: True,
         }
-        Lineage.of(vars(request)).add_to(attributes)
+        add_lineage(fields, attributes)
         outer: Any = base.get(SPAN_KEY)
         name = f"{names.PROCESS_SPAN} {task.name}"
         span: Any
@@ -262,6 +277,20 @@ class Executions:
                 span.fail(exception_type(exc))
 
 
+def _tell(
+    own: dict[str, Plain], fields: Mapping[str, Any], delivery: Mapping[str, Any], origin: Origin
+) -> None:
+    """What a run doesn't share with others."""
+    add_lineage(fields, own)
+    priority = delivery.get("priority")
+    if priority and isinstance(priority, int):  # brokers without priorities say 0
+        own[names.CELERY_TASK_PRIORITY] = priority
+    if origin.queue_wait_s is not None:
+        own[names.CELERY_TASK_QUEUE_WAIT] = round(origin.queue_wait_s, 6)
+    if origin.beat_entry is not None:
+        own[names.CELERY_BEAT_ENTRY] = origin.beat_entry
+
+
 def execution_ids(headers: Mapping[str, Any]) -> tuple[int, int]:
     """The trace id and span id that the worker's main process has set for this run; 0: none."""
     given = header_text(headers, EXECUTION)
@@ -297,7 +326,8 @@ def _before_run(*, task: Any = None, **_: Any) -> None:
     if executions is None or task is None:
         return
     try:
-        setattr(task.request, _ATTRIBUTE, executions.begin(task))
+        request = task.request
+        request.__dict__[_ATTRIBUTE] = executions.begin(task, request)
     except Exception:
         guard.caught("celery.begin")
 
@@ -307,9 +337,8 @@ def _after_run(*, task: Any = None, state: Any = None, retval: Any = None, **_: 
     if executions is None or task is None:
         return
     try:
-        run = getattr(task.request, _ATTRIBUTE, None)
+        run = task.request.__dict__.pop(_ATTRIBUTE, None)
         if run is not None:
-            setattr(task.request, _ATTRIBUTE, None)
             executions.end(run, task, state, retval)
     except Exception:
         guard.caught("celery.end")

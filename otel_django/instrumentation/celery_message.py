@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from otel_django import guard, names
 from otel_django.errors import ConfigurationError
-from otel_django.tracing.carrier import Carrier
+from otel_django.tracing.carrier import TRACEPARENT, Carrier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,48 +87,30 @@ def destination(exchange: Any, routing_key: Any, queues: Iterable[Any] | None = 
     return str(routing_key or name or "")
 
 
-class Lineage(NamedTuple):
-    """What protocol 2 keeps in the headers and protocol 1 in the body."""
+def add_lineage(fields: Mapping[str, Any], attributes: dict[str, Plain]) -> None:
+    """Which message it is, when it is due and whose child, as attributes.
 
-    task_id: str | None
-    eta: str | None
-    expires: str | None
-    retries: int
-    root_id: str | None
-    parent_id: str | None
-    group_id: str | None
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Lineage:
-        """Read a message's headers, or the body of an old one."""
-        get = fields.get
-        return cls(
-            get("id"),
-            get("eta"),
-            get("expires"),
-            get("retries") or 0,
-            get("root_id"),
-            get("parent_id"),
-            get("group") or get("taskset"),
-        )
-
-    def add_to(self, attributes: dict[str, Plain]) -> None:
-        """As attributes; what isn't there, or says nothing, is left out."""
-        task_id = self.task_id
-        if task_id:
-            attributes[names.MESSAGING_MESSAGE_ID] = task_id
-        if self.eta:
-            attributes[names.CELERY_TASK_ETA] = str(self.eta)
-        if self.expires:
-            attributes[names.CELERY_TASK_EXPIRES] = str(self.expires)
-        if self.retries:
-            attributes[names.CELERY_TASK_RETRIES] = self.retries
-        if self.root_id and self.root_id != task_id:
-            attributes[names.CELERY_TASK_ROOT_ID] = self.root_id
-        if self.parent_id:
-            attributes[names.CELERY_TASK_PARENT_ID] = self.parent_id
-        if self.group_id:
-            attributes[names.CELERY_TASK_GROUP_ID] = self.group_id
+    ``fields`` are the headers of protocol 2, the body of protocol 1, or what a worker knows of a
+    request; what isn't there, or says nothing, is left out.
+    """
+    get = fields.get
+    task_id = get("id")
+    if task_id:
+        attributes[names.MESSAGING_MESSAGE_ID] = task_id
+    if get("eta"):
+        attributes[names.CELERY_TASK_ETA] = str(fields["eta"])
+    if get("expires"):
+        attributes[names.CELERY_TASK_EXPIRES] = str(fields["expires"])
+    if get("retries"):
+        attributes[names.CELERY_TASK_RETRIES] = fields["retries"]
+    root_id = get("root_id")
+    if root_id and root_id != task_id:
+        attributes[names.CELERY_TASK_ROOT_ID] = root_id
+    if get("parent_id"):
+        attributes[names.CELERY_TASK_PARENT_ID] = fields["parent_id"]
+    group_id = get("group") or get("taskset")
+    if group_id:
+        attributes[names.CELERY_TASK_GROUP_ID] = group_id
 
 
 def timestamp(eta: object) -> float | None:
@@ -147,7 +129,12 @@ def timestamp(eta: object) -> float | None:
 
 
 def custom_headers(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The headers senders add: among Celery's own, or (protocol 1) in a mapping apart."""
+    """The headers senders add: among Celery's own, or (protocol 1) in a mapping apart.
+
+    Others, such as Sentry, put a mapping of that name among Celery's own.
+    """
+    if SENT_AT in fields or TRACEPARENT in fields:
+        return fields
     apart = fields.get("headers")
     return {**apart, **fields} if isinstance(apart, Mapping) else fields
 

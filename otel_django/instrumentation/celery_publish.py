@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, MutableMapping
 from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
@@ -21,7 +21,7 @@ from otel_django.instrumentation.celery_message import (
     EXECUTION,
     REQUEST_ID,
     SENT_AT,
-    Lineage,
+    add_lineage,
     broker_attributes,
     carrier_of,
     destination,
@@ -38,6 +38,7 @@ from otel_django.tracing.current import (
 )
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
+from otel_django.tracing.span_parts import SharedAttributes
 from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
@@ -47,81 +48,126 @@ if TYPE_CHECKING:
     from otel_django.tracing.tracer import Tracer
 
 _UID: Final = "otel_django"
-_SPAN: Final = "otel_django-celery-publish"
+_OWN: Final = "otel_django-celery-publish"
 _BEAT: Final = "otel_django-celery-beat"
+_SHAPES: Final = "_otel_django_shapes"
+_MOST_SHAPES: Final = 4096
 _COUNTDOWN_POSITION: Final = 2
 _PRODUCER = SpanKind.PRODUCER
 
 _publishing: Publishing | None = None
 
 
+class _Shape(NamedTuple):
+    """What all publishes of one task by one app have in common; ``by_queue`` adds the queue."""
+
+    span_name: str
+    shared: SharedAttributes
+    by_queue: dict[str, SharedAttributes]
+
+
 class Publishing:
     """What all publishes of this process share."""
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
+        self.carrier = carrier_of(settings.propagators)
         self._tracer = tracer
-        self._carrier = carrier_of(settings.propagators)
 
     def begin(self, app: Any, name: str, countdown: Any) -> tuple[Any, Context] | None:
         """The span and the context to publish in; None where tracing is suppressed."""
         base = get_context()
         if base.get(SUPPRESS_KEY):
             return None
-        attributes: dict[str, Plain] = {
+        shape = _shapes_of(app).get(name) or _learn(app, name)
+        tracer = self._tracer
+        own: dict[str, Plain] = {}
+        whole = tracer.straight is None or tracer.asks_sampler
+        if whole:  # somebody looks at the span from its beginning
+            own.update(shape.shared.values)
+        outer: Any = base.get(SPAN_KEY)
+        span: Any
+        if type(outer) is Span:
+            span = tracer.begin(shape.span_name, _PRODUCER, own, outer)
+        elif type(outer) is DroppedSpan:
+            span = outer
+        else:
+            parent = None if outer is None else outer.get_span_context()
+            if parent is not None and not parent.is_valid:
+                parent = None
+            span = tracer.begin_local_root(shape.span_name, _PRODUCER, own, parent)
+        if type(span) is Span:
+            if not whole:
+                span._shared = shape.shared
+            if isinstance(countdown, int | float) and countdown:
+                own[names.CELERY_TASK_COUNTDOWN] = countdown
+            entry: Any = base.get(_BEAT)
+            if entry is not None:
+                own[names.CELERY_BEAT_ENTRY] = entry
+        return span, Context({**base, SPAN_KEY: span, _OWN: (span, shape)})
+
+    def describe(
+        self, headers: MutableMapping[str, Any], body: Any, queue: str, properties: Any
+    ) -> None:
+        """The message is made: say on the span what it is, and in its headers who sent it."""
+        context = get_context()
+        own: Any = context.get(_OWN)
+        span: Any = context.get(SPAN_KEY)
+        if span is not None:
+            current = span.get_span_context()
+            if current[0]:
+                self.carrier.inject(headers, context, current)
+        if SENT_AT in headers:  # a retry repeats the headers of the message before
+            for name in (REQUEST_ID, BEAT_ENTRY, EXECUTION):
+                headers.pop(name, None)
+        headers[SENT_AT] = time()
+        given_id = context.get(request_id.CONTEXT_KEY)
+        entry = context.get(_BEAT)
+        if given_id is not None:
+            headers[REQUEST_ID] = given_id
+        if entry is not None:
+            headers[BEAT_ENTRY] = entry
+        if own is not None and own[0] is span and type(span) is Span:
+            shape = own[1]
+            if span._shared is shape.shared:
+                span._shared = shape.by_queue.get(queue) or _learn_queue(shape, queue)
+            else:
+                span._attributes[names.MESSAGING_DESTINATION_NAME] = queue
+            own_attributes = span._own
+            add_lineage(body if isinstance(body, dict) else headers, own_attributes)
+            priority = properties.get("priority") if properties else None
+            if priority and isinstance(priority, int):
+                own_attributes[names.CELERY_TASK_PRIORITY] = priority
+
+
+def _shapes_of(app: Any) -> dict[str, _Shape]:
+    """Kept on the app: a look-up in a mapping of weak references takes several times as long."""
+    shapes: dict[str, _Shape] | None = app.__dict__.get(_SHAPES)
+    if shapes is None:
+        shapes = app.__dict__[_SHAPES] = {}
+    return shapes
+
+
+def _learn(app: Any, name: str) -> _Shape:
+    shared = SharedAttributes(
+        {
             names.CELERY_TASK_NAME: name,
             names.MESSAGING_OPERATION_NAME: names.SEND_SPAN,
             names.MESSAGING_OPERATION_TYPE: names.SEND_SPAN,
             **broker_attributes(app),
         }
-        if isinstance(countdown, int | float) and countdown:
-            attributes[names.CELERY_TASK_COUNTDOWN] = countdown
-        entry: Any = base.get(_BEAT)
-        if entry is not None:
-            attributes[names.CELERY_BEAT_ENTRY] = entry
-        span = self._span(f"{names.SEND_SPAN} {name}", attributes, base.get(SPAN_KEY))
-        return span, Context({**base, SPAN_KEY: span, _SPAN: span})
+    )
+    shape = _Shape(f"{names.SEND_SPAN} {name}", shared, {})
+    shapes = _shapes_of(app)
+    if len(shapes) < _MOST_SHAPES:
+        shapes[name] = shape
+    return shape
 
-    def _span(self, name: str, attributes: dict[str, Plain], outer: Any) -> Any:
-        if type(outer) is Span:
-            return self._tracer.begin(name, _PRODUCER, attributes, outer)
-        if type(outer) is DroppedSpan:
-            return outer
-        parent = None if outer is None else outer.get_span_context()
-        if parent is not None and not parent.is_valid:
-            parent = None
-        return self._tracer.begin_local_root(name, _PRODUCER, attributes, parent)
 
-    def describe(
-        self,
-        headers: MutableMapping[str, Any],
-        body: Any,
-        exchange: Any,
-        routing_key: Any,
-        declare: Any,
-        properties: Any,
-    ) -> None:
-        """The message is made: say on the span what it is, and in its headers who sent it."""
-        context = get_context()
-        span: Any = context.get(_SPAN) or context.get(SPAN_KEY)
-        if span is not None and span.get_span_context().is_valid:
-            self._carrier.inject(headers, context, span.get_span_context())
-        for name, value in (
-            (SENT_AT, time()),
-            (REQUEST_ID, request_id.current()),
-            (BEAT_ENTRY, context.get(_BEAT)),
-            (EXECUTION, None),  # a retry repeats the headers of the run before
-        ):
-            if value is None:
-                headers.pop(name, None)
-            else:
-                headers[name] = value
-        if type(span) is Span and span is context.get(_SPAN):
-            own = span._attributes
-            own[names.MESSAGING_DESTINATION_NAME] = destination(exchange, routing_key, declare)
-            Lineage.of(body if isinstance(body, dict) else headers).add_to(own)
-            priority = properties.get("priority")
-            if isinstance(priority, int) and priority:
-                own[names.CELERY_TASK_PRIORITY] = priority
+def _learn_queue(shape: _Shape, queue: str) -> SharedAttributes:
+    shared = SharedAttributes({**shape.shared.values, names.MESSAGING_DESTINATION_NAME: queue})
+    if len(shape.by_queue) < _MOST_SHAPES:
+        shape.by_queue[queue] = shared
+    return shared
 
 
 def install(tracer: Tracer, settings: Settings, patches: Patches) -> Callable[[], None]:
@@ -210,7 +256,8 @@ def _before_publish(
     if publishing is None:
         return
     try:
-        publishing.describe(headers, body, exchange, routing_key, declare, properties or {})
+        queue = destination(exchange, routing_key, declare)
+        publishing.describe(headers, body, queue, properties)
     except Exception:
         guard.caught("celery.message")
 

@@ -25,7 +25,7 @@ from otel_django.instrumentation.celery_execution import (
     Executions,
     execution_ids,
 )
-from otel_django.instrumentation.celery_message import EXECUTION, Lineage, custom_headers
+from otel_django.instrumentation.celery_message import EXECUTION, custom_headers
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.tracing.current import SPAN_KEY, reset_context, set_context
 from otel_django.tracing.exceptions import exception_type
@@ -116,8 +116,11 @@ class Watch:
         if started_s is None:
             origin = origin._replace(queue_wait_s=None)
         span = executions.span(
+            app,
             name,
-            executions.attributes(app, name, hostname, Lineage.of(fields), delivery),
+            hostname,
+            fields,
+            delivery,
             origin,
             (0, 0) if started_s is None else execution_ids(fields),
             None if started_s is None else int(started_s * 1e9),

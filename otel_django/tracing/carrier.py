@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 BAGGAGE: Final = "baggage"
+_SENTRYS: Final = "sentry-"
 _USUAL: Final = frozenset({"tracecontext", "baggage"})
 
 
@@ -52,11 +53,22 @@ class Carrier:
                 headers[TRACESTATE] = state.to_header()
             else:
                 headers.pop(TRACESTATE, None)  # of the message that this one repeats
+            if BAGGAGE in headers:
+                self._inject_baggage(headers, context)
+                return
             if not context.get(_BAGGAGE_KEY):
-                headers.pop(BAGGAGE, None)
                 return
         for propagator in self._propagators:
             propagator.inject(headers, context)
+
+    def _inject_baggage(self, headers: MutableMapping[str, Any], context: Context) -> None:
+        """Replace what an earlier message left, but keep what Sentry has put beside it."""
+        there = str(headers.pop(BAGGAGE))
+        for propagator in self._propagators:
+            propagator.inject(headers, context)
+        kept = [item for item in there.split(",") if item.strip().startswith(_SENTRYS)]
+        if kept:
+            headers[BAGGAGE] = ",".join([*filter(None, [headers.get(BAGGAGE)]), *kept])
 
     def extract(self, headers: Mapping[str, Any]) -> tuple[SpanContext | None, Context]:
         """The sender's span context if the message names one, and a context with its baggage."""

@@ -395,6 +395,25 @@ def test_headers_of_an_earlier_run_are_not_repeated() -> None:
     assert not {EXECUTION, BEAT_ENTRY, REQUEST_ID, "tracestate"} & set(headers)
 
 
+def test_what_sentry_puts_into_the_headers_is_left_and_does_not_hide_ours(worker: None) -> None:
+    """It adds a mapping of headers among the headers, and members of the baggage."""
+    theirs: dict[str, Any] = {
+        "sentry-trace": "1" * 32,
+        "baggage": "sentry-trace_id=11,stale=1",
+        "headers": {"sentry-trace": "1" * 32, "baggage": "sentry-trace_id=11"},
+    }
+    with capture() as captured:
+        token = set_context(baggage.set_baggage("tenant", "a", get_context()))
+        try:
+            headers = headers_of(lambda: add.apply_async((1, 2), headers=theirs))
+        finally:
+            reset_context(token)
+        run_through(captured, "process unit.add")
+    assert headers["baggage"] == "tenant=a,sentry-trace_id=11"
+    assert headers["headers"] == theirs["headers"]
+    assert captured.one("send unit.add").children == [captured.one("process unit.add")]
+
+
 def test_a_sampled_out_publish_tells_the_worker_so(worker: None) -> None:
     left_out = NonRecordingSpan(SpanContext(5, 6, True, TraceFlags(0)))
     with capture() as captured:
