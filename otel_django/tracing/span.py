@@ -334,7 +334,9 @@ class Span(ApiSpan, ReadableSpan):
             now = self._start_time
         tracer = self._tracer
         straight = tracer.straight
-        if straight is not None and local.generation == tracer.generation:
+        if local.generation != tracer.generation:
+            self._end_time = now  # began before a fork: the parent process ends it
+        elif straight is not None:
             self._end_time = now
             straight(self)  # what ``emit`` does then
         else:

@@ -144,3 +144,30 @@ def test_P1_a_forked_child_has_ids_of_its_own_and_leaves_the_parents_spans_alone
     assert (instance, own) == ("child", "child")
     open_span.end()
     assert collected.only().name == "begun before"
+
+
+def test_a_users_processor_in_a_forked_child_is_not_told_of_the_parents_spans() -> None:
+    ended: list[str] = []
+
+    class Notes(SpanProcessor):
+        def on_end(self, span: Any) -> None:
+            ended.append(span.name)
+
+    collected = Collected()
+    collected.provider.add_span_processor(Notes())
+    open_span = collected.tracer.start_span("begun before")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            open_span.end()
+            collected.tracer.start_span("in child").end()
+            os.write(writer, ",".join(ended).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    assert os.read(reader, 100) == b"in child"
+    os.close(reader)
+    open_span.end()
+    assert ended == ["begun before"]
