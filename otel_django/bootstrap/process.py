@@ -229,10 +229,11 @@ class Runtime:
         if self._ended:
             return
         self._ended = True
-        with guard.guarded("shutdown"):
-            for instrumentation in self.instrumentations:
-                if hasattr(instrumentation, "process_ends"):
+        for instrumentation in self.instrumentations:
+            if hasattr(instrumentation, "process_ends"):
+                with guard.guarded(f"{type(instrumentation).__name__}.process_ends"):
                     instrumentation.process_ends()
+        with guard.guarded("shutdown"):
             self.provider.shutdown()
 
     def end_soon(self) -> None:

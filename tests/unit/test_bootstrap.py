@@ -225,6 +225,26 @@ def test_a_provider_that_is_not_the_sdks_is_left_alone(tmp_path: Path) -> None:
     ) == [True, "NoOpTracerProvider"]
 
 
+def test_a_part_that_fails_at_the_end_does_not_keep_spans_from_leaving(tmp_path: Path) -> None:
+    body = """
+    import io
+
+    class Failing:
+        def process_ends(self):
+            raise ValueError("at the end")
+
+    out = io.StringIO()
+    runtime = bootstrap.runtime()
+    runtime.sinks[0]._exporter.out = out
+    runtime.instrumentations = (Failing(), *runtime.instrumentations)
+    trace.get_tracer("x").start_span("last").end()
+    runtime.shutdown()
+    answer(json.loads(out.getvalue())["name"])
+    """
+    found = run(body, tmp_path, OTEL_TRACES_EXPORTER="console", OTEL_DJANGO_STRICT="0")
+    assert found == "last"
+
+
 def test_propagators_of_djangos_settings_count_for_outgoing_calls(tmp_path: Path) -> None:
     (tmp_path / "users_settings.py").write_text(
         "from tests.settings import *\nOTEL_DJANGO = {'OTEL_PROPAGATORS': 'tracecontext'}\n"
