@@ -53,7 +53,7 @@ class Carrier:
                 headers[TRACESTATE] = state.to_header()
             else:
                 headers.pop(TRACESTATE, None)  # of the message that this one repeats
-            if BAGGAGE in headers:
+            if BAGGAGE in headers and self._propagators:
                 self._inject_baggage(headers, context)
                 return
             if not context.get(_BAGGAGE_KEY):

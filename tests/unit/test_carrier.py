@@ -76,6 +76,13 @@ def test_headers_of_an_earlier_message_are_replaced() -> None:
     assert headers == {"traceparent": f"00-{1:032x}-{2:016x}-01"}
 
 
+def test_baggage_of_the_sites_own_is_left_alone_where_none_is_propagated() -> None:
+    headers = {"baggage": "tenant=a"}
+    span = SpanContext(1, 2, False, TraceFlags(1))
+    Carrier(("tracecontext",)).inject(headers, in_context(span, {}), span)
+    assert headers["baggage"] == "tenant=a"
+
+
 @pytest.mark.parametrize("value", [None, 12, ["00-1-2-01"], b"00", "nonsense"])
 def test_nonsense_in_the_headers_is_no_context(value: object) -> None:
     assert usual.extract({"traceparent": value})[0] is None
