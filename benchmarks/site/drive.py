@@ -7,6 +7,7 @@ thread that serves.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -22,6 +23,7 @@ from benchmarks.site.wsgi_call import Application, environ_for, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
 SETTLE_S = 0.01
 """After a flush, for what the sending thread still does once the answer is there."""
@@ -61,10 +63,11 @@ class Driver:
         latencies: list[int] = []
         clock = time.perf_counter_ns
         main, process = time.thread_time(), time.process_time()
-        for act in work:
-            began = clock()
-            act()
-            latencies.append(clock() - began)
+        with _within_request() if page == "publish" else contextlib.nullcontext():
+            for act in work:
+                began = clock()
+                act()
+                latencies.append(clock() - began)
         served = time.thread_time()
         self._observer.flush()
         time.sleep(SETTLE_S)
@@ -104,6 +107,15 @@ class Driver:
     def finish(self) -> dict[str, Any]:
         self._observer.finish()
         return {"seen": self._observer.seen()}
+
+
+def _within_request() -> AbstractContextManager[object]:
+    """A span around the burst, for tasks are mostly published by requests and other tasks."""
+    try:
+        from opentelemetry import trace
+    except ImportError:
+        return contextlib.nullcontext()
+    return trace.get_tracer("benchmark").start_as_current_span("request")
 
 
 def _mean(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import Celery
 from celery.app.trace import trace_task_ret
+from celery.concurrency.prefork import TaskPool
 from celery.signals import task_received
 from celery.worker.request import Request
 from kombu.utils.uuid import uuid
@@ -46,16 +47,28 @@ def taken() -> list[Any]:
     return messages
 
 
-class _Consumer:
-    """What receivers of ``task_received`` may look at."""
+class _NoProcesses:
+    """The interface of billiard's pool, as far as starting asks for it."""
 
-    hostname = f"bench@{uuid()}"
-    pool = None
+    apply_async = maintain_pool = terminate_job = grow = shrink = None
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+
+class _Pool(TaskPool):
+    """The worker's main process believes that children run the tasks."""
+
+    Pool = BlockingPool = _NoProcesses  # type: ignore[assignment]
+
+
+_Pool(1, app=app).on_start()
+HOSTNAME = f"bench@{uuid()}"
 
 
 def run(message: Any) -> None:
-    request = Request(message, app=app, hostname=_Consumer.hostname, task=nothing)
-    task_received.send(sender=_Consumer, request=request)
+    request = Request(message, app=app, hostname=HOSTNAME, task=nothing)
+    task_received.send(sender=_Pool, request=request)
     trace_task_ret(
         request.type,
         request.id,

@@ -42,8 +42,8 @@ OURS: Final = (
         "instrumentation",
         p.choice("own", "contrib"),
         "own",
-        "`contrib`: OpenTelemetry's own instrumentations make the spans of requests and of Celery's "
-        "tasks.",
+        "`contrib`: OpenTelemetry's own instrumentations make the spans of requests and of "
+        "Celery's tasks.",
     ),
     _ours(
         "KEEP",

@@ -39,7 +39,7 @@ class CeleryInstrumentation:
 
         def trace_runs() -> None:
             executions = celery_execution.Executions(tracer, settings)
-            self._undoing.append(celery_execution.install(executions))
+            self._undoing.append(celery_execution.install(executions, self._patches))
             self._undoing.append(celery_worker.install(executions, self._patches))
             self._undoing.append(celery_life.install(self._life))
 

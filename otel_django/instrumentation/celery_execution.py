@@ -1,13 +1,15 @@
-"""Running a Celery task: one CONSUMER span from ``task_prerun`` to ``task_postrun``.
+"""Running a Celery task: one CONSUMER span around the function that Celery runs it with.
 
 It is the child of the span that sent the task; the root of a trace of its own, linked to that
-span, where the task was delayed for long or came from beat. These signals fire in the process and
-thread that runs the task, in every pool; what a worker's main process knows of tasks that never
-ran to their end is told by ``celery_worker``.
+span, where the task was delayed for long or came from beat. That function runs in the process and
+thread of the task, in every pool; what a worker's main process knows of tasks that never ran to
+their end is told by ``celery_worker``. (Celery's signals before and after a run cost more than the
+span does.)
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from time import time
@@ -28,9 +30,9 @@ from otel_django.instrumentation.celery_message import (
     carrier_of,
     custom_headers,
     destination,
-    header_text,
     timestamp,
 )
+from otel_django.instrumentation.on_import import when_imported
 from otel_django.tracing import request_id
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, detach, get_context, set_context
 from otel_django.tracing.exceptions import exception_type
@@ -45,11 +47,11 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from otel_django.conf import Settings
+    from otel_django.instrumentation.patching import Patches
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
 
-_UID: Final = "otel_django"
-_ATTRIBUTE: Final = "_otel_django"
+_OURS: Final = "_otel_django"
 _MOST_SHAPES: Final = 4096
 _NEW_IDS: Final = (0, 0)
 _CONSUMER = SpanKind.CONSUMER
@@ -58,6 +60,7 @@ SUCCESS: Final = "SUCCESS"
 FAILURE: Final = "FAILURE"
 RETRY: Final = "RETRY"
 REVOKED: Final = "REVOKED"
+IGNORED: Final = "IGNORED"
 _STOPPED_GREENLET: Final = "greenlet.GreenletExit"
 """How the gevent pool stops a task that is revoked while it runs."""
 
@@ -109,12 +112,13 @@ class Executions:
         sent_s = get(SENT_AT)
         queue_wait_s = None
         apart = False
-        if isinstance(sent_s, float | int):
+        if type(sent_s) is float or type(sent_s) is int:
             queue_wait_s = now_s - sent_s
             apart = queue_wait_s > self._link_after_s
             if eta is not None:
                 queue_wait_s = now_s - max(sent_s, timestamp(eta) or 0.0)
-            queue_wait_s = max(queue_wait_s, 0.0)
+            if queue_wait_s < 0.0:  # noqa: PLR1730 - on every run
+                queue_wait_s = 0.0
         entry = get(BEAT_ENTRY)
         if entry is not None:
             apart = True
@@ -185,20 +189,23 @@ class Executions:
             self._shapes[key] = shape
         return shape
 
-    def begin(self, task: Any, request: Any) -> Run | None:
-        """A task is about to run on this thread: make its span current."""
-        fields = vars(request)
+    def begin(self, task: Any, fields: Mapping[str, Any]) -> Run | None:
+        """A task is about to run on this thread: make its span current.
+
+        ``fields`` are what Celery calls the request: the message's headers and its delivery.
+        """
         if fields.get("is_eager"):
             return self._begin_eager(task, fields)
         headers = fields if SENT_AT in fields else custom_headers(fields)
         origin = self.origin(headers, fields.get("eta"), time())
-        ids = execution_ids(headers) if EXECUTION in headers else _NEW_IDS
+        ids = execution_ids(headers)
         delivery = fields.get("delivery_info") or {}
         span = self.span(task.app, task.name, fields.get("hostname"), fields, delivery, origin, ids)
         # A context of its own: neither the worker's nor, in a pool that shares the thread with
         # the consumer, its suppression of tracing.
-        own_id = origin.request_id or span.get_span_context()[0].to_bytes(16, "big").hex()
-        context: dict[str, object] = {SPAN_KEY: span, request_id.CONTEXT_KEY: own_id}
+        context: dict[str, object] = {SPAN_KEY: span}
+        if origin.request_id is not None:
+            context[request_id.CONTEXT_KEY] = origin.request_id
         if origin.baggage:
             context = {**origin.baggage, **context}
         return Run(span, set_context(Context(context)), ids[1] != 0)
@@ -227,32 +234,43 @@ class Executions:
             span = self.tracer.begin_local_root(name, _INTERNAL, attributes, parent)
         return Run(span, set_context(Context({**base, SPAN_KEY: span})))
 
-    def end(self, run: Run, task: Any, state: str | None, outcome: Any) -> None:
-        """The task has run: ``outcome`` is its return value, or what it raised."""
+    def end(self, run: Run, task: Any, outcome: Any, exc: BaseException | None) -> None:
+        """The task has run: ``outcome`` is Celery's (return value, what went wrong, run time, …),
+        None if ``exc`` got through.
+        """
         detach(run.token)
         span = run.span
         if type(span) is not Span:
             return
-        if state is None:
-            self._cut_off(run, sys.exc_info()[1])
+        if exc is not None:
+            self._got_through(run, task, exc)
             return
         try:
-            span.note(names.CELERY_TASK_STATE, state)
-            if state != SUCCESS and isinstance(outcome, BaseException):
-                self._say_why(span, task, state, outcome)
+            trouble = outcome[1]
+            if trouble is None:
+                # Without a run time it didn't run: an earlier delivery of it has succeeded.
+                span.note(names.CELERY_TASK_STATE, SUCCESS if outcome[2] is not None else IGNORED)
+            else:
+                span.note(names.CELERY_TASK_STATE, trouble.state)
+                if isinstance(trouble.retval, BaseException):
+                    self._say_why(span, task, trouble.state, trouble.retval)
         finally:
             span.end()
 
-    def _cut_off(self, run: Run, exc: BaseException | None) -> None:
-        """Celery knows no result: mostly, because something stops the task or its process."""
-        if run.watched and exc is not None and not isinstance(exc, Exception):
+    def _got_through(self, run: Run, task: Any, exc: BaseException) -> None:
+        """No result for Celery: the task or its process is stopped, or an eager task raises."""
+        if isinstance(exc, Exception):
+            run.span.note(names.CELERY_TASK_STATE, FAILURE)
+            try:
+                self._say_why(run.span, task, FAILURE, exc)
+            finally:
+                run.span.end()
+        elif run.watched:
             run.span.relinquish()
         else:
-            error_type = FAILURE if exc is None else exception_type(exc)
-            run.span.note(
-                names.CELERY_TASK_STATE,
-                REVOKED if error_type == _STOPPED_GREENLET else FAILURE,
-            )
+            error_type = exception_type(exc)
+            revoked = error_type == _STOPPED_GREENLET
+            run.span.note(names.CELERY_TASK_STATE, REVOKED if revoked else FAILURE)
             run.span.fail(error_type)
             run.span.end()
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):
@@ -293,52 +311,86 @@ def _tell(
 
 def execution_ids(headers: Mapping[str, Any]) -> tuple[int, int]:
     """The trace id and span id that the worker's main process has set for this run; 0: none."""
-    given = header_text(headers, EXECUTION)
-    if given is None:
-        return 0, 0
-    try:
-        trace_id, _, span_id = given.partition("-")
-        return int(trace_id, 16), int(span_id, 16)
-    except ValueError:
-        return 0, 0
+    given = headers.get(EXECUTION)
+    return given if isinstance(given, tuple) and len(given) == 2 else _NEW_IDS
 
 
-def install(executions: Executions) -> Callable[[], None]:
+def install(executions: Executions, patches: Patches) -> Callable[[], None]:
     """Trace runs of tasks; Celery is imported already. Returns the undoing."""
-    from celery.signals import task_postrun, task_prerun
-
     global _executions
     _executions = executions
-    task_prerun.connect(_before_run, weak=False, dispatch_uid=_UID)
-    task_postrun.connect(_after_run, weak=False, dispatch_uid=_UID)
+    takers = [
+        when_imported(module, functools.partial(_patch_builder, patches, module))
+        for module in ("celery.app.trace", "celery.worker.consumer.consumer")
+    ]
+    _wrap_built()
 
     def undo() -> None:
         global _executions
         _executions = None
-        task_prerun.disconnect(_before_run, dispatch_uid=_UID)
-        task_postrun.disconnect(_after_run, dispatch_uid=_UID)
+        for take_back in takers:
+            take_back()
 
     return undo
 
 
-def _before_run(*, task: Any = None, **_: Any) -> None:
-    executions = _executions
-    if executions is None or task is None:
-        return
-    try:
-        request = task.request
-        request.__dict__[_ATTRIBUTE] = executions.begin(task, request)
-    except Exception:
-        guard.caught("celery.begin")
+def _patch_builder(patches: Patches, module_name: str) -> None:
+    """``build_tracer`` makes the function that runs a task: eager, by the pool, in its child."""
+    module = sys.modules[module_name]
+    if not patches.holds(module, "build_tracer"):
+        patches.wrap(module, "build_tracer", _build_tracer)
 
 
-def _after_run(*, task: Any = None, state: Any = None, retval: Any = None, **_: Any) -> None:
-    executions = _executions
-    if executions is None or task is None:
-        return
-    try:
-        run = task.request.__dict__.pop(_ATTRIBUTE, None)
-        if run is not None:
-            executions.end(run, task, state, retval)
-    except Exception:
-        guard.caught("celery.end")
+def _build_tracer(original: Callable[..., Any]) -> Callable[..., Any]:
+    def build_tracer(name: str, task: Any, *args: Any, **options: Any) -> Any:
+        return _traced(original(name, task, *args, **options), task)
+
+    return build_tracer
+
+
+def _wrap_built() -> None:
+    """A worker in this process may have had its tasks' functions built before."""
+    from celery import _state
+
+    active: Any = vars(_state)["_get_active_apps"]
+    for app in list(active()):
+        for task in list(app._tasks.values()):
+            built = getattr(task, "__trace__", None)
+            if built is not None:
+                task.__trace__ = _traced(built, task)
+
+
+def _traced(run_task: Callable[..., Any], task: Any) -> Callable[..., Any]:
+    """Celery's function that runs one task, with a span around each call.
+
+    One that has it comes back as it is: a module may have imported the patched builder.
+    """
+    if hasattr(run_task, _OURS):
+        return run_task
+
+    def trace_task(uuid: Any, args: Any, kwargs: Any, request: Any = None) -> Any:
+        executions = _executions
+        if executions is None or not request:
+            return run_task(uuid, args, kwargs, request)
+        try:
+            run = executions.begin(task, request)
+        except Exception:
+            guard.caught("celery.begin")
+            run = None
+        if run is None:
+            return run_task(uuid, args, kwargs, request)
+        outcome = exc = None
+        try:
+            outcome = run_task(uuid, args, kwargs, request)
+            return outcome
+        except BaseException as raised:
+            exc = raised
+            raise
+        finally:
+            try:
+                executions.end(run, task, outcome, exc)
+            except Exception:
+                guard.caught("celery.end")
+
+    setattr(trace_task, _OURS, True)
+    return trace_task

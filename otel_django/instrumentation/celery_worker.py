@@ -42,6 +42,8 @@ WORKER_LOST: Final = "billiard.exceptions.WorkerLostError"
 NOT_REGISTERED: Final = "celery.exceptions.NotRegistered"
 
 _watch: Watch | None = None
+_has_children = False
+"""A pool of child processes has been started in this process: they run the tasks."""
 
 
 class Outcome(NamedTuple):
@@ -58,15 +60,11 @@ class Watch:
 
     def __init__(self, executions: Executions) -> None:
         self._executions = executions
+        self._bits = executions.tracer.id_generator.bits
 
-    def receive(self, request: Any, has_children: bool) -> None:
-        """A task has come in: fix the ids of its run, if a child process will run it."""
-        fields = request.request_dict
-        if has_children:
-            ids = self._executions.tracer.id_generator
-            fields[EXECUTION] = f"{ids.generate_trace_id():032x}-{ids.generate_span_id():016x}"
-        else:
-            fields.pop(EXECUTION, None)
+    def new_ids(self) -> tuple[int, int]:
+        """A trace id, for a run that begins a trace, and a span id."""
+        return self._bits(128) or 1, self._bits(64) or 1
 
     def begin(self, request: Any, outcome: Outcome) -> Span | None:
         """The span of a request that won't tell of itself, complete but for its end.
@@ -193,23 +191,27 @@ def install(executions: Executions, patches: Patches) -> Callable[[], None]:
 
 
 def _patch_request(patches: Patches) -> None:
-    from celery.signals import task_received
     from celery.worker.request import Request
 
-    task_received.connect(_received, weak=False, dispatch_uid=_UID)
     if not patches.holds(Request, "on_failure"):
+        patches.wrap(Request, "__init__", _init)
         patches.wrap(Request, "on_failure", _on_failure)
         patches.wrap(Request, "_announce_revoked", _announce_revoked)
 
 
-def _received(*, sender: Any = None, request: Any = None, **_: Any) -> None:
-    watch = _watch
-    if watch is None or request is None:
-        return
-    with guard.guarded("celery.received"):
-        from celery.concurrency import prefork
+def _init(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A task has come in: fix the ids of its run, if a child process will run it.
 
-        watch.receive(request, isinstance(getattr(sender, "pool", None), prefork.TaskPool))
+    (``task_received`` would say the same, at five times the cost.)
+    """
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        watch = _watch
+        if watch is not None and _has_children:
+            self._request_dict[EXECUTION] = watch.new_ids()
+
+    return init
 
 
 def _on_failure(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -301,9 +303,20 @@ def _refuse(consumer: Any, message: Any, outcome: Outcome) -> None:
 def _patch_pool(patches: Patches) -> None:
     from celery.concurrency.prefork import TaskPool
 
+    if not patches.holds(TaskPool, "on_start"):
+        patches.wrap(TaskPool, "on_start", _starting)
     for name, error_type in (("on_stop", WORKER_LOST), ("on_terminate", TERMINATED)):
         if not patches.holds(TaskPool, name):
             patches.wrap(TaskPool, name, _ending(Outcome(FAILURE, error_type)))
+
+
+def _starting(original: Callable[..., Any]) -> Callable[..., Any]:
+    def start(self: Any) -> Any:
+        global _has_children
+        _has_children = True
+        return original(self)
+
+    return start
 
 
 def _ending(outcome: Outcome) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -7,22 +7,40 @@ are left to upstream's propagators, as in ``propagation`` for requests.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from opentelemetry.baggage import _BAGGAGE_KEY
 from opentelemetry.context import Context
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanContext, get_current_span
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
-from otel_django.tracing.propagation import load_propagators, parse_traceparent
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+from otel_django.tracing.propagation import FLAGS, load_propagators, parse_traceparent
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 BAGGAGE: Final = "baggage"
+_new_tuple = tuple.__new__
 _SENTRYS: Final = "sentry-"
+_NO_BAGGAGE: Final = Context()
 _USUAL: Final = frozenset({"tracecontext", "baggage"})
+
+
+def _read(traceparent: str) -> SpanContext | None:
+    """``parse_traceparent`` without its regular expression, for the form that all senders use.
+
+    Messages come from one's own programs: what isn't quite lower-case hexadecimal may pass.
+    """
+    if len(traceparent) != 55 or traceparent[:3] != "00-":
+        return parse_traceparent(traceparent, None)
+    try:
+        trace_id = int(traceparent[3:35], 16)
+        span_id = int(traceparent[36:52], 16)
+        flags = FLAGS[int(traceparent[53:], 16)]
+    except ValueError:
+        return None
+    if not trace_id or not span_id:
+        return None
+    return _new_tuple(SpanContext, (trace_id, span_id, True, flags, DEFAULT_TRACE_STATE, True))
 
 
 class Carrier:
@@ -75,11 +93,16 @@ class Carrier:
         remote = None
         if self._does_itself:
             traceparent = headers.get(TRACEPARENT)
-            if isinstance(traceparent, str):
-                state = headers.get(TRACESTATE)
-                remote = parse_traceparent(traceparent, state if isinstance(state, str) else None)
+            if type(traceparent) is str:
+                if TRACESTATE in headers:
+                    state = headers[TRACESTATE]
+                    remote = parse_traceparent(
+                        traceparent, state if isinstance(state, str) else None
+                    )
+                else:
+                    remote = _read(traceparent)
             if BAGGAGE not in headers:
-                return remote, Context()
+                return remote, _NO_BAGGAGE
         context = Context()
         for propagator in self._propagators:
             context = propagator.extract(headers, context)

@@ -22,7 +22,8 @@ Environ: TypeAlias = Mapping[str, Any]
 
 ENTRY_POINT_GROUP: Final = "opentelemetry_propagator"
 
-_FLAGS: Final = tuple(TraceFlags(value) for value in range(256))
+FLAGS: Final = tuple(TraceFlags(value) for value in range(256))
+"""W3C trace flags by their number."""
 _new_tuple = tuple.__new__
 _MAX_TRACEPARENT = 512
 _MAX_TRACESTATE = 8192
@@ -50,7 +51,7 @@ def parse_traceparent(traceparent: str, tracestate: str | None) -> SpanContext |
         state = TraceState.from_header([tracestate])
     # What the class makes of these arguments, without looking at them again.
     return _new_tuple(
-        SpanContext, (trace_number, span_number, True, _FLAGS[int(flags, 16)], state, True)
+        SpanContext, (trace_number, span_number, True, FLAGS[int(flags, 16)], state, True)
     )
 
 
