@@ -19,10 +19,14 @@ _PLACES: Final = (
 
 
 def span_label(span: SpanRow) -> str:
-    """The span's name; a statement without a summary shows its beginning."""
+    """The span's name; a statement without a summary shows its beginning, a call its host."""
     statement = span.attributes.get(names.DB_QUERY_TEXT)
     if isinstance(statement, str) and " " not in span.name.strip():
         return inert(fit(f"{span.name} {_shortened(statement, span.name)}".strip(), 60))
+    host = span.attributes.get(names.SERVER_ADDRESS)
+    is_call = span.name == span.attributes.get(names.HTTP_REQUEST_METHOD)
+    if span.kind == "client" and is_call and isinstance(host, str):
+        return inert(f"{span.name} {host[:80]}")
     return inert(span.name[:400]) or "(no name)"
 
 

@@ -181,7 +181,7 @@ class _Tree:
             leaf = span.span_id not in self._children and not span.events
             statement = span.attributes.get(names.DB_QUERY_TEXT)
             alike = leaf and span.status != "error"
-            key = (span.name, str(statement), span.kind) if alike else span.span_id
+            key = (span_label(span), str(statement), span.kind) if alike else span.span_id
             groups.setdefault(key, _Group([])).spans.append(span)
         return iter(groups.values())
 
@@ -241,9 +241,10 @@ class _Tree:
     def _lay_out(self, lines: list[_Line]) -> list[str]:
         """In columns; a mark, which names a line of code, takes room from the bars first."""
         timed = [line for line in lines if line.duration_ns is not None]
-        widest = min(max((line.name_cells for line in timed), default=0), MAX_NAME_CELLS)
         marks = max((cells(line.mark) for line in timed), default=0)
         room = self._look.width - DURATION_CELLS - 6
+        most = max(MAX_NAME_CELLS, room - BAR_CELLS - marks)
+        widest = min(max((line.name_cells for line in timed), default=0), most)
         bars = 0 if self._look.width < NARROW else BAR_CELLS
         if bars and marks:
             bars = min(max(room - widest - marks, MIN_BAR_CELLS), BAR_CELLS)

@@ -281,3 +281,28 @@ def test_any_spans_can_be_drawn(spans: list[SpanRow], width: int, color: bool) -
         shown = re.sub(r"\x1b\[\d+m", "", line)
         assert shown.isprintable()
         assert cells(shown) <= max(width, 60)
+
+
+def test_a_wide_terminal_shows_long_names_whole() -> None:
+    name = "SELECT catalogue_product catalogue_brand catalogue_category catalogue_supplier"
+    spans = [span("root", None, "GET /", 0, 5), span("query", "root", name, attributes=SQL)]
+    assert trace_lines(spans, Look(width=140, zone=timezone.utc))[1].startswith(f"└─ {name}  ")
+    assert "…" in trace_lines(spans, PLAIN)[1]
+
+
+def test_calls_to_other_hosts_say_which_and_are_not_folded_together() -> None:
+    calls = [
+        span(
+            host,
+            "root",
+            "GET",
+            kind="client",
+            attributes={names.HTTP_REQUEST_METHOD: "GET", names.SERVER_ADDRESS: host},
+        )
+        for host in ("bank.example", "stock.example")
+    ]
+    lines = trace_lines([span("root", None, "GET /", 0, 5, kind="server"), *calls], PLAIN)
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "├─ GET bank.example",
+        "└─ GET stock.example",
+    ]
