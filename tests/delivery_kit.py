@@ -105,7 +105,7 @@ def make_sender(
     )
     if transport is None:
         made = GrpcTransport if protocol == "grpc" else HttpTransport
-        transport = made(settings)
+        transport = made(settings, clock=clock)
     return OtlpSender(
         settings,
         transport=transport,
