@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ import pytest
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 for name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[name]  # the tests' own settings only
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is behind nohup and "&": servers that the tests start would not hear Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("TESTS_BASE_DIR", None)  # a folder for each, which it may delete at its end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ def served_spans(server: Server) -> list[dict[str, Any]]:
     """Serve some requests, end, and return what arrived."""
     for _ in range(REQUESTS):
         assert server.get("/guest/").status == 200
+    time.sleep(0.1)  # a server closes a response, and ends its span, after the client has read it
     server.stop()
     spans = server.collector.spans()
     ids = Counter((span["trace_id"], span["span_id"]) for span in spans)
