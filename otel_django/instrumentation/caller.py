@@ -27,11 +27,12 @@ _PACKAGE_FOLDERS = ("/site-packages/", "/dist-packages/")
 class Caller(NamedTuple):
     """Where the project runs a statement.
 
-    ``file`` is relative to the project's folder; ``template`` and ``template_line`` name the
-    template tag being rendered between that line and the statement, if one is.
+    ``file`` is relative to the project's folder, None where no line of the project's is on the
+    stack; ``template`` and ``template_line`` name the template tag being rendered between that line
+    and the statement, if one is.
     """
 
-    file: str
+    file: str | None
     line: int
     function: str
     template: str | None = None
@@ -39,11 +40,13 @@ class Caller(NamedTuple):
 
     def attributes(self) -> dict[str, str | int]:
         """As span attributes."""
-        found: dict[str, str | int] = {
-            names.CODE_FILE_PATH: self.file,
-            names.CODE_LINE_NUMBER: self.line,
-            names.CODE_FUNCTION_NAME: self.function,
-        }
+        found: dict[str, str | int] = {}
+        if self.file is not None:
+            found = {
+                names.CODE_FILE_PATH: self.file,
+                names.CODE_LINE_NUMBER: self.line,
+                names.CODE_FUNCTION_NAME: self.function,
+            }
         if self.template is not None and self.template_line is not None:
             found[names.DJANGO_TEMPLATE_NAME] = self.template
             found[names.DJANGO_TEMPLATE_LINE] = self.template_line
@@ -84,6 +87,18 @@ def _library_folders() -> tuple[str, ...]:
     return tuple({f"{folder}/" for path in paths for folder in (path, path.resolve())})
 
 
+def _starts_all(path: str) -> bool:
+    """Whether all code runs below this file, whosever it is: ``manage.py``, ``bin/celery``."""
+    return path.endswith("/manage.py") or path.startswith(_script_folders())
+
+
+@cache
+def _script_folders() -> tuple[str, ...]:
+    """Where this environment's programs are, such as gunicorn and celery."""
+    folder = Path(sysconfig.get_path("scripts"))
+    return (f"{folder}/", f"{folder.resolve()}/")
+
+
 class CallerFinder:
     """Knows which files are the project's: those in ``base_dir``, else those of no package."""
 
@@ -108,7 +123,7 @@ class CallerFinder:
                 return found, Place(depth, code, frame.f_lasti, found.line)
             if template is None and code.co_name == "render_annotated":
                 template = _template_position(frame)
-        return None, None
+        return (Caller(None, 0, "", *template) if template else None), None
 
     def shown(self, file: str) -> str | None:
         """How to show a file of the project's; None for one that isn't."""
@@ -124,7 +139,7 @@ class CallerFinder:
         if file.startswith(("<", _OURS)):
             return None
         path = str(Path(file).resolve())
-        if any(folder in path for folder in _PACKAGE_FOLDERS):
+        if any(folder in path for folder in _PACKAGE_FOLDERS) or _starts_all(path):
             return None
         if self._base is not None and path.startswith(self._base):
             return path[len(self._base) :]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import sysconfig
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.template.loader import render_to_string
 
+from otel_django.instrumentation.caller import CallerFinder
 from otel_django.instrumentation.n_plus_one import MAX_WALKS
 from otel_django.testing import capture
 from tests.site.models import Author, Book
@@ -194,6 +197,27 @@ def test_a_template_gives_the_views_line_and_its_own() -> None:
     assert events[0]["django.template.line"] == 4
 
 
+def test_without_a_line_of_the_projects_a_template_still_gives_its_own() -> None:
+    def elsewhere() -> None:
+        books = {"books": Book.objects.all()}
+        render = contextvars.copy_context().run
+        thread = threading.Thread(target=render, args=(render_to_string, "db/books.html", books))
+        thread.start()
+        thread.join()
+
+    (event,) = run(elsewhere)
+    assert (event["django.template.name"], event["django.template.line"]) == ("db/books.html", 4)
+    assert not [key for key in event if key.startswith("code.")]
+
+
+def test_what_starts_the_process_is_no_line_of_the_projects(tmp_path: Path) -> None:
+    finder = CallerFinder(tmp_path)
+    programs = Path(sysconfig.get_path("scripts"))
+    for starter in (tmp_path / "manage.py", programs / "gunicorn", programs / "celery"):
+        assert finder.shown(str(starter)) is None
+    assert finder.shown(str(tmp_path / "shop" / "views.py")) == "shop/views.py"
+
+
 def test_a_template_is_looked_for_a_few_times_only() -> None:
     Book.objects.bulk_create([Book(title="t", author=author) for author in Author.objects.all()])
     with capture() as captured:
@@ -230,8 +254,6 @@ def test_awaiting_in_a_loop_gives_the_awaiting_line() -> None:
 
 
 def test_threads_of_one_request_are_counted_together() -> None:
-    import contextvars
-
     def code() -> None:
         for _ in range(3):
             context = contextvars.copy_context()
