@@ -118,10 +118,13 @@ def _set_up(
 
 def _own_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     """The file's schema version, 0 for a new one."""
+    # In this order: a process that makes the store meanwhile commits all three at once, so
+    # whoever has seen its tables finds its mark too.
+    has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != schema.APPLICATION_ID:
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] or application:
+        if has_tables or application:
             raise StoreError(
                 f"{path} is another program's database: set OTEL_DJANGO_STORE to a file of its own"
             )

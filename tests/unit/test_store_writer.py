@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from otel_django.backends.embedded import EmbeddedReader
 from otel_django.contracts import TraceQuery
 from otel_django.errors import StoreError
 from otel_django.store import schema
-from otel_django.store.connection import check_sqlite
+from otel_django.store.connection import _own_version, check_sqlite, open_writer
 from otel_django.store.writer import MAX_WAITING_SPANS, StoreWriter
 from tests.store_spans import MS, Losses, SpanSource, remote_parent, store_path
 
@@ -233,6 +234,22 @@ def test_another_programs_database_is_left_alone(
     assert losses.counts == {("traces", "store_error"): 1}
     with pytest.raises(Exception, match="another program's database"):
         EmbeddedReader(path).list_traces(TraceQuery())
+
+
+@pytest.mark.parametrize("statement", [1, 2, 3])
+def test_a_store_that_another_process_makes_meanwhile_is_ours(path: Path, statement: int) -> None:
+    path.parent.mkdir()
+    begun: list[str] = []
+
+    def make_it(sql: str) -> None:
+        begun.append(sql)
+        if len(begun) == statement:
+            open_writer(path, 5.0).close()
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(make_it)
+        assert _own_version(connection, path, schema.VERSION) in (0, schema.VERSION)
+        assert len(begun) == 3
 
 
 def test_a_newer_store_is_left_alone(path: Path, source: SpanSource, losses: Losses) -> None:
