@@ -91,10 +91,10 @@ class Statement:
 _TOKEN = re.compile(
     rf"""(?P<space>\s+)
     |(?P<quoted>"[^"]*(?:""[^"]*)*"|`[^`]*(?:``[^`]*)*`|\[[^\]'?]*\])
-    |(?P<placeholder>%s|%\([^()]*\)[a-z]|[:@$][{IDENTIFIER}]+|\?[0-9]*)
-    |(?P<word>[{IDENTIFIER}]+)
+    |(?P<placeholder>%s|%\([^()]*\)[a-z]|[:@$]{IDENTIFIER}+|\?[0-9]*)
+    |(?P<word>{IDENTIFIER}+)
     |(?P<mark>[(),.;])
-    |(?P<operator>::|[^\s"`\[(),.;%:@$?{IDENTIFIER}]+|.)
+    |(?P<operator>::|[\x00-\x08\x0e-\x1b!\#&'*+\-/<=>\\\]^{{|}}~\x7f]+|.)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -229,7 +229,7 @@ class _Reader:
             self._doubt.mark(lexeme)
 
 
-_ITEM = rf"[-+]?(?:%s|%\([^()]*\)[a-z]|[:@$][{IDENTIFIER}]+|\?[0-9]*)(?:::[{IDENTIFIER}]+)?"
+_ITEM = rf"[-+]?(?:%s|%\([^()]*\)[a-z]|[:@$]{IDENTIFIER}+|\?[0-9]*)(?:::{IDENTIFIER}+)?"
 _IN_LIST = re.compile(
     rf"(\bIN ?\(|\bARRAY ?\[) ?({_ITEM})(?: ?, ?{_ITEM})+(?: ?([)\]])| ?,? ?%?\Z)", re.IGNORECASE
 )
