@@ -30,7 +30,9 @@ class ContribCeleryInstrumentation:
                 instrumentor.instrument(tracer_provider=tracer.provider)
 
         if self._take_back is None:
-            self._take_back = when_imported("celery.app.base", switch_on)
+            # Not celery.app.base: upstream imports celery.app.task, which an unfinished celery.app
+            # would not keep as its attribute, and workers of Celery 5.3 look for it there.
+            self._take_back = when_imported("celery.app", switch_on)
 
     def uninstall(self) -> None:
         """Disconnect them."""

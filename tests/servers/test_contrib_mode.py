@@ -105,3 +105,22 @@ def test_both_make_one_span_for_each_request_publish_and_run(
                 assert kinds == ["PRODUCER", "CONSUMER"]
             else:
                 assert kinds == ["SERVER"], scenario
+
+
+def test_celerys_modules_are_whole_where_upstreams_instrumentation_is_on() -> None:
+    script = (
+        "import django, sys\n"
+        "django.setup()\n"
+        "from celery import Celery\n"
+        "from opentelemetry.instrumentation.celery import CeleryInstrumentor\n"
+        "assert CeleryInstrumentor().is_instrumented_by_opentelemetry\n"
+        "import celery.app.task\n"
+        "assert celery.app.task.Context\n"
+    )
+    environ = {
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "OTEL_DJANGO_ENABLED": "true",
+        "OTEL_DJANGO_INSTRUMENTATION": "contrib",
+        "PATH": "",
+    }
+    subprocess.run([sys.executable, "-c", script], env=environ, timeout=60, check=True)
