@@ -46,7 +46,19 @@ def start(settings: Settings) -> Runtime | None:
             _runtime = _made(settings)
             if _runtime is not None:
                 _runtime.start()
+                _say_problems(settings)
         return _runtime
+
+
+def _say_problems(settings: Settings) -> None:
+    """Servers and workers don't run Django's system checks, which tell more."""
+    unusable = sorted({problem.name for problem in settings.problems if problem.kind == "value"})
+    if unusable:
+        _logger.warning(
+            "Settings that otel_django can't use and goes on without: %s. "
+            "`manage.py check` says why, and what to write instead.",
+            ", ".join(unusable),
+        )
 
 
 def _made(settings: Settings) -> Runtime | None:

@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from otel_django.instrumentation import (
-    celery_execution,
-    celery_life,
-    celery_publish,
-    celery_worker,
-)
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.instrumentation.patching import Patches
 
@@ -35,15 +29,22 @@ class CeleryInstrumentation:
         """Patch now or when Celery is imported; a second call changes nothing."""
         if self._undoing:
             return
-        self._undoing.append(celery_publish.install(tracer, settings, self._patches))
 
-        def trace_runs() -> None:
+        def trace() -> None:
+            from otel_django.instrumentation import (
+                celery_execution,
+                celery_life,
+                celery_publish,
+                celery_worker,
+            )
+
             executions = celery_execution.Executions(tracer, settings)
+            self._undoing.append(celery_publish.install(tracer, settings, self._patches))
             self._undoing.append(celery_execution.install(executions, self._patches))
             self._undoing.append(celery_worker.install(executions, self._patches))
             self._undoing.append(celery_life.install(self._life))
 
-        self._undoing.append(when_imported("celery.app.base", trace_runs))
+        self._undoing.append(when_imported("celery.app.base", trace))
 
     def uninstall(self) -> None:
         """Put back what was patched."""

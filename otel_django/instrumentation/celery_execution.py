@@ -19,6 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
+from otel_django.instrumentation import unit_of_work
 from otel_django.instrumentation.celery_life import child_is_stopped
 from otel_django.instrumentation.celery_message import (
     BEAT_ENTRY,
@@ -34,11 +35,10 @@ from otel_django.instrumentation.celery_message import (
 )
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.tracing import request_id
-from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, detach, get_context, set_context
+from otel_django.tracing.current import SPAN_KEY, attach, detach, get_context, set_context
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
 from otel_django.tracing.span_parts import SharedAttributes
-from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
 
+_RUNNING: Final = "otel_django-celery-run"
 _OURS: Final = "_otel_django"
 _MOST_SHAPES: Final = 4096
 _NEW_IDS: Final = (0, 0)
@@ -196,6 +197,8 @@ class Executions:
         """
         if fields.get("is_eager"):
             return self._begin_eager(task, fields)
+        if get_context().get(_RUNNING) == id(fields):
+            return None  # called by another library's wrapper, which one of ours has called
         headers = fields if SENT_AT in fields else custom_headers(fields)
         origin = self.origin(headers, fields.get("eta"), time())
         ids = execution_ids(headers)
@@ -203,7 +206,7 @@ class Executions:
         span = self.span(task.app, task.name, fields.get("hostname"), fields, delivery, origin, ids)
         # A context of its own: neither the worker's nor, in a pool that shares the thread with
         # the consumer, its suppression of tracing.
-        context: dict[str, object] = {SPAN_KEY: span}
+        context: dict[str, object] = {SPAN_KEY: span, _RUNNING: id(fields)}
         if origin.request_id is not None:
             context[request_id.CONTEXT_KEY] = origin.request_id
         if origin.baggage:
@@ -212,27 +215,15 @@ class Executions:
 
     def _begin_eager(self, task: Any, fields: Mapping[str, Any]) -> Run | None:
         """Run in place of being sent: part of what is current, if anything is."""
-        base = get_context()
-        if base.get(SUPPRESS_KEY):
-            return None
         attributes: dict[str, Plain] = {
             names.CELERY_TASK_NAME: task.name,
             names.CELERY_TASK_EAGER: True,
         }
         add_lineage(fields, attributes)
-        outer: Any = base.get(SPAN_KEY)
-        name = f"{names.PROCESS_SPAN} {task.name}"
-        span: Any
-        if type(outer) is Span:
-            span = self.tracer.begin(name, _INTERNAL, attributes, outer)
-        elif type(outer) is DroppedSpan:
-            span = outer
-        else:
-            parent = None if outer is None else outer.get_span_context()
-            if parent is not None and not parent.is_valid:
-                parent = None
-            span = self.tracer.begin_local_root(name, _INTERNAL, attributes, parent)
-        return Run(span, set_context(Context({**base, SPAN_KEY: span})))
+        span = unit_of_work.begin(
+            self.tracer, f"{names.PROCESS_SPAN} {task.name}", _INTERNAL, attributes
+        )
+        return None if span is None else Run(span, attach(span))
 
     def end(self, run: Run, task: Any, outcome: Any, exc: BaseException | None) -> None:
         """The task has run: ``outcome`` is Celery's (return value, what went wrong, run time, …),
@@ -246,10 +237,11 @@ class Executions:
             self._got_through(run, task, exc)
             return
         try:
-            trouble = outcome[1]
+            _, trouble, run_time = outcome[:3]
             if trouble is None:
                 # Without a run time it didn't run: an earlier delivery of it has succeeded.
-                span.note(names.CELERY_TASK_STATE, SUCCESS if outcome[2] is not None else IGNORED)
+                state = IGNORED if run_time is None else SUCCESS
+                span.note(names.CELERY_TASK_STATE, state)
             else:
                 span.note(names.CELERY_TASK_STATE, trouble.state)
                 if isinstance(trouble.retval, BaseException):
@@ -312,7 +304,12 @@ def _tell(
 def execution_ids(headers: Mapping[str, Any]) -> tuple[int, int]:
     """The trace id and span id that the worker's main process has set for this run; 0: none."""
     given = headers.get(EXECUTION)
-    return given if isinstance(given, tuple) and len(given) == 2 else _NEW_IDS
+    if type(given) is not str or len(given) != 48:
+        return _NEW_IDS
+    try:
+        return int(given[:32], 16), int(given[32:], 16)
+    except ValueError:
+        return _NEW_IDS
 
 
 def install(executions: Executions, patches: Patches) -> Callable[[], None]:
@@ -352,8 +349,8 @@ def _wrap_built() -> None:
     """A worker in this process may have had its tasks' functions built before."""
     from celery import _state
 
-    active: Any = vars(_state)["_get_active_apps"]
-    for app in list(active()):
+    active_apps: Any = getattr(_state, "_get_active_apps", tuple)
+    for app in list(active_apps()):
         for task in list(app._tasks.values()):
             built = getattr(task, "__trace__", None)
             if built is not None:

@@ -25,7 +25,8 @@ SENT_AT: Final = "otel_django_sent_at"
 REQUEST_ID: Final = "otel_django_request_id"
 BEAT_ENTRY: Final = "otel_django_beat_entry"
 EXECUTION: Final = "otel_django_execution"
-"""Set by a worker's main process for its child: (trace id, span id) of this run."""
+"""Set by a worker's main process for its child: the trace id and the span id of this run,
+48 hexadecimal digits."""
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 

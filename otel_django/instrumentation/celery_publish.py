@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
+from otel_django.instrumentation import unit_of_work
 from otel_django.instrumentation.celery_message import (
     BEAT_ENTRY,
     EXECUTION,
@@ -85,16 +86,9 @@ class Publishing:
         if whole:  # somebody looks at the span from its beginning
             own.update(shape.shared.values)
         outer: Any = base.get(SPAN_KEY)
-        span: Any
-        if type(outer) is Span:
-            span = tracer.begin(shape.span_name, _PRODUCER, own, outer)
-        elif type(outer) is DroppedSpan:
-            span = outer
-        else:
-            parent = None if outer is None else outer.get_span_context()
-            if parent is not None and not parent.is_valid:
-                parent = None
-            span = tracer.begin_local_root(shape.span_name, _PRODUCER, own, parent)
+        span: Any = outer
+        if type(outer) is not DroppedSpan:
+            span = unit_of_work.below(outer, tracer, shape.span_name, _PRODUCER, own)
         if type(span) is Span:
             if not whole:
                 span._shared = shape.shared
@@ -109,6 +103,7 @@ class Publishing:
         self, headers: MutableMapping[str, Any], body: Any, queue: str, properties: Any
     ) -> None:
         """The message is made: say on the span what it is, and in its headers who sent it."""
+        headers.pop(EXECUTION, None)  # of the run that sends itself again; no broker need take it
         context = get_context()
         own: Any = context.get(_OWN)
         span: Any = context.get(SPAN_KEY)
@@ -117,7 +112,7 @@ class Publishing:
             if current[0]:
                 self.carrier.inject(headers, context, current)
         if SENT_AT in headers:  # a retry repeats the headers of the message before
-            for name in (REQUEST_ID, BEAT_ENTRY, EXECUTION):
+            for name in (REQUEST_ID, BEAT_ENTRY):
                 headers.pop(name, None)
         headers[SENT_AT] = time()
         given_id = context.get(request_id.CONTEXT_KEY)

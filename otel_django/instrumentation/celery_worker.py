@@ -62,9 +62,9 @@ class Watch:
         self._executions = executions
         self._bits = executions.tracer.id_generator.bits
 
-    def new_ids(self) -> tuple[int, int]:
+    def new_ids(self) -> str:
         """A trace id, for a run that begins a trace, and a span id."""
-        return self._bits(128) or 1, self._bits(64) or 1
+        return f"{self._bits(192):048x}"
 
     def begin(self, request: Any, outcome: Outcome) -> Span | None:
         """The span of a request that won't tell of itself, complete but for its end.
@@ -208,8 +208,11 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         watch = _watch
-        if watch is not None and _has_children:
-            self._request_dict[EXECUTION] = watch.new_ids()
+        if watch is not None:
+            if _has_children:
+                self._request_dict[EXECUTION] = watch.new_ids()
+            else:
+                self._request_dict.pop(EXECUTION, None)
 
     return init
 

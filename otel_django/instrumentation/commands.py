@@ -86,7 +86,7 @@ class CommandInstrumentation:
             config = apps.get_containing_app_config(app)
             if config is not None:
                 attributes[names.DJANGO_APP] = config.label
-            span = unit_of_work.begin(
+            span: ApiSpan | None = unit_of_work.begin(
                 tracer, f"{names.COMMAND_SPAN} {name}", SpanKind.INTERNAL, attributes
             )
             if isinstance(span, Span):

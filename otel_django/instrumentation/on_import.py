@@ -16,6 +16,8 @@ Action: TypeAlias = Callable[[], None]
 
 _lock = threading.RLock()
 _actions: dict[str, list[Action]] = {}
+_complete: dict[str, ModuleType] = {}
+"""Modules that have run to their end while actions are taken, inside their import."""
 
 
 def when_imported(module: str, action: Action) -> Callable[[], None]:
@@ -40,8 +42,10 @@ def when_imported(module: str, action: Action) -> Callable[[], None]:
 def _is_loaded(module: str) -> bool:
     """Imported to its end: not one whose import is going on."""
     loaded = sys.modules.get(module)
+    if loaded is None:
+        return False
     spec = getattr(loaded, "__spec__", None)
-    return loaded is not None and not getattr(spec, "_initializing", False)
+    return loaded is _complete.get(module) or not getattr(spec, "_initializing", False)
 
 
 def _forget(module: str, action: Action) -> None:
@@ -58,9 +62,13 @@ def _forget(module: str, action: Action) -> None:
 def _loaded(module: str) -> None:
     with _lock:
         actions = _actions.pop(module, [])
+        _complete[module] = sys.modules[module]
         if not _actions and _finder in sys.meta_path:
             sys.meta_path.remove(_finder)
-    _act(module, actions)
+    try:
+        _act(module, actions)
+    finally:
+        del _complete[module]
 
 
 def _act(module: str, actions: Sequence[Action]) -> None:

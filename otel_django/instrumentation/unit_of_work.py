@@ -9,8 +9,7 @@ from otel_django.tracing.span import Span
 from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span as ApiSpan
-    from opentelemetry.trace import SpanContext, SpanKind
+    from opentelemetry.trace import SpanKind
 
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def begin(
     tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain]
-) -> ApiSpan | None:
+) -> Any:
     """A span below the current one, else the first of a trace; to be made current.
 
     None where there is nothing to do: tracing is suppressed, or the trace isn't recorded and that
@@ -28,13 +27,18 @@ def begin(
     outer: Any = context.get(SPAN_KEY)
     if context.get(SUPPRESS_KEY) or type(outer) is DroppedSpan:
         return None
-    if type(outer) is not Span:
-        return tracer.begin_local_root(name, kind, attributes, _parent(outer))
-    if outer._local.stands_for_nothing(outer):
-        return tracer.begin_local_root(name, kind, attributes)
-    return tracer.begin(name, kind, attributes, outer)
+    return below(outer, tracer, name, kind, attributes)
 
 
-def _parent(outer: ApiSpan | None) -> SpanContext | None:
-    context = None if outer is None else outer.get_span_context()
-    return context if context is not None and context.is_valid else None
+def below(
+    outer: Any, tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain]
+) -> Any:
+    """A span below ``outer``, which isn't a ``DroppedSpan``; None: the first of a trace."""
+    if type(outer) is Span:
+        if outer._local.stands_for_nothing(outer):
+            return tracer.begin_local_root(name, kind, attributes)
+        return tracer.begin(name, kind, attributes, outer)
+    parent = None if outer is None else outer.get_span_context()
+    if parent is not None and not parent.is_valid:
+        parent = None
+    return tracer.begin_local_root(name, kind, attributes, parent)

@@ -1,7 +1,7 @@
 """Exceptions as telemetry: type, message and stack trace, with no values in them.
 
-Follows the semantic conventions' ``exception.*`` attributes. A driver's message (it quotes rows
-and parameters) is replaced by its SQLSTATE or error number; paths are made relative; local
+Follows the semantic conventions' ``exception.*`` attributes. A driver's message that may quote rows
+and parameters is replaced by its SQLSTATE or error number; paths are made relative; local
 variables are never read.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otel_django import names
+from otel_django.tracing.driver_messages import harmless
 
 if TYPE_CHECKING:
     from otel_django.tracing.redaction import Redactor
@@ -78,6 +79,17 @@ def driver_code(exc: BaseException) -> str | None:
     return None
 
 
+def _driver_message(exc: BaseException) -> str:
+    """The driver's own sentence if it holds no value, else that there was an error; its code."""
+    arguments = exc.args
+    text = arguments[-1] if arguments and isinstance(arguments[-1], str) else exception_text(exc)
+    safe = harmless(text)
+    code = driver_code(exc)
+    if safe is not None:
+        return f"{safe} ({code})" if code else safe
+    return f"database error {code}" if code else "database error"
+
+
 def _items(exc: BaseException, attribute: str) -> Sequence[object]:
     """The first of what a group or notes hold; anybody's exception may have such an attribute."""
     found = getattr(exc, attribute, ())
@@ -98,8 +110,7 @@ class ExceptionFormatter:
     def message(self, exc: BaseException) -> str:
         """The exception's text as it may leave."""
         if is_driver_error(exc):
-            code = driver_code(exc)
-            return f"database error {code}" if code else "database error"
+            return _driver_message(exc)
         return self._redactor.text(exception_text(exc)[:MAX_MESSAGE])
 
     def attributes(self, exc: BaseException) -> dict[str, str]:

@@ -17,6 +17,14 @@ ROOT = Path(__file__).parents[2]
 
 def run(body: str, folder: Path, **env: str) -> Any:
     """Run ``body`` after ``django.setup()``; what it gives to ``answer(...)`` comes back."""
+    result = executed(body, folder, **env)
+    answers = [line[6:] for line in result.stdout.splitlines() if line.startswith("ANSWER")]
+    assert result.returncode == 0, result.stderr
+    assert answers, result.stdout + result.stderr
+    return json.loads(answers[-1])
+
+
+def executed(body: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import json, sys, django\n"
         "django.setup()\n"
@@ -27,7 +35,7 @@ def run(body: str, folder: Path, **env: str) -> Any:
     inherited = {
         key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTEST_"))
     }
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code],
         env={
             **inherited,
@@ -41,10 +49,6 @@ def run(body: str, folder: Path, **env: str) -> Any:
         timeout=60,
         check=False,
     )
-    answers = [line[6:] for line in result.stdout.splitlines() if line.startswith("ANSWER")]
-    assert result.returncode == 0, result.stderr
-    assert answers, result.stdout + result.stderr
-    return json.loads(answers[-1])
 
 
 GET = """
@@ -102,6 +106,17 @@ def test_switched_off_nothing_of_opentelemetry_is_even_set_up(
         tmp_path,
         **{variable: value},
     ) == [True, "ProxyTracerProvider"]
+
+
+def test_a_server_names_the_settings_it_cannot_use_when_it_starts(tmp_path: Path) -> None:
+    process = executed(
+        "", tmp_path, OTEL_DJANGO_STRICT="0", OTEL_DJANGO_N_PLUS_ONE="often", OTEL_DJANGO_KEEP="all"
+    )
+    assert process.returncode == 0
+    assert (
+        "can't use and goes on without: OTEL_DJANGO_KEEP, OTEL_DJANGO_N_PLUS_ONE" in process.stderr
+    )
+    assert "manage.py check" in process.stderr
 
 
 def test_the_console_exporter_prints_spans(tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ def fail() -> None:
     raise ValueError("no such order, password=hunter2")
 
 
+@app.task(name="unit.return_unstorable")
+def return_unstorable() -> object:
+    return object()
+
+
 class Expected(Exception):
     """An outcome that a task announces."""
 
@@ -211,6 +216,16 @@ def test_a_failure_is_recorded_with_its_type_and_without_secrets(worker: None) -
     assert "no such order" in event.attributes["exception.message"]
     assert 'raise ValueError("no such order' in event.attributes["exception.stacktrace"]
     assert "hunter2" not in str(event.attributes["exception.message"])
+
+
+def test_a_result_that_cannot_be_stored_is_a_failure(worker: None) -> None:
+    with capture() as captured:
+        return_unstorable.delay()
+        run_through(captured, "process unit.return_unstorable")
+    span = captured.one("process unit.return_unstorable")
+    assert span.status == "ERROR"
+    assert span.attributes["celery.task.state"] == "FAILURE"
+    assert span.attributes["error.type"].endswith("EncodeError")
 
 
 def test_an_expected_failure_is_no_error(worker: None) -> None:
@@ -393,6 +408,42 @@ def test_headers_of_an_earlier_run_are_not_repeated() -> None:
     assert headers["mine"] == "kept"
     assert headers[SENT_AT] > 1.0
     assert not {EXECUTION, BEAT_ENTRY, REQUEST_ID, "tracestate"} & set(headers)
+
+
+def test_separate_eager_tasks_of_a_test_are_units_of_their_own() -> None:
+    with capture() as captured:
+        for _ in range(12):
+            add.apply((1, 2))
+    assert len(captured.roots) == 12
+    assert len({root.trace_id for root in captured.roots}) == 12
+
+
+def test_the_ids_of_a_run_never_go_out_with_what_it_sends_again() -> None:
+    """Even where the message it runs came from a process that isn't observed."""
+    with capture():
+        headers = headers_of(
+            lambda: app.send_task("unit.x", queue="nobody", headers={EXECUTION: "1" * 48})
+        )
+    assert EXECUTION not in headers
+
+
+def test_another_librarys_wrapper_around_ours_makes_no_second_span(worker: None) -> None:
+    task = app.tasks["unit.add"]
+    with capture():
+        pass
+    built = task.__trace__
+
+    def theirs(*args: Any, **kwargs: Any) -> Any:
+        return built(*args, **kwargs)
+
+    task.__trace__ = theirs
+    try:
+        with capture() as captured:
+            add.delay(1, 2)
+            run_through(captured, "process unit.add")
+    finally:
+        task.__trace__ = built
+    assert len(captured.find("process unit.add")) == 1
 
 
 def test_what_sentry_puts_into_the_headers_is_left_and_does_not_hide_ours(worker: None) -> None:

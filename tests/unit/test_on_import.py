@@ -37,6 +37,18 @@ def test_the_action_runs_after_the_module_and_once(modules: Path) -> None:
     assert "exec_module" not in vars(sys.modules["late_one"].__spec__.loader)  # type: ignore[union-attr]
 
 
+def test_an_action_may_wish_for_more_of_the_same_module(modules: Path) -> None:
+    (modules / "late_two.py").write_text("value = 1")
+    seen: list[int] = []
+
+    def wish() -> None:
+        when_imported("late_two", lambda: seen.append(sys.modules["late_two"].value))
+
+    when_imported("late_two", wish)
+    importlib.import_module("late_two")
+    assert seen == [1]
+
+
 def test_an_imported_module_is_acted_on_at_once() -> None:
     seen: list[str] = []
     when_imported("json", lambda: seen.append("json"))

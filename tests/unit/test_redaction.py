@@ -204,6 +204,40 @@ def test_a_driver_error_keeps_its_code_and_loses_its_text() -> None:
     assert "database error" in attributes["exception.message"]
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("no such table: books_book", "no such table: books_book"),
+        ("UNIQUE constraint failed: books_book.isbn, books_book.shop", ...),
+        ("no such column: hunter2", "no such column"),
+        (
+            'relation "books_book" does not exist\nLINE 1: SELECT hunter2',
+            'relation "books_book" does not exist',
+        ),
+        ('column "hunter2" does not exist', "column does not exist"),
+        (
+            'duplicate key value violates unique constraint "isbn_key"\nDETAIL: Key (a)=(hunter2)',
+            'duplicate key value violates unique constraint "isbn_key"',
+        ),
+        ("Table 'shop.books_book' doesn't exist", ...),
+        ("Unknown column 'hunter2' in 'field list'", "Unknown column"),
+        ("database is locked", ...),
+        ("Duplicate entry 'hunter2' for key 'isbn'", None),
+        ("UNIQUE constraint failed: hunter2", None),
+        ("no such table: books_book; hunter2", None),
+        ('invalid input syntax for type integer: "hunter2"', None),
+    ],
+)
+def test_a_drivers_sentence_that_holds_no_value_is_kept(said: str, kept: object) -> None:
+    from django.db import OperationalError
+
+    expected = said if kept is ... else kept or "database error"
+    for exc in (OperationalError(said), OperationalError(1146, said)):
+        told = formatter.message(exc).removesuffix(" (1146)").removesuffix(" 1146")
+        assert told == expected
+        assert "hunter2" not in formatter.attributes(raised(exc))["exception.stacktrace"]
+
+
 def test_chains_notes_and_groups_are_told_and_masked() -> None:
     inner = raised(ValueError(f"token={SECRET}"))
     outer = RuntimeError("outer")
