@@ -7,6 +7,7 @@ of quotes is taken for a column's name by most databases.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -52,7 +53,12 @@ _SENTENCES: Final = (
     r"(?:MySQL )?[Ss]erver has gone away",
     r"Too many connections",
 )
-_harmless = re.compile("|".join(f"(?:{sentence})" for sentence in _SENTENCES)).fullmatch
+
+
+@functools.cache
+def _pattern() -> re.Pattern[str]:
+    """Compiled when the first error comes: it takes as long as some imports."""
+    return re.compile("|".join(f"(?:{sentence})" for sentence in _SENTENCES))
 
 
 def harmless(text: str) -> str | None:
@@ -61,7 +67,7 @@ def harmless(text: str) -> str | None:
     Where a sentence names a column, the name is left out.
     """
     line = text.partition("\n")[0].strip().removesuffix(".")
-    match = _harmless(line)
+    match = _pattern().fullmatch(line)
     if match is None:
         return None
     kept = [part for part in match.groups() if part is not None]
