@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.tracer import Tracer
 
 
-def begin(
-    tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain]
-) -> Any:
+def begin(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain]) -> Any:
     """A span below the current one, else the first of a trace; to be made current.
 
     None where there is nothing to do: tracing is suppressed, or the trace isn't recorded and that
