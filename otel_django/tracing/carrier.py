@@ -25,7 +25,7 @@ _NO_BAGGAGE: Final = Context()
 _USUAL: Final = frozenset({"tracecontext", "baggage"})
 
 
-def _read(traceparent: str) -> SpanContext | None:
+def read_traceparent(traceparent: str) -> SpanContext | None:
     """``parse_traceparent`` without its regular expression, for the form that all senders use.
 
     Messages come from one's own programs: what isn't quite lower-case hexadecimal may pass.
@@ -54,6 +54,8 @@ class Carrier:
         wanted = [] if "none" in names else list(dict.fromkeys(names))
         propagators = load_propagators(wanted)
         self._does_itself = "tracecontext" in wanted and set(wanted) <= _USUAL
+        self.reads_usual = self._does_itself
+        """Whether a message with neither baggage nor tracestate is read by ``read_traceparent``."""
         self._propagators = [
             each
             for name, each in zip(wanted, propagators, strict=True)
@@ -100,7 +102,7 @@ class Carrier:
                         traceparent, state if isinstance(state, str) else None
                     )
                 else:
-                    remote = _read(traceparent)
+                    remote = read_traceparent(traceparent)
             if BAGGAGE not in headers:
                 return remote, _NO_BAGGAGE
         context = Context()
