@@ -34,7 +34,7 @@ demo: $(READY)  ## Serve the example shop with its worker, traffic and live trac
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
 	$(PYTEST) tests/unit tests/servers $(ARGS)
 
-test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI
+test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI, and those of the demo
 	$(INSTALL) --editable . --group dev --group services
 	$(PYTEST) tests/integration $(ARGS)
 

@@ -25,6 +25,8 @@ START_WITHIN_S = 60.0
 LAST_TRACES_S = 1.0
 STOP_WITHIN_S = 15.0  # a worker takes five to end, and more for a long task
 LOGGED = ("server", "worker", "beat")
+# While Python starts, SIGINT prints a traceback and SIGTERM nothing.
+SILENTLY = {"preparation": signal.SIGTERM, "visitors": signal.SIGTERM}
 CELERY = ("-m", "celery", "-A", "shop")
 # One worker has nobody to greet: it is ready a second sooner.
 WORKER = ("worker", "--hostname", "worker@shop", "--concurrency", "2", "--loglevel", "INFO")
@@ -163,7 +165,7 @@ class Demo:
                 continue
             if name == "traces":
                 time.sleep(LAST_TRACES_S)
-            end_process(process)
+            end_process(process, SILENTLY.get(name, signal.SIGINT))
 
     def start(self, name: str, *arguments: str) -> None:
         with contextlib.ExitStack() as stack:
@@ -223,9 +225,9 @@ def refuse_taken_port(port: int) -> None:
             ) from None
 
 
-def end_process(process: subprocess.Popen[bytes]) -> None:
-    """SIGINT, which all heed; SIGTERM for one that doesn't, and SIGKILL for what is left of it."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
+def end_process(process: subprocess.Popen[bytes], first: signal.Signals) -> None:
+    """``first``; SIGTERM for one that doesn't heed it, and SIGKILL for what is left of it."""
+    for signum in (first, signal.SIGTERM):
         process.send_signal(signum)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_WITHIN_S)
