@@ -138,15 +138,3 @@ def custom_headers(fields: Mapping[str, Any]) -> Mapping[str, Any]:
         return fields
     apart = fields.get("headers")
     return {**apart, **fields} if isinstance(apart, Mapping) else fields
-
-
-def header_number(headers: Mapping[str, Any], name: str) -> float | None:
-    """A number, None if it isn't there or is something else."""
-    value = headers.get(name)
-    return float(value) if isinstance(value, int | float) else None
-
-
-def header_text(headers: Mapping[str, Any], name: str) -> str | None:
-    """A text, None if it isn't there or is something else."""
-    value = headers.get(name)
-    return value if isinstance(value, str) and value else None

@@ -240,6 +240,8 @@ def test_the_next_request_may_repeat_it_elsewhere() -> None:
         code()
 
 
+# Seen once on Python 3.13: a connection of some earlier test is collected here, unclosed.
+@pytest.mark.filterwarnings("ignore:unclosed database in .sqlite3.Connection:ResourceWarning")
 def test_awaiting_in_a_loop_gives_the_awaiting_line() -> None:
     async def read() -> None:
         for author in [author async for author in Author.objects.all()]:
