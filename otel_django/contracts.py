@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from otel_django.conf import Settings
+    from otel_django.metric_points import Attributes, Kind, Point, ResourceMetrics
     from otel_django.tracing.span import Span
     from otel_django.tracing.tracer import Tracer
 
@@ -74,7 +77,8 @@ class Instrumentation(Protocol):
     """One instrumented library.
 
     Its ``process_ends()``, if it has one, is called before the last flush, on any thread: to end
-    the spans of what won't come to its own end.
+    the spans of what won't come to its own end. Its ``measure_with(recorder)``, if it has one, is
+    called before ``install`` where metrics are on, with the process's ``metrics.Recorder``.
     """
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
@@ -253,4 +257,169 @@ class OperationReader(Protocol):
 
     def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
         """Database statements; ``name`` is the statement, ``route`` empty."""
+        ...
+
+
+class MetricSink(Protocol):
+    """Where a host's sums go, once an interval, on the worker thread of the elected process."""
+
+    def take(self, data: Sequence[ResourceMetrics]) -> None:
+        """Take sums of the host, one entry a role; never raises, returns soon."""
+        ...
+
+
+class Observer(Protocol):
+    """Looks at something outside the process from time to time, such as a broker's queues.
+
+    ``scope``: ``host`` has one process a host look, ``deployment`` one of all hosts' (without a
+    database, one a host). ``observe`` runs on a thread of its own and may take its time up to
+    ``timeout_s``; what it raises is counted and said once. Its result is kept where every process
+    of the scope can read it, and shown as metrics until it is older than three intervals.
+    """
+
+    name: str
+    scope: str
+    interval_s: float
+    timeout_s: float
+
+    def observe(self) -> Iterable[Observation]:
+        """What is there now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One value of a gauge or of an observed counter, by the name in ``names``."""
+
+    name: str
+    value: float
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which log records; every condition given must hold. Newest first, ``limit`` a page.
+
+    ``min_severity`` is a severity number of OpenTelemetry's. ``text`` is words that all occur in
+    the record's text; a word may end in ``*``. ``attributes`` must be equal. ``cursor`` comes from
+    the page before.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    service: str | None = None
+    min_severity: int | None = None
+    logger: str | None = None
+    event: str | None = None
+    trace_id: str | None = None
+    text: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    limit: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One log record. ``key`` is the reader's own: it names the record in a permalink.
+
+    ``event`` is the event's name or the message; ``level`` the text the caller's library uses.
+    """
+
+    key: str
+    time_ns: int
+    severity_number: int
+    level: str
+    event: str
+    logger: str
+    service: str
+    trace_id: str = ""
+    span_id: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    resource: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Records; ``cursor`` asks for the next page (older ones, or those that arrived later)."""
+
+    rows: tuple[LogRow, ...]
+    cursor: str | None = None
+    partial: str = ""
+
+
+class LogReader(Protocol):
+    """Where logs are read from. Every answer is bounded in time and rows."""
+
+    def list_logs(self, query: LogQuery) -> LogPage:
+        """One page of what ``query`` asks for, newest first."""
+        ...
+
+    def logs_since(self, cursor: str | None, limit: int = 2000) -> LogPage:
+        """What arrived after ``cursor``, in the order of arrival; None: only where to go on from.
+
+        A backend may repeat records; it must not leave any out.
+        """
+        ...
+
+    def logs_around(self, key: str, before: int = 20, after: int = 20) -> LogPage:
+        """The record with ``key`` between its neighbours of the same service, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """A metric there are points of."""
+
+    name: str
+    unit: str
+    description: str
+    kind: Kind
+    attribute_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricQuery:
+    """Points of one metric between two times; ``attributes`` must be equal.
+
+    ``step_ns`` is the least distance of points: the last one in each step is returned.
+    """
+
+    name: str
+    since_ns: int
+    until_ns: int
+    step_ns: int = 0
+    service: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    max_series: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSeries:
+    """One series' cumulative points by time; ``instance`` is its ``service.instance.id``."""
+
+    service: str
+    instance: str
+    attributes: Attributes
+    points: tuple[Point, ...]
+    bounds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAnswer:
+    """The series that match."""
+
+    info: MetricInfo | None
+    series: tuple[MetricSeries, ...]
+    partial: str = ""
+
+
+class MetricReader(Protocol):
+    """Where metrics are read from. Every answer is bounded in time and rows."""
+
+    def list_metrics(self) -> tuple[MetricInfo, ...]:
+        """What there is, by name."""
+        ...
+
+    def read(self, query: MetricQuery) -> MetricAnswer:
+        """The points that ``query`` asks for."""
         ...

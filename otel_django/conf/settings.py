@@ -56,6 +56,37 @@ class Settings:
     bsp_max_export_batch_size: int = 512
     bsp_export_timeout_s: float = 30.0
     span_limits: SpanLimitSettings = field(default_factory=SpanLimitSettings)
+    metrics_exporters: tuple[str, ...] = ()
+    otlp_metrics: OtlpSettings = field(default_factory=OtlpSettings)
+    metric_export_interval_s: float = 60.0
+    metric_export_timeout_s: float = 30.0
+    metrics_temporality: Literal["cumulative", "delta", "lowmemory"] = "cumulative"
+    histogram_aggregation: Literal["explicit", "exponential"] = "explicit"
+    exemplar_filter: Literal["always_on", "always_off", "trace_based"] = "trace_based"
+    cardinality_limit: int = 2000
+    metric_names: Literal["otel", "classic", "both"] = "both"
+    metrics_access: tuple[str, ...] = ()
+    metrics_listen: str = ""
+    collection_interval_s: float = 60.0
+    run_dir: Path = Path(DATA_DIR, "run")
+    logs_exporters: tuple[str, ...] = ()
+    otlp_logs: OtlpSettings = field(default_factory=OtlpSettings)
+    blrp_schedule_delay_s: float = 0.5
+    blrp_max_queue_size: int | None = None
+    blrp_max_export_batch_size: int = 512
+    blrp_export_timeout_s: float = 30.0
+    log_record_attributes: int = 128
+    log_record_value_length: int | None = None
+    log_format: Literal["auto", "json", "console", "off"] = "auto"
+    log_threshold: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    log_file: Path | None = None
+    log_file_rotation: str = "weekly"
+    log_file_keep: int = 8
+    model_events: tuple[str, ...] = ()
+    api_routes: tuple[str, ...] = ("/api/",)
+    tokens: tuple[str, ...] = ()
+    max_overhead: float = 0.05
+    database: str = "default"
     semconv_opt_in: frozenset[str] = frozenset()
     disabled_instrumentations: frozenset[str] = frozenset()
     django_instrument: bool = True

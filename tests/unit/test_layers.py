@@ -22,15 +22,17 @@ BASE = {
     "version",
     "command_choice",
     "host_environment",
+    "log_record",
+    "metric_points",
     "private_folder",
 }
 """What every part may import."""
 
 LAYERS: list[set[str]] = [
     BASE,
-    {"tracing", "pipeline", "store"},
+    {"tracing", "metrics", "logs", "pipeline", "store"},
     {"instrumentation", "backends"},
-    {"cli", "checks", "manual", "middleware"},
+    {"cli", "checks", "manual", "middleware", "models", "web", "urls", "probe_urls", "migrations"},
     {"management", "bootstrap"},
     {"apps", "testing", "__init__"},
     {"pytest_plugin"},
