@@ -6,13 +6,17 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from otel_django import checks, names  # noqa: E402
+from otel_django import checks, metric_definitions, names  # noqa: E402
 from otel_django.conf.variable import PREFIX, Variable, settings_key  # noqa: E402
 from otel_django.conf.variables import VARIABLES  # noqa: E402
+
+if TYPE_CHECKING:
+    from otel_django.metric_points import MetricDefinition
 
 _GENERATED = "<!-- Written by docs/generate_reference.py: change the code and run `make docs`. -->"
 
@@ -53,7 +57,7 @@ With `OTEL_DJANGO_STRICT` on, 001 and 002 are errors, with an E in place of the 
 |---|---|
 """
 
-_TELEMETRY_INTRO = f"""# Spans and attributes
+_TELEMETRY_INTRO = f"""# Spans, attributes, metrics and log events
 
 {_GENERATED}
 
@@ -64,6 +68,16 @@ start with `django.` are this package's own.
 
 | what | name | kind | when |
 |---|---|---|---|
+"""
+
+_METRICS_INTRO = """
+## Metrics
+
+Histograms have the buckets that the semantic conventions advise, where they do; all durations are
+in seconds.
+
+| name | kind | unit | meaning | attributes |
+|---|---|---|---|---|
 """
 
 
@@ -105,9 +119,17 @@ def telemetry_page() -> str:
             *spans,
             _table("Span events", names.SPAN_EVENTS),
             *tables,
+            _METRICS_INTRO,
+            *map(_metric, metric_definitions.ALL),
             _table("Log events", names.LOG_EVENTS),
         ]
     )
+
+
+def _metric(metric: MetricDefinition) -> str:
+    kind = metric.kind.replace("_", "-")
+    keys = ", ".join(f"`{key}`" for key in metric.attributes)
+    return f"| `{metric.name}` | {kind} | `{metric.unit}` | {metric.description} | {keys} |\n"
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

@@ -80,6 +80,8 @@ DJANGO_DB_FETCH_COUNT: Final = "django.db.fetch.count"
 N_PLUS_ONE_EVENT: Final = "django.db.n_plus_one"
 N_PLUS_ONE_COUNT: Final = "django.db.n_plus_one.count"
 N_PLUS_ONE_DURATION: Final = "django.db.n_plus_one.duration"
+DB_CLIENT_CONNECTION_STATE: Final = "db.client.connection.state"
+DB_CLIENT_CONNECTION_POOL_NAME: Final = "db.client.connection.pool.name"
 
 # --- cache
 DJANGO_CACHE_ALIAS: Final = "django.cache.alias"
@@ -89,6 +91,7 @@ DJANGO_CACHE_HIT: Final = "django.cache.hit"
 DJANGO_CACHE_HITS: Final = "django.cache.hits"
 DJANGO_CACHE_COUNT: Final = "django.cache.count"
 DJANGO_CACHE_KEY_PREFIX: Final = "django.cache.key_prefix"
+DJANGO_CACHE_RESULT: Final = "django.cache.result"
 
 # --- messaging and tasks
 MESSAGING_SYSTEM: Final = "messaging.system"
@@ -113,6 +116,7 @@ CELERY_TASK_PARENT_ID: Final = "celery.task.parent_id"
 CELERY_TASK_GROUP_ID: Final = "celery.task.group_id"
 CELERY_TASK_EAGER: Final = "celery.task.eager"
 CELERY_WORKER: Final = "celery.worker"
+CELERY_WORKER_STATE: Final = "celery.worker.state"
 CELERY_BEAT_ENTRY: Final = "celery.beat.entry"
 DJANGO_TASK_NAME: Final = "django.task.name"
 DJANGO_TASK_BACKEND: Final = "django.task.backend"
@@ -126,6 +130,23 @@ DJANGO_TASK_QUEUE_WAIT: Final = "django.task.queue_wait"
 COMMAND_SPAN: Final = "command"
 DJANGO_COMMAND_NAME: Final = "django.command.name"
 PROCESS_EXIT_CODE: Final = "process.exit.code"
+
+# --- processes, the host, telemetry itself: in metrics only
+CPU_MODE: Final = "cpu.mode"
+CPYTHON_GC_GENERATION: Final = "cpython.gc.generation"
+DISK_IO_DIRECTION: Final = "disk.io.direction"
+NETWORK_INTERFACE_NAME: Final = "network.interface.name"
+NETWORK_IO_DIRECTION: Final = "network.io.direction"
+PROCESS_CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+SYSTEM_DEVICE: Final = "system.device"
+SYSTEM_FILESYSTEM_MOUNTPOINT: Final = "system.filesystem.mountpoint"
+SYSTEM_FILESYSTEM_STATE: Final = "system.filesystem.state"
+SYSTEM_MEMORY_STATE: Final = "system.memory.state"
+OTEL_COMPONENT_TYPE: Final = "otel.component.type"
+OTEL_COMPONENT_NAME: Final = "otel.component.name"
+OTEL_SPAN_SAMPLING_RESULT: Final = "otel.span.sampling_result"
+OTEL_DJANGO_SIGNAL: Final = "otel_django.signal"
+OTEL_DJANGO_CAUSE: Final = "otel_django.cause"
 
 # --- log events, past tense
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
@@ -350,6 +371,28 @@ ATTRIBUTES: Final = {
         EXCEPTION_TYPE: "The exception's class.",
         EXCEPTION_MESSAGE: "Its text, without secrets.",
         EXCEPTION_STACKTRACE: "Its traceback, without local values.",
+    },
+    "Attributes that only metrics have": {
+        DB_CLIENT_CONNECTION_STATE: "`idle`, or `used`: a request or task has it in hand.",
+        DB_CLIENT_CONNECTION_POOL_NAME: "The alias in DATABASES.",
+        DJANGO_CACHE_RESULT: "`hit` or `miss` of what was read; else what was done, such as "
+        "`set`; `error`.",
+        CELERY_WORKER_STATE: "Whether a worker is heard of: `online` or `offline`.",
+        CPU_MODE: "What the time went to: `user`, `system` and, of a host, more.",
+        CPYTHON_GC_GENERATION: "The garbage collector's generation: 0, 1 or 2.",
+        DISK_IO_DIRECTION: "`read` or `write`.",
+        NETWORK_INTERFACE_NAME: "The network interface.",
+        NETWORK_IO_DIRECTION: "`receive` or `transmit`.",
+        PROCESS_CONTEXT_SWITCH_TYPE: "`voluntary` or `involuntary`.",
+        SYSTEM_DEVICE: "The disk, or the device a file system is on.",
+        SYSTEM_FILESYSTEM_MOUNTPOINT: "Where the file system is mounted.",
+        SYSTEM_FILESYSTEM_STATE: "`used`, `free` or `reserved`.",
+        SYSTEM_MEMORY_STATE: "`used`, `free`, `buffers` or `cached`.",
+        OTEL_COMPONENT_TYPE: "The kind of the part that did it, such as an exporter's.",
+        OTEL_COMPONENT_NAME: "That part's name.",
+        OTEL_SPAN_SAMPLING_RESULT: "`RECORD_AND_SAMPLE`, `RECORD_ONLY` or `DROP`.",
+        OTEL_DJANGO_SIGNAL: "`traces`, `metrics` or `logs`.",
+        OTEL_DJANGO_CAUSE: "Why it was lost.",
     },
 }
 

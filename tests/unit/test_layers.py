@@ -23,6 +23,7 @@ BASE = {
     "command_choice",
     "host_environment",
     "log_record",
+    "metric_definitions",
     "metric_points",
     "private_folder",
 }
