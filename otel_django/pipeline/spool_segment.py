@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from otel_django.pipeline.file_lock import BINARY, CLOEXEC
+from otel_django.file_lock import BINARY, CLOEXEC
 from otel_django.pipeline.spool_format import HEADER_SIZE, Header, is_intact, unpack_header
 from otel_django.private_folder import NOFOLLOW, PRIVATE_FILE, give_to_owner_above
 

@@ -16,6 +16,7 @@ BASE = {
     "names",
     "errors",
     "clock",
+    "file_lock",
     "guard",
     "contracts",
     "conf",
