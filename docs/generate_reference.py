@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from otel_django import checks, metric_definitions, names  # noqa: E402
+from otel_django.conf import otlp_variables  # noqa: E402
 from otel_django.conf.variable import PREFIX, Variable, settings_key  # noqa: E402
 from otel_django.conf.variables import VARIABLES  # noqa: E402
 
@@ -37,6 +38,8 @@ OTEL_DJANGO = {{
     "SLOW_REQUEST_MS": 500,
 }}
 ```
+
+A receiver's settings have a general form and one for each signal, which goes before it.
 
 The environment wins. An empty value counts as not set. A value that can't be used counts as not
 set too, or the good part of a list is used, and `manage.py check` says what is wrong with it;
@@ -90,11 +93,26 @@ def settings_page() -> str:
 
 
 def _section(title: str, variables: Iterable[Variable]) -> str:
-    return f"\n## {title}\n" + "".join(map(_entry, variables))
+    if title == otlp_variables.SECTION:
+        return f"\n## {title}\n" + "".join(map(_entry_of_signals, _by_general_name(variables)))
+    return f"\n## {title}\n" + "".join(_entry(one, one.names) for one in variables)
 
 
-def _entry(variable: Variable) -> str:
-    heading = " or ".join(f"`{name}`" for name in variable.names)
+def _by_general_name(variables: Iterable[Variable]) -> Iterable[list[Variable]]:
+    general: dict[str, list[Variable]] = {}
+    for variable in variables:
+        general.setdefault(variable.names[-1], []).append(variable)
+    return general.values()
+
+
+def _entry_of_signals(variables: list[Variable]) -> str:
+    """One entry for the three of the signals: the general name, then their own."""
+    own = [variable.name for variable in variables]
+    return _entry(variables[0], (variables[0].names[-1], *own))
+
+
+def _entry(variable: Variable, spoken: tuple[str, ...]) -> str:
+    heading = " or ".join(f"`{name}`" for name in spoken)
     facts = [
         f"- Allowed: {variable.parser.allowed}",
         f"- Default: {_default(variable)}",

@@ -13,6 +13,7 @@ from django.core import checks
 
 from otel_django import conf, guard
 from otel_django.command_choice import app_of
+from otel_django.conf.settings import SIGNALS
 from otel_django.host_environment import Process, current_process
 
 if TYPE_CHECKING:
@@ -88,26 +89,29 @@ def _told(settings: conf.Settings) -> Iterator[conf.Problem]:
     return (one for one in settings.problems if not (tested and one.kind == "nothing_kept"))
 
 
-def _sends(settings: conf.Settings) -> bool:
-    off = settings.sdk_disabled or settings.enabled is False
-    return "otlp" in settings.traces_exporters and not off
+def _sent(settings: conf.Settings) -> tuple[str, ...]:
+    """The signals that leave by OTLP."""
+    if settings.sdk_disabled or settings.enabled is False:
+        return ()
+    return tuple(one for one in SIGNALS if "otlp" in getattr(settings, f"{one}_exporters"))
 
 
 def _missing_files(settings: conf.Settings) -> Iterator[conf.Problem]:
-    if not _sends(settings):
-        return
-    for field in ("certificate", "client_key", "client_certificate"):
-        path = getattr(settings.otlp_traces, field)
-        fault = _read_fault(path) if path else None
-        if fault:
-            name = settings.origins[f"otlp_traces.{field}"].variable
-            yield conf.Problem(
-                name,
-                path,
-                f"{name} names the file {path!r}, which can't be read: {fault}.",
-                "Give the path of a PEM file that the server's user may read.",
-                "file",
-            )
+    faults: dict[tuple[str, str], str] = {}
+    for group in (f"otlp_{signal}" for signal in _sent(settings)):
+        for field in ("certificate", "client_key", "client_certificate"):
+            path = getattr(getattr(settings, group), field)
+            fault = _read_fault(path) if path else None
+            if fault:
+                faults[settings.origins[f"{group}.{field}"].variable, path] = fault
+    for (name, path), fault in faults.items():
+        yield conf.Problem(
+            name,
+            path,
+            f"{name} names the file {path!r}, which can't be read: {fault}.",
+            "Give the path of a PEM file that the server's user may read.",
+            "file",
+        )
 
 
 def _read_fault(path: str) -> str | None:
@@ -121,8 +125,12 @@ def _read_fault(path: str) -> str | None:
 def _missing_grpc(settings: conf.Settings) -> Iterator[conf.Problem]:
     from importlib.util import find_spec
 
-    if _sends(settings) and settings.otlp_traces.protocol == "grpc" and not find_spec("grpc"):
-        name = settings.origins["otlp_traces.protocol"].variable
+    chosen = {
+        settings.origins[f"otlp_{signal}.protocol"].variable
+        for signal in _sent(settings)
+        if getattr(settings, f"otlp_{signal}").protocol == "grpc"
+    }
+    for name in sorted(chosen) if chosen and not find_spec("grpc") else ():
         yield conf.Problem(
             name,
             "grpc",
@@ -148,7 +156,7 @@ def _missing_commands(settings: conf.Settings) -> Iterator[conf.Problem]:
 
 def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:
     origin = settings.origins["service_name"]
-    if _sends(settings) and origin.place == "default":
+    if _sent(settings) and origin.place == "default":
         name = settings.service_name
         yield conf.Problem(
             origin.variable,

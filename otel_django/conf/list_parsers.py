@@ -42,6 +42,37 @@ def names(allowed: str = "a comma-separated list of names") -> Parser:
     return Parser(_items, ",".join, allowed)
 
 
+def matching(pattern: str, allowed: str) -> Parser:
+    """A list of texts that ``pattern`` fits as a whole."""
+
+    def parse(raw: Raw) -> tuple[str, ...]:
+        items = _items(raw)
+        good = tuple(item for item in items if re.fullmatch(pattern, item))
+        if len(good) < len(items):
+            bad = [item for item in items if item not in good]
+            raise Unusable(f"not understood: {_quoted(bad)}", good or NOTHING)
+        return items
+
+    return Parser(parse, ",".join, allowed)
+
+
+def secrets(allowed: str) -> Parser:
+    """A list of printable texts, none of which is ever shown."""
+
+    def parse(raw: Raw) -> tuple[str, ...]:
+        items = _items(raw)
+        good = tuple(item for item in items if item.isprintable())
+        if len(good) < len(items):
+            bad = len(items) - len(good)
+            raise Unusable(f"{bad} of its {len(items)} parts can't be read", good or NOTHING)
+        return items
+
+    def public(value: Sequence[str]) -> str:
+        return ",".join(MASK for _ in value)
+
+    return Parser(parse, ",".join, allowed, public, mask=lambda _: MASK)
+
+
 def lowered(allowed: str = "a comma-separated list of names") -> Parser:
     """A set of names in lower case."""
 

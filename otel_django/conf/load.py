@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_django.conf import otlp
 from otel_django.conf.otlp import OtlpSettings
 from otel_django.conf.parsers import Unusable, plain
-from otel_django.conf.settings import DATA_DIR, UNKNOWN_SERVICE, Settings, SpanLimitSettings
+from otel_django.conf.settings import (
+    DATA_DIR,
+    SIGNALS,
+    UNKNOWN_SERVICE,
+    Settings,
+    SpanLimitSettings,
+)
 from otel_django.conf.sources import Found, Origin, Problem, Sources, spoken
-from otel_django.conf.variables import CONFIG_FILE, OTHER_ENDPOINTS, OTHER_EXPORTERS, VARIABLES
+from otel_django.conf.variables import CONFIG_FILE, VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def load(
@@ -32,7 +38,8 @@ def load(
     ``import_dir`` is the folder from which the settings module is imported.
     """
     draft = _Draft(Sources(environ, overrides), base_dir, debug, settings_module)
-    draft.resolve_otlp("traces")
+    for signal in SIGNALS:
+        draft.resolve_otlp(signal)
     draft.resolve_service()
     draft.resolve_exporters()
     draft.resolve_paths()
@@ -110,11 +117,13 @@ class _Draft:
         return Settings(
             **values,
             otlp_traces=OtlpSettings(**groups.get("otlp_traces", {})),
+            otlp_metrics=OtlpSettings(**groups.get("otlp_metrics", {})),
+            otlp_logs=OtlpSettings(**groups.get("otlp_logs", {})),
             span_limits=SpanLimitSettings(**groups.get("span_limits", {})),
             debug=self._debug,
             base_dir=self._base_dir,
             source_dirs=source_dirs,
-            problems=tuple(dict.fromkeys(self._problems)),
+            problems=_once(self._problems),
             origins=self._origins(),
         )
 
@@ -158,8 +167,10 @@ class _Draft:
 
     def resolve_exporters(self) -> None:
         """Naming an endpoint switches the export on; naming no exporter at all leaves it off."""
-        if "traces_exporters" not in self._found and "otlp_traces.endpoint" in self._found:
-            self._values["traces_exporters"] = ("otlp",)
+        for signal in SIGNALS:
+            exporters = f"{signal}_exporters"
+            if exporters not in self._found and f"otlp_{signal}.endpoint" in self._found:
+                self._values[exporters] = ("otlp",)
 
     def resolve_paths(self) -> None:
         """The files, absolute."""
@@ -167,14 +178,18 @@ class _Draft:
         if store != "off":
             within = Path(DATA_DIR, "store.sqlite3") if store == "on" else store
             self._values["store"] = self._absolute(within)
-        spool = self._values.get("spool_dir", Path(DATA_DIR, "spool"))
-        self._values["spool_dir"] = self._absolute(spool)
+        for field, usual in (("spool_dir", "spool"), ("run_dir", "run")):
+            self._values[field] = self._absolute(self._values.get(field, Path(DATA_DIR, usual)))
+        if "log_file" in self._values:
+            self._values["log_file"] = self._absolute(self._values["log_file"])
 
     def _store_by_default(self) -> bool:
-        return self._debug and not (
-            "otlp_traces.endpoint" in self._found
-            or "traces_exporters" in self._found
-            or self._sources.mentions(*OTHER_ENDPOINTS, *OTHER_EXPORTERS)
+        return self._debug and not self._says_where_to_send()
+
+    def _says_where_to_send(self) -> bool:
+        return any(
+            f"otlp_{signal}.endpoint" in self._found or f"{signal}_exporters" in self._found
+            for signal in SIGNALS
         )
 
     def _absolute(self, path: str | Path) -> Path:
@@ -187,7 +202,8 @@ class _Draft:
     def check_combinations(self) -> None:
         """Problems that two values make together."""
         self._check_sampler_arg()
-        self._check_batch_size()
+        self._check_batch_size("bsp")
+        self._check_batch_size("blrp")
         if self._keeps_nothing_unasked():
             self._problems.append(_NOTHING_KEPT)
 
@@ -205,27 +221,30 @@ class _Draft:
                 )
             )
 
-    def _check_batch_size(self) -> None:
-        queue = self._values.get("bsp_max_queue_size")
-        batch = self._values.get("bsp_max_export_batch_size", Settings.bsp_max_export_batch_size)
+    def _check_batch_size(self, processor: str) -> None:
+        """``processor`` is bsp (spans) or blrp (log records)."""
+        field = f"{processor}_max_export_batch_size"
+        queue = self._values.get(f"{processor}_max_queue_size")
+        batch = self._values.get(field, getattr(Settings, field))
         if queue is None or batch <= queue:
             return
-        self._values["bsp_max_export_batch_size"] = queue
-        if "bsp_max_export_batch_size" in self._found:
-            origin = self._found["bsp_max_export_batch_size"].origin
+        self._values[field] = queue
+        if field in self._found:
+            origin = self._found[field].origin
             self._problems.append(
                 Problem(
                     origin.variable,
                     str(batch),
                     f"{spoken(origin)} is {batch}, more than the queue holds.",
-                    f"Set it to OTEL_BSP_MAX_QUEUE_SIZE or less. Until then: {queue}.",
+                    f"Set it to OTEL_{processor.upper()}_MAX_QUEUE_SIZE or less. "
+                    f"Until then: {queue}.",
                     "combination",
                 )
             )
 
     def _keeps_nothing_unasked(self) -> bool:
         switched_off = self._values.get("sdk_disabled") or self._values.get("enabled") is False
-        decided = {"store", "traces_exporters", "otlp_traces.endpoint"} & self._found.keys()
+        decided = "store" in self._found or self._says_where_to_send()
         return not (self._debug or switched_off or decided)
 
     def _report_config_file(self) -> None:
@@ -248,6 +267,11 @@ _CONFIG_FILE_IGNORED: Final = Problem(
     "Use the other OTEL_* variables, which count as usual.",
     "config_file",
 )
+
+
+def _once(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Each once: a general variable is read for every signal that has none of its own."""
+    return tuple({(one.name, one.message): one for one in reversed(problems)}.values())[::-1]
 
 
 def _start(base_dir: Path | None) -> Path:

@@ -155,14 +155,63 @@ OURS: Final = (
         "spool_max_mb",
         p.whole(1),
         "512",
-        "How many megabytes may wait on disk; past that, new telemetry is dropped and counted.",
+        "How many megabytes of all signals together may wait on disk; past that, new telemetry "
+        "is dropped and counted.",
+    ),
+    _ours(
+        "RUN_DIR",
+        "run_dir",
+        p.path(),
+        "(`.otel_django/run`)",
+        "Where this host's processes keep the sums of their metrics and what else they share while "
+        "they run. A local disk; relative paths start at BASE_DIR.",
     ),
     _ours(
         "QUEUE_MAX_MB",
         "queue_max_mb",
         p.whole(1),
         "16",
-        "How many megabytes of finished spans may wait in a process's memory.",
+        "How many megabytes of finished spans may wait in a process's memory, and as many of log "
+        "records.",
+    ),
+    _ours(
+        "MAX_OVERHEAD",
+        "max_overhead",
+        p.number("per cent", most=100, per_unit=100),
+        "5",
+        "The share of a process's CPU time that telemetry may take, in per cent; above it, detail "
+        "and then sampling are lowered until it is met again. 0 for no such limit.",
+    ),
+    _ours(
+        "MODEL_EVENTS",
+        "model_events",
+        lists.matching(
+            r"[A-Za-z_]\w*\.(?:[A-Za-z_]\w*|\*)",
+            "a comma-separated list of models, such as `shop.Order,auth.*`",
+        ),
+        "",
+        "Models whose objects' creation, change and deletion is logged; never their values.",
+    ),
+    _ours(
+        "API_ROUTES",
+        "api_routes",
+        lists.matching(r"/.*", "a comma-separated list of paths, such as `/api/,/v2/`"),
+        "/api/",
+        "The beginnings of the routes that count as an API's.",
+    ),
+    _ours(
+        "TOKENS",
+        "tokens",
+        lists.secrets("a comma-separated list of texts"),
+        "",
+        "Bearer tokens that open the endpoints for machines, such as `/metrics`.",
+    ),
+    _ours(
+        "DATABASE",
+        "database",
+        p.text(),
+        "default",
+        "The alias of the database that this package's own tables are in.",
     ),
     _ours(
         "SHUTDOWN_TIMEOUT",

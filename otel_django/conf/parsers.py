@@ -47,6 +47,17 @@ class Others:
     allowed: str
 
 
+def installed(kind: str) -> Others:
+    """Names that an installed package offers by entry point; asked about unusual names only."""
+
+    def knows(name: str) -> bool:
+        from importlib.metadata import entry_points
+
+        return bool(entry_points(group=f"opentelemetry_{kind}", name=name))
+
+    return Others(knows, ", or one that an installed package offers")
+
+
 def _same(text: str) -> str:
     return text
 
@@ -156,6 +167,29 @@ def choice(
 
     listed = ", ".join(f"`{name}`" for name in allowed[:-1]) + f" or `{allowed[-1]}`"
     return Parser(parse, str, listed + (others.allowed if others else ""))
+
+
+def choice_of(meanings: Mapping[str, str]) -> Parser:
+    """One of the words in ``meanings``, in any case; the value is what it means."""
+    one = choice(*meanings)
+    words = {meaning: word for word, meaning in meanings.items()}
+    return Parser(lambda raw: meanings[one.parse(raw)], words.__getitem__, one.allowed)
+
+
+def rotation(*words: str) -> Parser:
+    """One of ``words``, or a size such as ``50MB``, in capitals."""
+
+    def parse(raw: Raw) -> str:
+        value = one_text(raw)
+        if value.lower() in words:
+            return value.lower()
+        size = re.fullmatch(r"([1-9][0-9]{0,8}) ?([kmg]b)", value, re.IGNORECASE)
+        if size is None:
+            raise Unusable("it is neither one of the words nor a size")
+        return f"{size[1]}{size[2].upper()}"
+
+    named = ", ".join(f"`{word}`" for word in words)
+    return Parser(parse, str, f"{named}, or a size such as `50MB` (KB, MB, GB)")
 
 
 def _flag(meanings: Mapping[str, bool | None], allowed: str) -> Parser:
@@ -294,6 +328,20 @@ def _endpoint(raw: Raw) -> str:
     if "://" in value and parts.scheme not in ("http", "https"):
         raise Unusable("its scheme is neither http nor https")
     return value
+
+
+def listen() -> Parser:
+    """``host:port``; the host of ``:port`` and of a port alone is the loopback address."""
+
+    def parse(raw: Raw) -> str:
+        host, _, port = one_text(raw).rpartition(":")
+        if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 1 << 16:
+            raise Unusable("it has no port")
+        if not re.fullmatch(r"[\w.-]*|\[[0-9a-fA-F:.]+\]", host):
+            raise Unusable("it isn't an address")
+        return f"{host or '127.0.0.1'}:{int(port)}"
+
+    return Parser(parse, str, "an address with a port, such as `127.0.0.1:9808`")
 
 
 def mask_url(url: str) -> str:

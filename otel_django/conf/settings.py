@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DATA_DIR: Final = ".otel_django"
 UNKNOWN_SERVICE: Final = "unknown_service"
+SIGNALS: Final = ("traces", "metrics", "logs")
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,21 @@ class SpanLimitSettings:
     value_length: int | None = None
 
 
+def _receiver(signal: str) -> OtlpSettings:
+    return OtlpSettings(endpoint=f"http://localhost:4318/v1/{signal}")
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every effective value. Times are in seconds; paths are absolute and need not exist.
 
-    ``enabled`` None is "auto". ``traces_exporters`` is empty for none. ``resource_attributes`` has
-    no ``service.name``: that is ``service_name``. ``commands`` has one of own, all and none, then
-    names. ``store`` None is off. ``source_dirs`` are where the site's own code may lie: BASE_DIR
-    and the folder from which the settings module is imported. ``origins`` has one entry per field
-    that a variable fills ("otlp_traces.headers" for a group's).
+    ``enabled`` None is "auto". ``traces_exporters`` and the like are empty for none.
+    ``resource_attributes`` has no ``service.name``: that is ``service_name``. ``commands`` has one
+    of own, all and none, then names. ``store`` None is off. ``metrics_listen`` is host:port, empty
+    for off. ``log_file_rotation`` is weekly, daily, off or a size (``50MB``). ``max_overhead`` is a
+    share. ``source_dirs`` are where the site's own code may lie: BASE_DIR and the folder from which
+    the settings module is imported. ``origins`` has one entry per field that a variable fills
+    ("otlp_traces.headers" for a group's).
     """
 
     enabled: bool | None = None
@@ -57,7 +64,7 @@ class Settings:
     bsp_export_timeout_s: float = 30.0
     span_limits: SpanLimitSettings = field(default_factory=SpanLimitSettings)
     metrics_exporters: tuple[str, ...] = ()
-    otlp_metrics: OtlpSettings = field(default_factory=OtlpSettings)
+    otlp_metrics: OtlpSettings = field(default_factory=lambda: _receiver("metrics"))
     metric_export_interval_s: float = 60.0
     metric_export_timeout_s: float = 30.0
     metrics_temporality: Literal["cumulative", "delta", "lowmemory"] = "cumulative"
@@ -65,12 +72,17 @@ class Settings:
     exemplar_filter: Literal["always_on", "always_off", "trace_based"] = "trace_based"
     cardinality_limit: int = 2000
     metric_names: Literal["otel", "classic", "both"] = "both"
-    metrics_access: tuple[str, ...] = ()
+    metrics_access: Literal["loopback", "any", "none"] | tuple[IPv4Network | IPv6Network, ...] = (
+        "loopback"
+    )
     metrics_listen: str = ""
+    prometheus_host: str = "localhost"
+    prometheus_port: int = 9464
     collection_interval_s: float = 60.0
+    metrics_retention_hours: float = 24.0
     run_dir: Path = Path(DATA_DIR, "run")
     logs_exporters: tuple[str, ...] = ()
-    otlp_logs: OtlpSettings = field(default_factory=OtlpSettings)
+    otlp_logs: OtlpSettings = field(default_factory=lambda: _receiver("logs"))
     blrp_schedule_delay_s: float = 0.5
     blrp_max_queue_size: int | None = None
     blrp_max_export_batch_size: int = 512

@@ -6,18 +6,7 @@ from typing import Final
 
 from otel_django.conf import list_parsers as lists
 from otel_django.conf import parsers as p
-from otel_django.conf.variable import Signal, Variable
-
-
-def _installed(kind: str) -> p.Others:
-    """Names that an installed package offers by entry point; asked about unusual names only."""
-
-    def knows(name: str) -> bool:
-        from importlib.metadata import entry_points
-
-        return bool(entry_points(group=f"opentelemetry_{kind}", name=name))
-
-    return p.Others(knows, ", or one that an installed package offers")
+from otel_django.conf.variable import Variable
 
 
 def _traces(name: str, field: str, parser: p.Parser, default: str, doc: str) -> Variable:
@@ -26,87 +15,6 @@ def _traces(name: str, field: str, parser: p.Parser, default: str, doc: str) -> 
 
 def _django(name: str, field: str, parser: p.Parser, default: str, doc: str) -> Variable:
     return Variable((name,), field, parser, default, doc, "Instrumentation", "traces")
-
-
-def otlp_variables(signal: Signal) -> tuple[Variable, ...]:
-    """The receiver of one signal; its own names go before the general ones."""
-
-    def otlp(name: str, field: str, parser: p.Parser, default: str, doc: str) -> Variable:
-        general = f"OTEL_EXPORTER_OTLP_{name}"
-        own = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}"
-        return Variable(
-            (own, general), f"otlp_{signal}.{field}", parser, default, doc, "Export by OTLP", signal
-        )
-
-    return (
-        otlp(
-            "ENDPOINT",
-            "endpoint",
-            p.endpoint(),
-            "(nothing is sent, unless OTEL_TRACES_EXPORTER says `otlp`: then to localhost, port "
-            "4318, or 4317 with grpc)",
-            "Where to send. The general form gets the signal's path appended "
-            "(`/v1/traces`), the signal's own form is taken as it is. Setting it switches "
-            "the export on. A user and password in it are sent as Basic authorization.",
-        ),
-        otlp(
-            "HEADERS",
-            "headers",
-            lists.headers(),
-            "",
-            "Headers sent with each request, such as the key of a vendor.",
-        ),
-        otlp(
-            "PROTOCOL",
-            "protocol",
-            p.choice("http/protobuf", "grpc"),
-            "http/protobuf",
-            "How to send; `grpc` needs the package grpcio.",
-        ),
-        otlp(
-            "TIMEOUT",
-            "timeout_s",
-            p.number("seconds", above=True),
-            "10",
-            "How long one request may take, in seconds (as in all of OpenTelemetry for Python).",
-        ),
-        otlp(
-            "COMPRESSION",
-            "compression",
-            p.choice("none", "gzip"),
-            "none",
-            "Whether requests are compressed.",
-        ),
-        otlp(
-            "CERTIFICATE",
-            "certificate",
-            p.path(),
-            "(the system's authorities)",
-            "A PEM file with the authorities to trust for TLS.",
-        ),
-        otlp(
-            "CLIENT_KEY",
-            "client_key",
-            p.path(),
-            "",
-            "A PEM file with the private key of the client certificate.",
-        ),
-        otlp(
-            "CLIENT_CERTIFICATE",
-            "client_certificate",
-            p.path(),
-            "",
-            "A PEM file with the certificate to show to the receiver (mutual TLS).",
-        ),
-        otlp(
-            "INSECURE",
-            "insecure",
-            p.boolean(),
-            "false",
-            "For gRPC to an endpoint without a scheme: send without TLS. Where the endpoint has "
-            "one, `http` or `https` decides.",
-        ),
-    )
 
 
 GENERAL: Final = (
@@ -137,7 +45,7 @@ GENERAL: Final = (
     Variable(
         ("OTEL_PROPAGATORS",),
         "propagators",
-        lists.several_of("tracecontext", "baggage", others=_installed("propagator")),
+        lists.several_of("tracecontext", "baggage", others=p.installed("propagator")),
         "tracecontext,baggage",
         "The formats in which trace context is read from requests and written to calls; "
         "`b3`, `b3multi` and `jaeger` come with opentelemetry-propagator-b3 and -jaeger.",
@@ -171,7 +79,7 @@ TRACES: Final = (
     Variable(
         ("OTEL_TRACES_EXPORTER",),
         "traces_exporters",
-        lists.several_of("otlp", "console", others=_installed("traces_exporter")),
+        lists.several_of("otlp", "console", others=p.installed("traces_exporter")),
         "(`otlp` if an OTLP endpoint is set, else `none`)",
         "Where traces go besides the embedded store; `console` prints them.",
         "Tracing",
@@ -187,7 +95,7 @@ TRACES: Final = (
             "parentbased_always_on",
             "parentbased_always_off",
             "parentbased_traceidratio",
-            others=_installed("traces_sampler"),
+            others=p.installed("traces_sampler"),
         ),
         "parentbased_always_on",
         "Which traces are recorded; the `parentbased_` ones follow the caller's decision.",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "OTEL_DJANGO_"
 
-Signal = Literal["all", "traces"]
+Signal = Literal["all", "traces", "metrics", "logs"]
 
 
 @dataclass(frozen=True)

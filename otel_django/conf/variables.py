@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otel_django.conf.log_variables import LOGS
+from otel_django.conf.metric_variables import METRICS
+from otel_django.conf.otlp_variables import otlp_variables
 from otel_django.conf.own_variables import OURS
-from otel_django.conf.standard_variables import GENERAL, INSTRUMENTATION, TRACES, otlp_variables
+from otel_django.conf.standard_variables import GENERAL, INSTRUMENTATION, TRACES
 
 if TYPE_CHECKING:
     from otel_django.conf.variable import Variable
@@ -13,12 +16,14 @@ if TYPE_CHECKING:
 VARIABLES: Final[tuple[Variable, ...]] = (
     *GENERAL,
     *otlp_variables("traces"),
+    *otlp_variables("metrics"),
+    *otlp_variables("logs"),
     *TRACES,
+    *METRICS,
+    *LOGS,
     *INSTRUMENTATION,
     *OURS,
 )
 
-# Read only to know whether something else was set up.
-OTHER_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")
-OTHER_EXPORTERS: Final = ("OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
 CONFIG_FILE: Final = "OTEL_CONFIG_FILE"
+"""Read only to know whether it was set."""
