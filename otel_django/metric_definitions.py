@@ -503,6 +503,13 @@ OTEL_DJANGO_DROPPED: Final = MetricDefinition(
     "Spans, points and log records that were lost.",
     (names.OTEL_DJANGO_SIGNAL, names.OTEL_DJANGO_CAUSE),
 )
+OTEL_DJANGO_METRIC_OVERFLOWS: Final = MetricDefinition(
+    "otel_django.metric.overflows",
+    "counter",
+    "{measurement}",
+    "Measurements beyond `OTEL_DJANGO_CARDINALITY_LIMIT` of a metric.",
+    (names.OTEL_DJANGO_METRIC,),
+)
 OTEL_DJANGO_OVERHEAD_RATIO: Final = MetricDefinition(
     "otel_django.overhead.ratio", "gauge", "1", "Share of the CPU time that telemetry takes."
 )

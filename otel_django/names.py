@@ -147,6 +147,7 @@ OTEL_COMPONENT_NAME: Final = "otel.component.name"
 OTEL_SPAN_SAMPLING_RESULT: Final = "otel.span.sampling_result"
 OTEL_DJANGO_SIGNAL: Final = "otel_django.signal"
 OTEL_DJANGO_CAUSE: Final = "otel_django.cause"
+OTEL_DJANGO_METRIC: Final = "otel_django.metric"
 
 # --- log events, past tense
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
@@ -393,6 +394,7 @@ ATTRIBUTES: Final = {
         OTEL_SPAN_SAMPLING_RESULT: "`RECORD_AND_SAMPLE`, `RECORD_ONLY` or `DROP`.",
         OTEL_DJANGO_SIGNAL: "`traces`, `metrics` or `logs`.",
         OTEL_DJANGO_CAUSE: "Why it was lost.",
+        OTEL_DJANGO_METRIC: "The metric's name.",
     },
 }
 

@@ -1,0 +1,1 @@
+"""Measurements: recorded cheaply by every thread, summed when somebody asks."""

@@ -1,0 +1,153 @@
+"""The metrics of this process: instruments for those who measure, sums for those who ask."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from otel_django import guard
+from otel_django.metric_definitions import OTEL_DJANGO_METRIC_OVERFLOWS as OVERFLOWS
+from otel_django.metric_points import Metric, MetricDefinition, Scope
+from otel_django.metrics.cells import ExemplarFilter, Recording
+from otel_django.metrics.instruments import (
+    Counter,
+    Gauge,
+    Histogram,
+    Instrument,
+    Observed,
+    Series,
+)
+from otel_django.metrics.shards import Shards
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otel_django.clock import Clock
+    from otel_django.metrics.shards import Values
+
+OUR_SCOPE = Scope()
+Made = TypeVar("Made", bound=Instrument)
+
+
+def _nobody() -> None:
+    """Is to be woken."""
+
+
+class Recorder:
+    """Gives instruments, and their sums since the process began (or was forked).
+
+    ``wake`` is called by the first measurement after each ``collect``, on the thread that takes it.
+    Instruments are the same for the same definition and scope. Attributes are given to them as the
+    tuple of their values, in the order of ``definition.attributes``, None for what is absent; with
+    a definition that names no attributes, as a sorted tuple of pairs.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        cardinality_limit: int = 2000,
+        exemplar_filter: ExemplarFilter = "trace_based",
+        aggregation: Literal["explicit", "exponential"] = "explicit",
+        wake: Callable[[], object] = _nobody,
+    ) -> None:
+        self._clock = clock
+        self._limit = cardinality_limit
+        self._exponential = aggregation == "exponential"
+        self._recording = Recording(exemplar_filter, wake)
+        self._shards = Shards()
+        self._making = threading.RLock()
+        self._instruments: dict[tuple[MetricDefinition, Scope, type], Instrument] = {}
+        self._start_ns = clock.now_ns()
+        self.generation = 0
+        """Another one after a fork: cells that were looked up before count no more."""
+        self._overflows = self.counter(OVERFLOWS)
+
+    # --- instruments
+
+    def counter(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Counter:
+        """For what only grows."""
+        return self._instrument(
+            definition, scope, Counter, lambda *args: Counter(self._recording, *args, self._shards)
+        )
+
+    def up_down_counter(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Counter:
+        """For what goes up and down."""
+        return self.counter(definition, scope)
+
+    def gauge(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Gauge:
+        """For what has a value now."""
+        return self._instrument(
+            definition, scope, Gauge, lambda *args: Gauge(self._recording, *args)
+        )
+
+    def histogram(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Histogram:
+        """For what is spread."""
+        return self._instrument(
+            definition,
+            scope,
+            Histogram,
+            lambda *args: Histogram(self._recording, self._exponential, *args, self._shards),
+        )
+
+    def observe(
+        self,
+        definition: MetricDefinition,
+        callback: Callable[[], Iterable[tuple[float, Values]]],
+        scope: Scope = OUR_SCOPE,
+    ) -> None:
+        """Have ``callback`` say all values, at each collection and on the thread that collects."""
+        self._instrument(definition, scope, Observed, Observed).callbacks.append(callback)
+
+    def _instrument(
+        self,
+        definition: MetricDefinition,
+        scope: Scope,
+        kind: type[Made],
+        make: Callable[[MetricDefinition, Scope, Series], Made],
+    ) -> Made:
+        key = (definition, scope, kind)
+        with self._making:
+            known: Any = self._instruments.get(key)
+            if known is None:
+                series = Series(definition, self._limit, self._overflowed)
+                known = self._instruments[key] = make(definition, scope, series)
+            made: Made = known
+            return made
+
+    def _overflowed(self, name: str) -> None:
+        if name != OVERFLOWS.name:
+            self._overflows.add(1, (name,))
+
+    # --- sums
+
+    def collect(self) -> tuple[Metric, ...]:
+        """The cumulative sums of this process, of every metric that has any."""
+        self._recording.quiet = True
+        self._look()
+        now_ns = self._clock.now_ns()
+        with self._shards.read() as shards:
+            metrics = [
+                instrument.metric(shards, self._start_ns, now_ns)
+                for instrument in list(self._instruments.values())
+            ]
+        return tuple(metric for metric in metrics if metric.points)
+
+    def _look(self) -> None:
+        for instrument in list(self._instruments.values()):
+            if isinstance(instrument, Observed):
+                observed: list[tuple[float, Values]] = []
+                for callback in list(instrument.callbacks):
+                    with guard.guarded(f"metrics.observe {instrument.definition.name}"):
+                        observed.extend(callback())
+                instrument.look(observed)
+
+    def after_fork(self) -> None:
+        """In a forked child: all sums begin at zero; instruments and callbacks stay."""
+        self._making = threading.RLock()
+        self.generation += 1
+        self._shards = Shards()
+        self._start_ns = self._clock.now_ns()
+        self._recording.quiet = True
+        for instrument in list(self._instruments.values()):
+            instrument.after_fork(self._shards)
