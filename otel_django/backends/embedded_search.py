@@ -7,8 +7,8 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.store.json_text import dumps
-from otel_django.store.rows import text_id
 from otel_django.store.schema import ROOT_COLUMNS
+from otel_django.store.texts import text_id
 
 if TYPE_CHECKING:
     from otel_django.backends.embedded_session import Session

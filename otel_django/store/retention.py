@@ -5,17 +5,21 @@ Each step is one short transaction, so other writers wait milliseconds and reade
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_django.store import schema, slices
+from otel_django.store import metric_schema, schema, slices
 
 if TYPE_CHECKING:
     from otel_django.store.slices import Limits
 
+FINE_NS: Final = 3_600_000_000_000
+MINUTES_A_STEP: Final = 10
 LEASE_NS: Final = 60_000_000_000
 VACUUM_PAGES: Final = 128
 WAL_BYTES: Final = 24 * 1024 * 1024
@@ -37,6 +41,7 @@ class Retention:
         return (
             _drop_next_table(connection)
             or self._condemn_oldest(connection, now_ns)
+            or self._thin_metrics(connection, now_ns)
             or self._vacuum(connection)
             or self._truncate_wal(connection, now_ns)
         )
@@ -70,6 +75,30 @@ class Retention:
             return True
         return False
 
+    def _thin_metrics(self, connection: sqlite3.Connection, now_ns: int) -> bool:
+        """Roll up a minute that is over an hour old; drop a piece of what is past its age."""
+        return any(
+            self._thin_slice(connection, part.id, now_ns)
+            for part in reversed(slices.all_slices(connection))
+            if part.version >= schema.WITH_LOGS_AND_METRICS
+        )
+
+    def _thin_slice(self, connection: sqlite3.Connection, number: int, now_ns: int) -> bool:
+        oldest = connection.execute(f"SELECT min(time_ns) FROM point_{number}").fetchone()[0]
+        if oldest is not None and oldest < now_ns - FINE_NS:
+            minute = oldest // metric_schema.MINUTE_NS
+            with _transaction(connection):
+                for statement in metric_schema.roll_up(number):
+                    connection.execute(statement, {"minute": minute})
+            return True
+        last_minute = (now_ns - self._limits.metrics_age_ns) // metric_schema.MINUTE_NS
+        oldest = connection.execute(f"SELECT min(minute) FROM minute_{number}").fetchone()[0]
+        if oldest is not None and oldest < last_minute:
+            until = min(oldest + MINUTES_A_STEP, last_minute)
+            connection.execute(f"DELETE FROM minute_{number} WHERE minute < ?", (until,))
+            return True
+        return False
+
     def _vacuum(self, connection: sqlite3.Connection) -> bool:
         """Give free pages back, but for those the next slice will take anyway."""
         free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
@@ -97,13 +126,26 @@ class Retention:
         return False
 
 
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _drop_next_table(connection: sqlite3.Connection) -> bool:
     """Drop one table of a condemned slice, or its row when none is left; False: none condemned."""
     row = connection.execute("SELECT id FROM slice WHERE dropping ORDER BY id LIMIT 1").fetchone()
     if row is None:
         return False
     number: int = row[0]
-    connection.execute(f"DROP VIEW IF EXISTS ingest_{number}")
+    for view in schema.views(number):
+        connection.execute(f"DROP VIEW IF EXISTS {view}")
     for table in schema.tables(number):
         found = connection.execute(
             "SELECT 1 FROM sqlite_master WHERE name = ?", (table,)

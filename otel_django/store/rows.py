@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_django import names
 from otel_django.store.json_text import INT64_MAX, dumps, int64
 from otel_django.store.schema import bucket
 from otel_django.store.span_text import data, has_more, trace_state, words
+from otel_django.store.texts import Texts
 
 if TYPE_CHECKING:
     from otel_django.tracing.span import Span
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 YIELD_AFTER_S = 0.000_2
 ROWS_A_PART = 16
-MAX_CACHED_TEXTS = 20_000
 MAX_CACHED_QUERIES = 4_000
 MAX_SHARED_CHARACTERS = 4_096
 MAX_FIND_CHARACTERS = 8_000
 MINUTE_NS = 60_000_000_000
 ERROR = 2
 # On a busy machine a wall clock would count the time others run. Windows' is too coarse.
-_work_s = time.perf_counter if sys.platform == "win32" else time.thread_time
+work_s = time.perf_counter if sys.platform == "win32" else time.thread_time
 NOT_SQL = frozenset({"redis", "memcached", "valkey"})
 
 
@@ -145,47 +144,44 @@ class Packer:
 
     def __init__(self, pause: Callable[[], None]) -> None:
         self._pause = pause
-        self._ids: dict[str, int] = {}
+        self._texts = Texts()
+        self._text = self._texts.id
         self._queries: dict[tuple[SharedAttributes | None, str, str], tuple[_Query, str, str]] = {}
         self._sources: dict[tuple[int, int], _Source] = {}
         self._resource: object = None
         self._scope: object = None
         self._source_ids = (0, 0)
-        self._stored: set[int] = set()
-        self._new: dict[int, str] = {}
 
     def new_slice(self) -> None:
         """The texts have to be written again."""
-        self._stored.clear()
-        self._new.clear()
+        self._texts.new_slice()
 
     def written(self) -> None:
         """The last ``pack`` is in the store."""
-        self._stored.update(self._new)
-        self._new.clear()
+        self._texts.written()
 
     def pack(self, spans: Sequence[Span]) -> Rows:
         """The rows of a batch."""
-        self._new.clear()
+        self._texts.begin()
         self._forget()
         self._resource = self._scope = None
         batch = _Batch()
         rows: list[tuple[Any, ...]] = []
         parts: list[str] = []
-        looked_at = _work_s()
+        looked_at = work_s()
         for index, span in enumerate(spans):
             rows.append(self._span(index, span, batch))
             if len(rows) == ROWS_A_PART:
                 parts.append(dumps(rows)[1:-1])
                 rows.clear()
-                if _work_s() - looked_at > YIELD_AFTER_S:
+                if work_s() - looked_at > YIELD_AFTER_S:
                     self._pause()
-                    looked_at = _work_s()
+                    looked_at = work_s()
         if rows:
             parts.append(dumps(rows)[1:-1])
         traces = batch.traces.values()
         return Rows(
-            dumps(list(self._new.items())),
+            self._texts.rows(),
             dumps([trace.row() for trace in traces]),
             f"[{','.join(parts)}]",
             len(spans),
@@ -196,25 +192,10 @@ class Packer:
 
     def _forget(self) -> None:
         """Keep the memory bounded; what is forgotten is found out again."""
-        if len(self._ids) > MAX_CACHED_TEXTS:
-            self._ids.clear()
-        if len(self._stored) > MAX_CACHED_TEXTS:
-            self._stored.clear()
         if len(self._queries) > MAX_CACHED_QUERIES:
             self._queries.clear()
         if len(self._sources) > MAX_CACHED_QUERIES:
             self._sources.clear()
-
-    def _text(self, text: str) -> int:
-        """The id of a text, which is written with this batch if the slice may lack it."""
-        number = self._ids.get(text)
-        if number is None:
-            number = text_id(text)
-            if len(text) <= MAX_SHARED_CHARACTERS:
-                self._ids[text] = number
-        if number not in self._stored:
-            self._new[number] = text
-        return number
 
     def _span(self, index: int, span: Span, batch: _Batch) -> tuple[Any, ...]:
         context: Any = span._context
@@ -258,8 +239,8 @@ class Packer:
             trace.words[query.words] = None
         return (
             trace.id,
-            _signed(context[1]),
-            None if parent is None else _signed(parent[1]),
+            signed(context[1]),
+            None if parent is None else signed(parent[1]),
             1 if local_root else 0,
             start,
             duration,
@@ -309,7 +290,7 @@ class Packer:
             self._queries[key] = (query, text, statement)
             return query
         query, text, statement = known
-        if query.shared not in self._stored:
+        if not self._texts.has(query.shared):
             self._text(text)
             if statement:
                 self._text(statement)
@@ -334,12 +315,8 @@ class Packer:
         )
 
 
-def text_id(text: str) -> int:
-    """The dictionary's key of a text: 48 bits of its hash, the same in every process."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=6).digest(), "big")
-
-
-def _signed(span_id: int) -> int:
+def signed(span_id: int) -> int:
+    """An unsigned 64-bit integer as SQLite has it."""
     return span_id - (1 << 64) if span_id >> 63 else span_id
 
 

@@ -20,6 +20,9 @@ and for slice 7:
 ``ingest_7``      a view without rows: inserting a batch into it runs everything above as one
                   statement, so that a busy thread takes the interpreter lock once a batch only
 
+Logs and metrics have tables of their own in each slice: ``log_schema``, ``metric_schema``. Slices
+of version 1 have none.
+
 Times are nanoseconds since the Unix epoch, span ids signed 64-bit integers
 (``printf('%016x', span_id)`` shows the usual form), ``kind`` and ``status`` OpenTelemetry's codes.
 """
@@ -28,8 +31,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_django.store import log_schema, metric_schema
+
 APPLICATION_ID: Final = 0x4F54444A  # "OTDJ"
-VERSION: Final = 1
+VERSION: Final = 2
+WITH_LOGS_AND_METRICS: Final = 2
 SQLITE_FLOOR: Final = (3, 38, 0)  # ``->>``
 PAGE_BYTES: Final = 8192
 SLICE_ENDED: Final = "slice ended"
@@ -54,7 +60,8 @@ REGISTRY_1: Final = (
     """,
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (REGISTRY_1,)
+SLICES_HAVE_LOGS_AND_METRICS: Final[tuple[str, ...]] = ()
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (REGISTRY_1, SLICES_HAVE_LOGS_AND_METRICS)
 """Step n takes the registry from version n to n + 1. After a step a new slice begins; older slices
 keep the tables of their version until they are dropped."""
 
@@ -71,7 +78,17 @@ ROOT_COLUMNS: Final = (
 )
 """What a trace takes from its best root so far: no parent (2), a parent elsewhere (1), none (0)."""
 
-TABLES: Final = ("find", "span", "trace", "text", "endpoint", "statement")
+TABLES: Final = (
+    "find",
+    "span",
+    "trace",
+    "endpoint",
+    "statement",
+    *log_schema.TABLES,
+    *metric_schema.TABLES,
+    "text",
+)
+VIEWS: Final = ("ingest", log_schema.VIEW, metric_schema.VIEW)
 
 
 def tables(number: int) -> tuple[str, ...]:
@@ -79,8 +96,29 @@ def tables(number: int) -> tuple[str, ...]:
     return tuple(f"{table}_{number}" for table in TABLES)
 
 
+def views(number: int) -> tuple[str, ...]:
+    """The views of a slice, which go before its tables."""
+    return tuple(f"{view}_{number}" for view in VIEWS)
+
+
 def create_slice(number: int, *, fts: bool) -> tuple[str, ...]:
     """The statements that make a slice's tables."""
+    guard = _guard(number)
+    return (
+        *_create_traces(number, fts=fts),
+        *log_schema.create(number, guard, fts=fts),
+        *metric_schema.create(number, guard),
+    )
+
+
+def _guard(number: int) -> str:
+    return (
+        f"SELECT RAISE(ABORT, '{SLICE_ENDED}') "
+        f"WHERE EXISTS (SELECT 1 FROM slice WHERE id > {number})"
+    )
+
+
+def _create_traces(number: int, *, fts: bool) -> tuple[str, ...]:
     find = (
         f"CREATE VIRTUAL TABLE find_{number} USING fts5"
         "(text, content='', detail=none, columnsize=0)"
@@ -180,7 +218,7 @@ def _ingest_trigger(number: int, *, fts: bool) -> str:
     return f"""
     CREATE TRIGGER ingest_{number}_batch INSTEAD OF INSERT ON ingest_{number} BEGIN
 
-    SELECT RAISE(ABORT, '{SLICE_ENDED}') WHERE EXISTS (SELECT 1 FROM slice WHERE id > {number});
+    {_guard(number)};
 
     INSERT INTO text_{number} (id, value)
         SELECT value ->> 0, value ->> 1 FROM json_each(NEW.texts) WHERE true

@@ -29,6 +29,14 @@ class Limits(NamedTuple):
 
     age_ns: int
     size_bytes: int
+    metrics_age_ns: int
+
+    @classmethod
+    def of(cls, hours: float, megabytes: float, metrics_hours: float | None = None) -> Limits:
+        """In the units of settings; metrics are kept as long as the rest if nothing is said."""
+        age_ns = _hours_ns(hours)
+        metrics_ns = age_ns if metrics_hours is None else _hours_ns(metrics_hours)
+        return cls(age_ns, int(megabytes * 1024 * 1024), min(metrics_ns, age_ns))
 
     @property
     def slice_age_ns(self) -> int:
@@ -39,6 +47,10 @@ class Limits(NamedTuple):
     def slice_bytes(self) -> int:
         """Above this size the next slice begins."""
         return max(self.size_bytes // SLICES_A_SIZE, SMALLEST_SLICE_BYTES)
+
+
+def _hours_ns(hours: float) -> int:
+    return int(hours * 3600 * 1e9)
 
 
 def all_slices(connection: sqlite3.Connection) -> list[Slice]:

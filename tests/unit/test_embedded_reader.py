@@ -193,7 +193,7 @@ def test_readers_see_whole_batches_while_slices_come_and_go(path: Path, source: 
             source.request(queries=3, start=clock.now_ns())
             writer.accept(source.take())
             clock.s += 2
-            writer._housekeeping_at_s = 0
+            writer.file._housekeeping_at_s = 0
             writer.poll(clock.s)
     finally:
         stop.set()

@@ -109,7 +109,7 @@ def test_a_full_disk_costs_spans_that_are_counted_and_nothing_else(
     reader = EmbeddedReader(path)
     stored = sum(each.count for each in reader.endpoints(0, 2**62)) * 10
     assert stored > 0
-    assert stored + lost + writer._waiting_spans == sent
+    assert stored + lost + writer._waiting_count == sent
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     assert writer.flush(time.monotonic() + 20)
     stored = sum(each.count for each in reader.endpoints(0, 2**62)) * 10

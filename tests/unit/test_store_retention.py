@@ -82,7 +82,7 @@ def test_the_file_stays_within_its_size(path: Path) -> None:
             root.end()
         writer.accept(source.take())
         clock.s += 1.1
-        writer._housekeeping_at_s = 0
+        writer.file._housekeeping_at_s = 0
         keep_house(writer, clock)
         largest = max(largest, path.stat().st_size)
     writer.close(clock.s + 1)
@@ -108,7 +108,7 @@ def test_free_pages_are_given_back(path: Path) -> None:
         clock.s += 3600
         source.request(queries=0)
         writer.accept(source.take())
-        writer._housekeeping_at_s = 0
+        writer.file._housekeeping_at_s = 0
         keep_house(writer, clock)
     writer.close(clock.s + 1)
     assert path.stat().st_size < full / 2
@@ -123,7 +123,7 @@ def test_one_process_keeps_house_at_a_time(path: Path) -> None:
         writer.accept(source.take())
         clock.s += 3601
     writer.close(clock.s)
-    limits = Limits(12 * HOUR_NS, 16 * 1024 * 1024)
+    limits = Limits.of(12, 16)
     first, second = Retention(path, limits), Retention(path, limits)
     connection = sqlite3.connect(path, isolation_level=None)
     now_ns = clock.now_ns()

@@ -279,16 +279,17 @@ def test_a_migration_keeps_what_was_there_and_begins_a_new_slice(
     first = make(path, losses)
     first.accept(source.take())
     first.close(time.monotonic() + 1)
-    step = ("CREATE TABLE metric (id INTEGER PRIMARY KEY)",)
+    step = ("CREATE TABLE later (id INTEGER PRIMARY KEY)",)
     source.request(queries=0)
     second = make(path, losses, migrations=(*schema.MIGRATIONS, step))
     second.accept(source.take())
     second.close(time.monotonic() + 1)
-    assert query(path, "PRAGMA user_version") == [(2,)]
-    assert query(path, "SELECT id, version FROM slice") == [(1, 1), (2, 2)]
+    newer = schema.VERSION + 1
+    assert query(path, "PRAGMA user_version") == [(newer,)]
+    assert query(path, "SELECT id, version FROM slice") == [(1, schema.VERSION), (2, newer)]
     assert query(path, "SELECT count(*) FROM span_1") == [(1,)]
     assert query(path, "SELECT count(*) FROM span_2") == [(1,)]
-    assert query(path, "SELECT count(*) FROM metric") == [(0,)]
+    assert query(path, "SELECT count(*) FROM later") == [(0,)]
     assert losses.counts == {}
 
 
