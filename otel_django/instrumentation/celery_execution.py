@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Mapping
-from time import time, time_ns
+from time import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.context import Context
@@ -35,7 +35,6 @@ from otel_django.instrumentation.celery_message import (
 )
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.tracing import request_id
-from otel_django.tracing.carrier import BAGGAGE, TRACEPARENT, TRACESTATE, read_traceparent
 from otel_django.tracing.current import SPAN_KEY, attach, detach, get_context, set_context
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
@@ -53,8 +52,6 @@ if TYPE_CHECKING:
     from otel_django.tracing.tracer import Tracer
 
 _RUNNING: Final = "otel_django-celery-run"
-_UNUSUAL: Final = frozenset({BAGGAGE, TRACESTATE, BEAT_ENTRY})
-"""Headers of messages whose origin takes more than a look at ``traceparent``."""
 _OURS: Final = "_otel_django"
 _MOST_SHAPES: Final = 4096
 _NEW_IDS: Final = (0, 0)
@@ -202,14 +199,6 @@ class Executions:
             return self._begin_eager(task, fields)
         if get_context().get(_RUNNING) == id(fields):
             return None  # called by another library's wrapper, which one of ours has called
-        sent_s = fields.get(SENT_AT)
-        if type(sent_s) is float and _UNUSUAL.isdisjoint(fields) and not fields.get("eta"):
-            start_ns = time_ns()
-            wait_s = start_ns / 1e9 - sent_s
-            tracer = self.tracer
-            whole = tracer.straight is None or tracer.asks_sampler
-            if wait_s <= self._link_after_s and self._carrier.reads_usual and not whole:
-                return self._begin_usual(task, fields, start_ns, wait_s)
         headers = custom_headers(fields)
         origin = self.origin(headers, fields.get("eta"), time())
         ids = execution_ids(headers)
@@ -222,38 +211,6 @@ class Executions:
             context[request_id.CONTEXT_KEY] = origin.request_id
         if origin.baggage:
             context = {**origin.baggage, **context}
-        return Run(span, set_context(Context(context)), ids[1] != 0)
-
-    def _begin_usual(
-        self, task: Any, fields: Mapping[str, Any], start_ns: int, wait_s: float
-    ) -> Run:
-        """As ``begin`` for what most messages are: of ours, due at once, in time, without baggage.
-
-        One function, for each call costs three times as much as when it is all that runs.
-        """
-        get = fields.get
-        traceparent = get(TRACEPARENT)
-        parent = read_traceparent(traceparent) if type(traceparent) is str else None
-        delivery = get("delivery_info") or {}
-        key = (task.name, get("hostname"), delivery.get("exchange"), delivery.get("routing_key"))
-        shape = self._shapes.get(key) or self._learn(task.app, key)
-        ids = execution_ids(fields)
-        own: dict[str, Plain] = {}
-        span: Any = self.tracer.begin_local_root(
-            shape.span_name, _CONSUMER, own, parent, start_ns, True, ids[0], ids[1]
-        )
-        context: dict[str, object] = {SPAN_KEY: span, _RUNNING: id(fields)}
-        given_id = get(REQUEST_ID)
-        if type(given_id) is str:
-            context[request_id.CONTEXT_KEY] = given_id
-        if type(span) is Span:
-            span._shared = shape.shared
-            add_lineage(fields, own)
-            priority = delivery.get("priority")
-            if priority and isinstance(priority, int):
-                own[names.CELERY_TASK_PRIORITY] = priority
-            own[names.CELERY_TASK_QUEUE_WAIT] = round(wait_s, 6) if wait_s > 0.0 else 0.0
-            span._local.request_id = given_id
         return Run(span, set_context(Context(context)), ids[1] != 0)
 
     def _begin_eager(self, task: Any, fields: Mapping[str, Any]) -> Run | None:

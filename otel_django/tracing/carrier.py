@@ -54,8 +54,6 @@ class Carrier:
         wanted = [] if "none" in names else list(dict.fromkeys(names))
         propagators = load_propagators(wanted)
         self._does_itself = "tracecontext" in wanted and set(wanted) <= _USUAL
-        self.reads_usual = self._does_itself
-        """Whether a message with neither baggage nor tracestate is read by ``read_traceparent``."""
         self._propagators = [
             each
             for name, each in zip(wanted, propagators, strict=True)

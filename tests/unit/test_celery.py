@@ -16,7 +16,6 @@ from celery import Celery, chain, chord, group, shared_task
 from celery.beat import ScheduleEntry, Scheduler
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Ignore, Reject
-from celery.result import AsyncResult
 from celery.schedules import schedule
 from celery.signals import before_task_publish, setup_logging
 from kombu import Exchange, Queue
@@ -30,7 +29,6 @@ from opentelemetry.trace import (
 )
 
 from otel_django import names
-from otel_django.instrumentation import celery_execution
 from otel_django.instrumentation.celery_message import (
     BEAT_ENTRY,
     EXECUTION,
@@ -196,36 +194,6 @@ def test_a_chord_is_sent_by_the_member_that_completes_it(worker: None) -> None:
     assert [tree(span) for member in members for span in member.children] == [
         ["send unit.total", ["process unit.total"]]
     ]
-
-
-def test_the_usual_message_is_told_as_any_other(
-    worker: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def told() -> dict[str, Any]:
-        with capture() as captured:
-            token = set_context(context.set_value(request_id.CONTEXT_KEY, "req-1", get_context()))
-            try:
-                result = chain(add.s(1, 2), add.s(3)).apply_async(priority=4)
-            finally:
-                reset_context(token)
-            wait_for(lambda: len(captured.find("process unit.add")) == 2)
-        last = captured.find("process unit.add")[-1]
-        assert last.attributes.pop("celery.task.queue_wait") >= 0  # type: ignore[attr-defined]
-        assert isinstance(result.parent, AsyncResult)
-        ids = {result.id: "last", result.parent.id: "first"}
-        return {
-            key: ids.get(value, value) if isinstance(value, str) else value
-            for key, value in last.attributes.items()
-        } | {"kind": last.kind, "parent": last.parent_span_id is not None, "links": last.links}
-
-    usual = told()
-    monkeypatch.setattr(
-        celery_execution.Executions,
-        "_begin_usual",
-        lambda self, *args: pytest.fail("taken for a usual message"),
-    )
-    monkeypatch.setattr(celery_execution, "_UNUSUAL", frozenset({"id"}))
-    assert told() == usual
 
 
 def test_a_group_is_sent_side_by_side(worker: None) -> None:
