@@ -6,10 +6,11 @@ import sys
 
 from otel_django import version
 from otel_django.manual import span, traced
+from otel_django.manual_logs import event, get_logger
 
 __version__ = version.VERSION
 
-__all__ = ["__version__", "current_trace_id", "span", "traced"]
+__all__ = ["__version__", "current_trace_id", "event", "get_logger", "span", "traced"]
 
 
 def current_trace_id() -> str | None:

@@ -14,6 +14,8 @@ from otel_django.tracing.current import get_context
 
 HEADER: Final = "X-Request-ID"
 CONTEXT_KEY: Final = "otel_django-request-id"
+REQUEST_KEY: Final = "otel_django-request"
+"""A list of one, the request that is served: None before it exists and after its end."""
 
 _well_formed = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 

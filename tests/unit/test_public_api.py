@@ -48,6 +48,8 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert set(otel_django.__all__) == {
         "__version__",
         "current_trace_id",
+        "event",
+        "get_logger",
         "span",
         "traced",
     }

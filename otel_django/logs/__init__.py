@@ -1,0 +1,1 @@
+"""Structured logs: every record of a process as a line and as an OpenTelemetry log record."""

@@ -1,0 +1,51 @@
+"""Levels of Python's ``logging`` and severities of OpenTelemetry's log data model."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from otel_django.log_record import DEBUG, ERROR, FATAL, INFO, TRACE, WARN
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+_STEPS: Final = (
+    (logging.CRITICAL, FATAL),
+    (logging.ERROR, ERROR),
+    (logging.WARNING, WARN),
+    (logging.INFO, INFO),
+    (logging.DEBUG, DEBUG),
+)
+
+
+def severity_of(level: int) -> int:
+    """The severity number of a level; one in between counts as the level below it."""
+    for least, severity in _STEPS:
+        if level >= least:
+            return severity
+    return TRACE
+
+
+def level_of(severity: int) -> int:
+    """The level of a severity number."""
+    for level, least in _STEPS:
+        if severity >= least:
+            return level
+    return logging.DEBUG
+
+
+def level_named(name: str) -> int:
+    """The level of a name, in any case.
+
+    Raises:
+        ValueError: for a name that isn't one of ``LEVELS``.
+    """
+    level = LEVELS.get(name.lower())
+    if level is None:
+        raise ValueError(f"{name!r} is no level: use one of {', '.join(LEVELS)}")
+    return level
