@@ -77,7 +77,7 @@ class CeleryWorker:
         threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(pid) for thread in threads for pid in thread.read_text().split()]
 
-    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 150.0) -> float:
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> float:
         """Ask it to stop; how many seconds it took."""
         began = time.monotonic()
         self.process.send_signal(number)

@@ -127,7 +127,7 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait_for(self, text: str, timeout_s: float = 150) -> None:
+    def wait_for(self, text: str, timeout_s: float = 60) -> None:
         """Until it has printed that."""
         deadline = time.monotonic() + timeout_s
         while text not in self.output():
@@ -135,7 +135,7 @@ class Process:
             assert time.monotonic() < deadline, self.output()
             time.sleep(0.05)
 
-    def terminate(self, timeout_s: float = 150) -> None:
+    def terminate(self, timeout_s: float = 30) -> None:
         """A warm shutdown, to its end."""
         self.process.terminate()
         self.process.wait(timeout_s)
