@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 ExemplarFilter = Literal["always_on", "always_off", "trace_based"]
 
 
+Taken = tuple[int, float, int, int]
+"""An exemplar as it is kept: time, value, trace id, span id."""
+
+
 class HasContext(Protocol):
     """A span, as far as an exemplar needs it; the API's and ours have this."""
 
@@ -46,14 +50,14 @@ class Recording:
         except Exception:
             guard.caught("metrics.wake")
 
-    def exemplar(self, value: float, span: HasContext | None) -> Exemplar | None:
+    def taken(self, value: float, span: HasContext | None) -> Taken | None:
         """``value`` as an exemplar, if the filter wants it."""
         if span is not None and self._filter != "always_off":
             context = span.get_span_context()
             if self.always or context.trace_flags & 1:
-                return Exemplar(value, time_ns(), context.trace_id, context.span_id)
+                return (time_ns(), value, context.trace_id, context.span_id)
         elif self.always:
-            return Exemplar(value, time_ns())
+            return (time_ns(), value, 0, 0)
         return None
 
 
@@ -65,14 +69,14 @@ class SumCell:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.value: int | float = 0
-        self.exemplar: Exemplar | None = None
+        self.exemplar: Taken | None = None
 
     def add(self, amount: float, span: HasContext | None = None) -> None:
         """Count ``amount`` more (or less, for what goes up and down)."""
         self.value += amount
         recording = self._recording
         if span is not None or recording.always:
-            self.exemplar = recording.exemplar(amount, span) or self.exemplar
+            self.exemplar = recording.taken(amount, span) or self.exemplar
         if recording.quiet:
             recording.rouse()
 
@@ -83,9 +87,7 @@ class SumCell:
 
     def point(self, attributes: Attributes, start_ns: int, time_ns: int) -> NumberPoint:
         """The sum so far."""
-        exemplar = self.exemplar
-        exemplars = () if exemplar is None else (exemplar,)
-        return NumberPoint(attributes, self.value, start_ns, time_ns, exemplars)
+        return NumberPoint(attributes, self.value, start_ns, time_ns, exemplars_of([self.exemplar]))
 
 
 class Cell(Protocol):
@@ -103,13 +105,16 @@ class Cell(Protocol):
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
-def latest(one: Exemplar | None, other: Exemplar | None) -> Exemplar | None:
+def latest(one: Taken | None, other: Taken | None) -> Taken | None:
     """The exemplar that was taken last."""
     if one is None or other is None:
         return other if one is None else one
-    return other if other.time_ns > one.time_ns else one
+    return max(one, other)
 
 
-def by_time(exemplars: Iterable[Exemplar | None]) -> tuple[Exemplar, ...]:
+def exemplars_of(taken: Iterable[Taken | None]) -> tuple[Exemplar, ...]:
     """Those that are there, the oldest first."""
-    return tuple(sorted(filter(None, exemplars), key=lambda exemplar: exemplar.time_ns))
+    return tuple(
+        Exemplar(value, time_ns, trace_id, span_id)
+        for time_ns, value, trace_id, span_id in sorted(filter(None, taken))
+    )

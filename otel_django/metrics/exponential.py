@@ -10,12 +10,12 @@ import sys
 from math import floor, frexp, inf, ldexp, log
 from typing import TYPE_CHECKING, Final
 
-from otel_django.metric_points import Exemplar, ExponentialPoint
-from otel_django.metrics.cells import by_time
+from otel_django.metric_points import ExponentialPoint
+from otel_django.metrics.cells import exemplars_of
 
 if TYPE_CHECKING:
     from otel_django.metric_points import Attributes
-    from otel_django.metrics.cells import HasContext, Recording
+    from otel_django.metrics.cells import HasContext, Recording, Taken
 
 MAX_SIZE: Final = 160
 MAX_SCALE: Final = 20
@@ -26,8 +26,11 @@ _PER_LOG: Final = 1 / log(2)
 Counts = dict[int, int]
 
 
-def bucket_index(value: float, scale: int) -> int:
-    """The bucket of a positive, finite ``value``. Those below the smallest normal float join it."""
+def bucket_index(value: float, scale: int, per_log: float) -> int:
+    """The bucket of a positive, finite ``value``; ``per_log`` is ``log2(e) * 2 ** scale``.
+
+    Values below the smallest normal float share a bucket.
+    """
     if value <= _SMALLEST:
         return (-1022 << scale) - 1 if scale > 0 else -1023 >> -scale
     fraction, exponent = frexp(value)
@@ -36,16 +39,17 @@ def bucket_index(value: float, scale: int) -> int:
         return (exponent - (fraction == 0.5)) >> -scale  # a power of two is its bucket's upper end
     if fraction == 0.5:
         return (exponent << scale) - 1
-    return min(floor(log(value) * ldexp(_PER_LOG, scale)), (1024 << scale) - 1)
+    return min(floor(log(value) * per_log), (1024 << scale) - 1)
 
 
 class Buckets:
     """Counts at one scale, never changed to another: so who reads them finds them whole."""
 
-    __slots__ = ("negative", "positive", "scale")
+    __slots__ = ("negative", "per_log", "positive", "scale")
 
     def __init__(self, scale: int, positive: Counts, negative: Counts) -> None:
         self.scale = scale
+        self.per_log = ldexp(_PER_LOG, scale)
         self.positive = positive
         self.negative = negative
 
@@ -110,29 +114,29 @@ class ExponentialCell:
         self._sum = 0.0
         self._min = inf
         self._max = -inf
-        self._exemplars: dict[int, Exemplar] = {}
+        self._exemplars: dict[int, Taken] = {}
 
     def record(self, value: float, span: HasContext | None = None) -> None:
         """Take a measurement; ``span`` is where, for the exemplar."""
         self._sum += value
-        self._min = min(self._min, value)
-        self._max = max(self._max, value)
+        if not self._min <= value <= self._max:
+            self._widen(value)
         if value == 0:
             self._zeros += 1
         else:
             self._count(value)
         recording = self._recording
         if span is not None or recording.always:
-            exemplar = recording.exemplar(value, span)
-            if exemplar is not None:
-                self._exemplars[exemplar.time_ns % MAX_EXEMPLARS] = exemplar
+            taken = recording.taken(value, span)
+            if taken is not None:
+                self._exemplars[taken[0] % MAX_EXEMPLARS] = taken
         if recording.quiet:
             recording.rouse()
 
     def _count(self, value: float) -> None:
         buckets = self._buckets
         counts = buckets.positive if value > 0 else buckets.negative
-        index = bucket_index(abs(value), buckets.scale)
+        index = bucket_index(abs(value), buckets.scale, buckets.per_log)
         if index in counts:
             counts[index] += 1
             return
@@ -141,8 +145,12 @@ class ExponentialCell:
             if change:
                 self._buckets = buckets = buckets.coarser(change)
                 counts = buckets.positive if value > 0 else buckets.negative
-                index = bucket_index(abs(value), buckets.scale)
+                index = bucket_index(abs(value), buckets.scale, buckets.per_log)
         counts[index] = counts.get(index, 0) + 1
+
+    def _widen(self, value: float) -> None:
+        self._min = min(self._min, value)
+        self._max = max(self._max, value)
 
     def absorb(self, other: ExponentialCell) -> None:
         """Add what another thread measured."""
@@ -173,7 +181,7 @@ class ExponentialCell:
             time_ns,
             self._min if measured else None,
             self._max if measured else None,
-            by_time(self._exemplars.copy().values()),
+            exemplars_of(self._exemplars.copy().values()),
         )
 
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from otel_django.metric_points import Exemplar, HistogramPoint
-from otel_django.metrics.cells import latest
+from otel_django.metric_points import HistogramPoint
+from otel_django.metrics.cells import exemplars_of, latest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otel_django.metric_points import Attributes
-    from otel_django.metrics.cells import HasContext, Recording
+    from otel_django.metrics.cells import HasContext, Recording, Taken
 
 SECONDS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0
@@ -58,23 +58,27 @@ class HistogramCell:
         self._sum = 0.0
         self._min = inf
         self._max = -inf
-        self._exemplars: dict[int, Exemplar] = {}
+        self._exemplars: dict[int, Taken] = {}
 
     def record(self, value: float, span: HasContext | None = None) -> None:
         """Take a measurement; ``span`` is where, for the exemplar."""
         # The count comes last: who reads it first finds the rest of each counted measurement.
         self._sum += value
-        self._min = min(self._min, value)
-        self._max = max(self._max, value)
+        if not self._min <= value <= self._max:
+            self._widen(value)
         index = bisect_left(self._bounds, value)
         self._counts[index] += 1
         recording = self._recording
         if span is not None or recording.always:
-            exemplar = recording.exemplar(value, span)
-            if exemplar is not None:
-                self._exemplars[index] = exemplar
+            taken = recording.taken(value, span)
+            if taken is not None:
+                self._exemplars[index] = taken
         if recording.quiet:
             recording.rouse()
+
+    def _widen(self, value: float) -> None:
+        self._min = min(self._min, value)
+        self._max = max(self._max, value)
 
     def absorb(self, other: HistogramCell) -> None:
         """Add what another thread measured."""
@@ -82,14 +86,13 @@ class HistogramCell:
         self._sum += other._sum
         self._min = min(self._min, other._min)
         self._max = max(self._max, other._max)
-        for index, exemplar in other._exemplars.copy().items():
-            self._exemplars[index] = latest(self._exemplars.get(index), exemplar) or exemplar
+        for index, taken in other._exemplars.copy().items():
+            self._exemplars[index] = latest(self._exemplars.get(index), taken) or taken
 
     def point(self, attributes: Attributes, start_ns: int, time_ns: int) -> HistogramPoint:
         """All that was measured so far."""
         counts = tuple(self._counts)
         measured = any(counts)
-        exemplars = self._exemplars.copy()
         return HistogramPoint(
             attributes,
             counts,
@@ -98,5 +101,5 @@ class HistogramCell:
             time_ns,
             self._min if measured else None,
             self._max if measured else None,
-            tuple(exemplars[index] for index in sorted(exemplars)),
+            exemplars_of(self._exemplars.copy().values()),
         )

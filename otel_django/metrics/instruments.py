@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from otel_django.guard import LOGGER_NAME
 from otel_django.metric_points import Metric, MetricDefinition, NumberPoint, Scope
+from otel_django.metrics.attributes import attributes_of
 from otel_django.metrics.cells import AnyCell, HasContext, SumCell
 from otel_django.metrics.exponential import ExponentialCell
 from otel_django.metrics.histogram import HistogramCell
@@ -63,7 +64,7 @@ class Series:
     def attributes_of(self, values: Values) -> Attributes:
         """Sorted by key, without those that are None."""
         if not self._order:
-            return tuple(pair[:2] for pair in values)
+            return attributes_of(values)
         return tuple((key, values[at]) for key, at in self._order if values[at] is not None)
 
     def after_fork(self) -> None:
@@ -242,9 +243,6 @@ class Gauge(Instrument):
         """In a forked child: nothing is set."""
         super().after_fork(shards)
         self._last = {}
-
-
-Observe = "Callable[[], Iterable[tuple[float, Values]]]"
 
 
 class Observed(Instrument):

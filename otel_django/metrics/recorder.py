@@ -9,6 +9,7 @@ from otel_django import guard
 from otel_django.metric_definitions import OTEL_DJANGO_METRIC_OVERFLOWS as OVERFLOWS
 from otel_django.metric_points import Metric, MetricDefinition, Scope
 from otel_django.metrics.cells import ExemplarFilter, Recording
+from otel_django.metrics.custom import CustomMeter
 from otel_django.metrics.instruments import (
     Counter,
     Gauge,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from otel_django.clock import Clock
+    from otel_django.metrics.attributes import Redact
+    from otel_django.metrics.cells import HasContext
     from otel_django.metrics.shards import Values
 
 OUR_SCOPE = Scope()
@@ -33,6 +36,14 @@ def _nobody() -> None:
     """Is to be woken."""
 
 
+def _unchanged(name: str, text: str) -> str:
+    return text
+
+
+def _no_span(context: object) -> None:
+    """Is current."""
+
+
 class Recorder:
     """Gives instruments, and their sums since the process began (or was forked).
 
@@ -40,6 +51,9 @@ class Recorder:
     Instruments are the same for the same definition and scope. Attributes are given to them as the
     tuple of their values, in the order of ``definition.attributes``, None for what is absent; with
     a definition that names no attributes, as a sorted tuple of pairs.
+
+    For users' own instruments, ``redact`` clears an attribute's text of secrets, and ``span_of``
+    gives the span of an OpenTelemetry context, None being the current one.
     """
 
     def __init__(
@@ -50,17 +64,21 @@ class Recorder:
         exemplar_filter: ExemplarFilter = "trace_based",
         aggregation: Literal["explicit", "exponential"] = "explicit",
         wake: Callable[[], object] = _nobody,
+        redact: Redact = _unchanged,
+        span_of: Callable[[Any], HasContext | None] = _no_span,
     ) -> None:
+        self.cardinality_limit = cardinality_limit
+        self.redact = redact
+        self.span_of = _no_span if exemplar_filter == "always_off" else span_of
         self._clock = clock
-        self._limit = cardinality_limit
         self._exponential = aggregation == "exponential"
-        self._recording = Recording(exemplar_filter, wake)
+        self.recording = Recording(exemplar_filter, wake)
         self._shards = Shards()
+        self._gatherings: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._making = threading.RLock()
         self._instruments: dict[tuple[MetricDefinition, Scope, type], Instrument] = {}
+        self._meters: dict[Scope, CustomMeter] = {}
         self._start_ns = clock.now_ns()
-        self.generation = 0
-        """Another one after a fork: cells that were looked up before count no more."""
         self._overflows = self.counter(OVERFLOWS)
 
     # --- instruments
@@ -68,7 +86,7 @@ class Recorder:
     def counter(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Counter:
         """For what only grows."""
         return self._instrument(
-            definition, scope, Counter, lambda *args: Counter(self._recording, *args, self._shards)
+            definition, scope, Counter, lambda *args: Counter(self.recording, *args, self._shards)
         )
 
     def up_down_counter(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Counter:
@@ -78,7 +96,7 @@ class Recorder:
     def gauge(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Gauge:
         """For what has a value now."""
         return self._instrument(
-            definition, scope, Gauge, lambda *args: Gauge(self._recording, *args)
+            definition, scope, Gauge, lambda *args: Gauge(self.recording, *args)
         )
 
     def histogram(self, definition: MetricDefinition, scope: Scope = OUR_SCOPE) -> Histogram:
@@ -87,7 +105,7 @@ class Recorder:
             definition,
             scope,
             Histogram,
-            lambda *args: Histogram(self._recording, self._exponential, *args, self._shards),
+            lambda *args: Histogram(self.recording, self._exponential, *args, self._shards),
         )
 
     def observe(
@@ -98,6 +116,20 @@ class Recorder:
     ) -> None:
         """Have ``callback`` say all values, at each collection and on the thread that collects."""
         self._instrument(definition, scope, Observed, Observed).callbacks.append(callback)
+
+    def meter(self, scope: Scope = OUR_SCOPE) -> CustomMeter:
+        """For users' own instruments; the same one for the same scope."""
+        with self._making:
+            meter = self._meters.get(scope)
+            if meter is None:
+                meter = self._meters[scope] = CustomMeter(self, scope)
+            return meter
+
+    def gather(self, drain: Callable[[], None], forget: Callable[[], None]) -> None:
+        """Have ``drain`` record what waits elsewhere before each collection, and ``forget`` drop
+        it in a forked child.
+        """
+        self._gatherings.append((drain, forget))
 
     def _instrument(
         self,
@@ -110,7 +142,7 @@ class Recorder:
         with self._making:
             known: Any = self._instruments.get(key)
             if known is None:
-                series = Series(definition, self._limit, self._overflowed)
+                series = Series(definition, self.cardinality_limit, self._overflowed)
                 known = self._instruments[key] = make(definition, scope, series)
             made: Made = known
             return made
@@ -123,7 +155,9 @@ class Recorder:
 
     def collect(self) -> tuple[Metric, ...]:
         """The cumulative sums of this process, of every metric that has any."""
-        self._recording.quiet = True
+        self._drain()
+        self.recording.quiet = True
+        self._drain()  # what came in between, of which nobody was told
         self._look()
         now_ns = self._clock.now_ns()
         with self._shards.read() as shards:
@@ -132,6 +166,10 @@ class Recorder:
                 for instrument in list(self._instruments.values())
             ]
         return tuple(metric for metric in metrics if metric.points)
+
+    def _drain(self) -> None:
+        for drain, _ in self._gatherings:
+            drain()
 
     def _look(self) -> None:
         for instrument in list(self._instruments.values()):
@@ -145,9 +183,12 @@ class Recorder:
     def after_fork(self) -> None:
         """In a forked child: all sums begin at zero; instruments and callbacks stay."""
         self._making = threading.RLock()
-        self.generation += 1
         self._shards = Shards()
         self._start_ns = self._clock.now_ns()
-        self._recording.quiet = True
+        self.recording.quiet = True
+        for meter in list(self._meters.values()):
+            meter.after_fork()
         for instrument in list(self._instruments.values()):
             instrument.after_fork(self._shards)
+        for _, forget in self._gatherings:
+            forget()
