@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
     from otel_django.conf import Settings
     from otel_django.metric_points import Attributes, Kind, Point, ResourceMetrics
-    from otel_django.tracing.span import Span
     from otel_django.tracing.tracer import Tracer
 
 
 class Sink(Protocol):
-    """Where the worker thread puts finished spans.
+    """Where the worker thread puts finished items of one signal: spans or log records.
 
-    All but ``spill`` and ``hold`` runs on the worker thread.
+    One that has an ``on_wait`` calls it while it waits for the network. All but ``spill`` and
+    ``hold`` runs on the worker thread.
     """
 
-    def accept(self, batch: Sequence[Span]) -> None:
-        """Take ended spans; never raises, returns soon."""
+    def accept(self, batch: Sequence[Any]) -> None:
+        """Take them; never raises, returns soon."""
         ...
 
-    def spill(self, batch: Sequence[Span]) -> None:
+    def spill(self, batch: Sequence[Any]) -> None:
         """The queue is full: keep the batch without network; called on a request's thread."""
         ...
 
@@ -301,8 +301,8 @@ class LogQuery:
     """Which log records; every condition given must hold. Newest first, ``limit`` a page.
 
     ``min_severity`` is a severity number of OpenTelemetry's. ``text`` is words that all occur in
-    the record's text; a word may end in ``*``. ``attributes`` must be equal. ``cursor`` comes from
-    the page before.
+    the record's texts and numbers; a word may end in ``*``. ``attributes`` must be equal as text
+    (1 and "1" are). ``cursor`` comes from the page before.
     """
 
     since_ns: int | None = None
@@ -322,7 +322,8 @@ class LogQuery:
 class LogRow:
     """One log record. ``key`` is the reader's own: it names the record in a permalink.
 
-    ``event`` is the event's name or the message; ``level`` the text the caller's library uses.
+    ``event`` is the event's name (``named``) or the message; ``level`` the text the caller's
+    library uses. ``body`` is what the record says where that isn't ``event``, else None.
     """
 
     key: str
@@ -336,6 +337,8 @@ class LogRow:
     span_id: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     resource: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +365,10 @@ class LogReader(Protocol):
         ...
 
     def logs_around(self, key: str, before: int = 20, after: int = 20) -> LogPage:
-        """The record with ``key`` between its neighbours of the same service, oldest first."""
+        """The record with ``key`` between its neighbours of the same service, oldest first.
+
+        Empty, and ``partial`` says so, where the record is no longer kept.
+        """
         ...
 
 
@@ -379,9 +385,10 @@ class MetricInfo:
 
 @dataclass(frozen=True, slots=True)
 class MetricQuery:
-    """Points of one metric between two times; ``attributes`` must be equal.
+    """Points of one metric between two times, inclusive; ``attributes`` must be equal as text.
 
-    ``step_ns`` is the least distance of points: the last one in each step is returned.
+    ``step_ns`` is the least distance of points: the last one in each step is returned. A series
+    may lack points while its value stays the same, for five minutes at most.
     """
 
     name: str
@@ -395,7 +402,10 @@ class MetricQuery:
 
 @dataclass(frozen=True, slots=True)
 class MetricSeries:
-    """One series' cumulative points by time; ``instance`` is its ``service.instance.id``."""
+    """One series' cumulative points by time; ``instance`` is its ``service.instance.id``.
+
+    Sums begin anew where ``start_ns`` of a point is another than that of the one before.
+    """
 
     service: str
     instance: str

@@ -103,6 +103,8 @@ def _as_guest(settings: Settings, host_provider: SdkTracerProvider) -> Settings:
     return replace(
         settings,
         traces_exporters=(),
+        metrics_exporters=(),
+        logs_exporters=(),
         store=None,
         keep=frozenset(),
         span_limits=host.limits_of(host_provider),

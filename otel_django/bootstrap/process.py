@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import random
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_django import guard, names
-from otel_django.bootstrap import exporters, instrumentations
+from otel_django.bootstrap import exporters, instrumentations, tracing
 from otel_django.clock import SYSTEM_CLOCK
+from otel_django.conf.settings import SIGNALS
 from otel_django.version import VERSION
 
 if TYPE_CHECKING:
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from otel_django.conf import Settings
-    from otel_django.contracts import Sink
+    from otel_django.log_record import LogRecord
+    from otel_django.pipeline.lanes import Lane
     from otel_django.pipeline.worker import Worker
     from otel_django.tracing.provider import Pipeline, TracerProvider
     from otel_django.tracing.samplers import HeadSampler
@@ -45,11 +45,22 @@ class Runtime:
         self.settings = settings
         self.drops = Drops()
         self._collect = collect
-        self.sinks = self._make_sinks() if collect is None else ()
+        self.sinks = self._make_sinks()
+        self.traces = self._make_lane(
+            "traces",
+            delay_s=settings.bsp_schedule_delay_s,
+            batch_size=settings.bsp_max_export_batch_size,
+            max_items=settings.bsp_max_queue_size,
+        )
+        self.logs = self._make_lane(
+            "logs",
+            delay_s=settings.blrp_schedule_delay_s,
+            batch_size=settings.blrp_max_export_batch_size,
+            max_items=settings.blrp_max_queue_size,
+        )
         self.worker = self._make_worker()
-        for sink in self.sinks:
-            if hasattr(sink, "on_wait"):
-                sink.on_wait = self.worker.drain_into_sinks
+        self.put_log: Callable[[LogRecord], None] = self.logs.put if self.logs.sinks else _nowhere
+        """Add a log record."""
         self.provider = self._make_provider()
         self.instrumentations = instrumentations.chosen(settings, self)
         self.hooks = ProcessHooks(
@@ -61,73 +72,49 @@ class Runtime:
 
     # --- parts
 
-    def _make_sinks(self) -> tuple[Sink, ...]:
-        sinks = [sink for name in self.settings.traces_exporters for sink in self._exporter(name)]
-        if self.settings.store is not None:
-            from otel_django.store.writer import StoreWriter
+    def _make_sinks(self) -> dict[str, tuple[Any, ...]]:
+        """By signal; those of metrics are ``MetricSink``s too."""
+        if self._collect is not None:
+            return dict.fromkeys(SIGNALS, ())
+        made = {
+            signal: exporters.sinks(self.settings, signal, self.drops, self._pause)
+            for signal in SIGNALS
+        }
+        store = self.settings.store
+        if store is not None:
+            from otel_django.bootstrap import embedded
 
-            sinks.append(
-                StoreWriter(
-                    self.settings.store,
-                    retention_hours=self.settings.store_retention_hours,
-                    max_mb=self.settings.store_max_mb,
-                    drops=self.drops,
-                    clock=SYSTEM_CLOCK,
-                    pause=self._pause,
-                )
-            )
-        return tuple(sinks)
-
-    def _exporter(self, name: str) -> list[Sink]:
-        """The sink of one name in ``OTEL_TRACES_EXPORTER``; a failing one is left out and said."""
-        try:
-            if name == "otlp":
-                return [self._otlp_sender()]
-            return [exporters.foreign(name, self.drops)]
-        except Exception as error:
-            _logger.warning("The exporter %r can't be used: %s", name, error)
-            guard.caught(f"exporter {name}")
-            return []
-
-    def _otlp_sender(self) -> Sink:
-        from otel_django.host_environment import current_process
-        from otel_django.pipeline.otlp_trace import encode_request
-        from otel_django.pipeline.sender import OtlpSender
-        from otel_django.pipeline.spool import Spool
-
-        settings = self.settings
-        timeout_s = min(settings.otlp_traces.timeout_s, settings.bsp_export_timeout_s)
-        return OtlpSender(
-            replace(settings.otlp_traces, timeout_s=timeout_s),
-            transport=exporters.transport(settings),
-            spool=Spool(settings.spool_dir, max_bytes=settings.spool_max_mb << 20),
-            encode=lambda batch: encode_request(
-                batch, self._pause, failed=lambda _: self.drops.add("traces", "encode_error", 1)
-            ),
-            drops=self.drops,
-            clock=SYSTEM_CLOCK,
-            rng=random.Random(),  # noqa: S311 - jitter, no secret
-            max_items=settings.bsp_max_export_batch_size,
-            # One that soon ends may be all that runs on this host: it has no time to wait.
-            adopt_first_s=0.0 if current_process().kind == "command" else None,
-        )
+            stored = embedded.sinks(store, self.settings, self.drops, self._pause)
+            made = {signal: (*sinks, *stored[signal]) for signal, sinks in made.items()}
+        return made
 
     def _pause(self) -> None:
         self.worker.pause()
 
+    def _make_lane(
+        self, signal: str, *, delay_s: float, batch_size: int, max_items: int | None
+    ) -> Lane:
+        from otel_django.pipeline.lanes import Lane
+
+        return Lane(
+            signal,
+            self.sinks[signal],
+            delay_s=delay_s,
+            batch_size=batch_size,
+            max_bytes=self.settings.queue_max_mb << 20,
+            max_items=max_items,
+            drops=self.drops,
+            on_fork=self.after_fork,
+        )
+
     def _make_worker(self) -> Worker:
         from otel_django.pipeline.worker import Worker
 
-        settings = self.settings
         return Worker(
-            self.sinks,
-            delay_s=settings.bsp_schedule_delay_s,
-            batch_size=settings.bsp_max_export_batch_size,
-            max_bytes=settings.queue_max_mb << 20,
-            max_items=settings.bsp_max_queue_size,
+            (self.traces, self.logs),
+            [sink for sink in self.sinks["metrics"] if hasattr(sink, "poll")],
             drops=self.drops,
             clock=SYSTEM_CLOCK,
-            on_fork=self.after_fork,
         )
 
     def _make_provider(self) -> TracerProvider:
@@ -179,7 +166,7 @@ class Runtime:
         return in_child(resource, self.settings.resource_attributes.get("service.instance.id"))
 
     def _sampler(self) -> HeadSampler:
-        return _sampler(self.settings)
+        return tracing.sampler(self.settings)
 
     def _pipeline(self) -> Pipeline:
         return self.worker
@@ -187,7 +174,7 @@ class Runtime:
     def _span_sink(self) -> Callable[[Span], None]:
         if self._collect is not None:
             return self._collect
-        return self.worker.put if self.sinks else _nowhere
+        return self.traces.put if self.traces.sinks else _nowhere
 
     # --- life
 
@@ -197,10 +184,10 @@ class Runtime:
 
         _logger.setLevel(self.settings.log_level.upper())
         trace.set_tracer_provider(self.provider)
-        _set_propagators(self.settings)
+        tracing.set_propagators(self.settings)
         self.install()
         self.hooks.install()
-        if "otlp" in self.settings.traces_exporters and self.settings.spool_dir.is_dir():
+        if self._sends() and self.settings.spool_dir.is_dir():
             self.worker.start()  # somebody who is gone may have left something to send
 
     def install(self) -> None:
@@ -248,8 +235,14 @@ class Runtime:
 
     def adopt(self) -> None:
         """Send what processes that are gone have left on disk, from now on."""
-        if "otlp" in self.settings.traces_exporters and self.sinks:
+        if self._sends() and self._collect is None:
             self.worker.start()
+
+    def _sends(self) -> bool:
+        """Whether anything leaves by OTLP, so that some may be left on disk."""
+        settings = self.settings
+        named = (settings.traces_exporters, settings.metrics_exporters, settings.logs_exporters)
+        return any("otlp" in names for names in named)
 
     def after_fork(self) -> None:
         """In a forked child (from the hook, or from the queue where hooks don't run: uWSGI)."""
@@ -266,35 +259,5 @@ class Runtime:
         self.shutdown()
 
 
-def _nowhere(span: object) -> None:
+def _nowhere(item: object) -> None:
     """No exporter and no store: users' processors may still want the spans."""
-
-
-def _set_propagators(settings: Settings) -> None:
-    """Make Django's settings count for outgoing calls; the API reads the environment itself."""
-    origin = settings.origins.get("propagators")
-    if origin is None or origin.place != "settings":
-        return
-    from opentelemetry.propagate import set_global_textmap
-    from opentelemetry.propagators.composite import CompositePropagator
-
-    from otel_django.tracing.propagation import load_propagators
-
-    set_global_textmap(CompositePropagator(load_propagators(settings.propagators)))
-
-
-def _sampler(settings: Settings) -> HeadSampler:
-    from otel_django.tracing.samplers import SAMPLER_NAMES, Custom, sampler_from
-
-    if settings.traces_sampler in SAMPLER_NAMES:
-        return sampler_from(settings.traces_sampler, settings.traces_sampler_arg)
-    from importlib.metadata import entry_points
-
-    name = settings.traces_sampler
-    try:
-        for entry in entry_points(group="opentelemetry_traces_sampler", name=name):
-            return Custom(entry.load()(str(settings.traces_sampler_arg)))
-    except Exception as error:
-        _logger.warning("The sampler %r can't be used: %s", name, error)
-        guard.caught(f"sampler {name}")
-    return sampler_from("parentbased_always_on", 1.0)

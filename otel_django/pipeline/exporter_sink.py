@@ -1,40 +1,46 @@
-"""A span exporter of somebody else's (console, Zipkin, …) as a sink of the worker thread."""
+"""An exporter of somebody else's (console, Zipkin, …) as a sink of the worker thread."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_django import guard
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export import SpanExporter
-
     from otel_django.pipeline.drops import Drops
-    from otel_django.tracing.span import Span
 
 
 class ExporterSink:
-    """Gives each batch to ``exporter``; what it refuses is counted as ``rejected``."""
+    """Gives each batch to ``exporter``; what it refuses is counted as ``rejected``.
 
-    def __init__(self, exporter: SpanExporter, drops: Drops) -> None:
+    For spans; signals whose items aren't what the SDK's exporters read override ``converted``.
+    """
+
+    signal = "traces"
+
+    def __init__(self, exporter: Any, drops: Drops) -> None:
         self._exporter = exporter
         self._drops = drops
 
-    def accept(self, batch: Sequence[Span]) -> None:
+    def converted(self, batch: Sequence[Any]) -> Any:
+        """What the exporter is given."""
+        return batch
+
+    def accept(self, batch: Sequence[Any]) -> None:
         """Export on the worker thread."""
         try:
-            result = self._exporter.export(batch)
+            result = self._exporter.export(self.converted(batch))
         except Exception:
             guard.caught(f"{type(self._exporter).__name__}.export")
         else:
             if result.value == 0:
                 return
-        self._drops.add("traces", "rejected", len(batch))
+        self._drops.add(self.signal, "rejected", len(batch))
 
-    def spill(self, batch: Sequence[Span]) -> None:
+    def spill(self, batch: Sequence[Any]) -> None:
         """There is nowhere to keep it."""
-        self._drops.add("traces", "queue_full", len(batch))
+        self._drops.add(self.signal, "queue_full", len(batch))
 
     def hold(self) -> None:
         """There is nowhere to keep anything."""

@@ -10,17 +10,11 @@ import struct
 from copy import copy
 from time import perf_counter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from otel_django.pipeline.otlp_frames import UINT64, UINT128, Groups, count, nearest_time, text
 from otel_django.pipeline.pace import WORK_PER_LOOK, Pace, no_pause
-from otel_django.pipeline.protobuf import (
-    KeyValues,
-    field,
-    join,
-    total_size,
-    utf8,
-    varint,
-)
+from otel_django.pipeline.protobuf import KeyValues, field, join, varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -55,14 +49,7 @@ class SpanLike(Protocol):
 
 
 # Tags of trace.proto's fields that have a length; those of fixed size are in the structs.
-_RESOURCE_SPANS: Final = b"\x0a"
-_RESOURCE: Final = b"\x0a"
-_SCOPE_SPANS: Final = b"\x12"
-_SCOPE: Final = b"\x0a"
 _SPAN: Final = b"\x12"
-_SCHEMA_URL: Final = b"\x1a"
-_SCOPE_NAME: Final = b"\x0a"
-_SCOPE_VERSION: Final = b"\x12"
 _TRACE_STATE: Final = b"\x1a"
 _NAME: Final = b"\x2a"
 _EVENT: Final = b"\x5a"
@@ -81,9 +68,6 @@ _LINK_DROPPED_ATTRIBUTES: Final = b"\x28"
 
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
-_UINT64: Final = (1 << 64) - 1
-_UINT128: Final = (1 << 128) - 1
-_UINT32: Final = (1 << 32) - 1
 
 # Ids are big-endian: trace_id (1), span_id (2), and a child's parent_span_id (4).
 _ROOT_IDS: Final = struct.Struct(">H16sHQ").pack
@@ -93,8 +77,6 @@ _NUMBERS: Final = struct.Struct("<BBBQBQHI").pack
 _EVENT_TIME: Final = struct.Struct("<BQ").pack  # time_unix_nano (1)
 _LINK_FLAGS: Final = struct.Struct("<BI").pack  # flags (6)
 
-_resource_attributes = KeyValues(1)
-_scope_attributes = KeyValues(3)
 _span_attributes = KeyValues(9)
 _event_attributes = KeyValues(3)
 _link_attributes = KeyValues(4)
@@ -104,7 +86,7 @@ class _Names(dict[str, bytes]):
     """Ready-made ``name`` fields of short names, 512 at most."""
 
     def __missing__(self, name: str) -> bytes:
-        encoded = _text(_NAME, name, Pace(no_pause, perf_counter))
+        encoded = text(_NAME, name, Pace(no_pause, perf_counter))
         if len(self) >= 512:
             self.clear()
         self[name] = encoded
@@ -166,7 +148,7 @@ def encode_request(
     and its error given to ``failed``; without ``failed`` the error is raised.
     """
     pace = Pace(pause, clock)
-    groups = _Groups(pace)
+    groups = Groups(pace)
     seen = _Seen()
     origin: object = groups
     add = list[bytes]().append
@@ -184,7 +166,7 @@ def encode_request(
             continue
         if span._origin is not origin:
             origin = span._origin
-            add = groups.spans_of(span._origin[0], span._origin[1]).append
+            add = groups.items_of(span._origin[0], span._origin[1]).append
         add(_span_heads[len(body)])
         add(body)
         left -= 3 + len(span._own)
@@ -206,7 +188,7 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
     rare = span._rare
     trace_id = context[0]
     if trace_id is not seen.trace_id:
-        seen.trace_id_bytes = (trace_id & _UINT128).to_bytes(16, "big")
+        seen.trace_id_bytes = (trace_id & UINT128).to_bytes(16, "big")
         seen.trace_id = trace_id
     state = context[4] if rare is None or rare.export_state is None else rare.export_state
     if state is not seen.trace_state:
@@ -228,7 +210,7 @@ def _encode_span(span: SpanLike, pace: Pace, seen: _Seen) -> bytes:
             _ROOT_IDS(0xA10, seen.trace_id_bytes, 0x1208, context[1])
             if parent is None
             else _CHILD_IDS(0xA10, seen.trace_id_bytes, 0x1208, context[1], 0x2208, parent[1]),
-            _names[name] if len(name) <= 256 else _text(_NAME, name, pace),
+            _names[name] if len(name) <= 256 else text(_NAME, name, pace),
             _NUMBERS(
                 0x30, span._kind._value_ + 1,
                 0x39, span._start_time,
@@ -257,15 +239,11 @@ def _tamed(span: SpanLike) -> SpanLike:
     """A copy with numbers that fit: a start was given in float seconds, a span hasn't ended."""
     context, parent = span._context, span._parent
     copy = SimpleNamespace(**{name: getattr(span, name) for name in SpanLike.__annotations__})
-    copy._context = (context[0], context[1] & _UINT64, *context[2:])
-    copy._parent = parent and (parent[0], parent[1] & _UINT64, parent[2])
-    copy._start_time = _nearest_time(span._start_time)
-    copy._end_time = _nearest_time(span._end_time)
+    copy._context = (context[0], context[1] & UINT64, *context[2:])
+    copy._parent = parent and (parent[0], parent[1] & UINT64, parent[2])
+    copy._start_time = nearest_time(span._start_time)
+    copy._end_time = nearest_time(span._end_time)
     return cast("SpanLike", copy)
-
-
-def _nearest_time(time_ns: float | None) -> int:
-    return min(max(int(time_ns or 0), 0), _UINT64)
 
 
 def _rare(rare: Any, pace: Pace) -> bytes:
@@ -277,9 +255,9 @@ def _rare(rare: Any, pace: Pace) -> bytes:
     for link in rare.links or ():
         parts.append(field(_LINK, _link(link, pace), pace))
         pace.spend(3)
-    parts.append(_count(_DROPPED_ATTRIBUTES, rare.dropped_attributes))
-    parts.append(_count(_DROPPED_EVENTS, rare.dropped_events))
-    parts.append(_count(_DROPPED_LINKS, rare.dropped_links))
+    parts.append(count(_DROPPED_ATTRIBUTES, rare.dropped_attributes))
+    parts.append(count(_DROPPED_EVENTS, rare.dropped_events))
+    parts.append(count(_DROPPED_LINKS, rare.dropped_links))
     return join(parts, pace)
 
 
@@ -287,12 +265,12 @@ def _event(event: Any, pace: Pace) -> bytes:
     try:
         time = _EVENT_TIME(0x09, event.timestamp)
     except struct.error:
-        time = _EVENT_TIME(0x09, _nearest_time(event.timestamp))
+        time = _EVENT_TIME(0x09, nearest_time(event.timestamp))
     parts = (
         time,
-        _text(_EVENT_NAME, event.name, pace),
+        text(_EVENT_NAME, event.name, pace),
         _event_attributes.encode(event._attributes or {}, pace),
-        _count(_EVENT_DROPPED_ATTRIBUTES, event.dropped_attributes),
+        count(_EVENT_DROPPED_ATTRIBUTES, event.dropped_attributes),
     )
     return join(parts, pace)
 
@@ -301,11 +279,11 @@ def _link(link: Any, pace: Pace) -> bytes:
     context = link.context
     flags = context[3] & 0xFF | _HAS_IS_REMOTE | (_IS_REMOTE if context[2] else 0)
     parts = (
-        b"\x0a\x10" + (context[0] & _UINT128).to_bytes(16, "big"),
-        b"\x12\x08" + (context[1] & _UINT64).to_bytes(8, "big"),
+        b"\x0a\x10" + (context[0] & UINT128).to_bytes(16, "big"),
+        b"\x12\x08" + (context[1] & UINT64).to_bytes(8, "big"),
         _trace_state(context[4], pace),
         _link_attributes.encode(link._attributes or {}, pace),
-        _count(_LINK_DROPPED_ATTRIBUTES, link.dropped_attributes),
+        count(_LINK_DROPPED_ATTRIBUTES, link.dropped_attributes),
         _LINK_FLAGS(0x35, flags),
     )
     return join(parts, pace)
@@ -315,97 +293,9 @@ def _trace_state(state: Mapping[str, str] | None, pace: Pace) -> bytes:
     """Field 3, of spans and links both, in the form of the W3C header; nothing for an empty one."""
     if not state:
         return b""
-    return _text(_TRACE_STATE, ",".join([f"{key}={value}" for key, value in state.items()]), pace)
+    return text(_TRACE_STATE, ",".join([f"{key}={value}" for key, value in state.items()]), pace)
 
 
 def _status(status: Any, pace: Pace) -> bytes:
-    message = _text(_STATUS_MESSAGE, status.description, pace) if status.description else b""
-    return field(_STATUS, message + _count(_STATUS_CODE, status.status_code.value), pace)
-
-
-def _text(tag: bytes, text: str | None, pace: Pace) -> bytes:
-    return field(tag, utf8(text, pace), pace) if text else b""
-
-
-def _count(tag: bytes, count: int) -> bytes:
-    return tag + varint(min(count, _UINT32)) if count > 0 else b""
-
-
-class _ScopeGroup(NamedTuple):
-    """A scope, ready-made (``head`` precedes the spans, ``tail`` follows), and its spans."""
-
-    head: bytes
-    spans: list[bytes]
-    tail: bytes
-
-
-class _ResourceGroup(NamedTuple):
-    """A resource, ready-made, and its scopes by content."""
-
-    head: bytes
-    scopes: dict[bytes, _ScopeGroup]
-    tail: bytes
-
-
-class _Groups:
-    """Encoded spans under their resource and scope, equal ones as one."""
-
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-        # The objects are kept beside their ids, lest an id be used again.
-        self._by_identity: dict[tuple[int, int], tuple[Any, Any, list[bytes]]] = {}
-        self._resources: dict[bytes, _ResourceGroup] = {}
-
-    def spans_of(self, resource: Any, scope: Any) -> list[bytes]:
-        """Where to append the spans of this pair, tags and lengths included."""
-        pair = (id(resource), id(scope))
-        if pair not in self._by_identity:
-            spans = self._scope_group(self._resource_group(resource), scope).spans
-            self._by_identity[pair] = (resource, scope, spans)
-        return self._by_identity[pair][2]
-
-    def _resource_group(self, resource: Any) -> _ResourceGroup:
-        pace = self._pace
-        attributes = dict(resource.attributes)
-        tail = _text(_SCHEMA_URL, resource.schema_url, pace)
-        key = _resource_attributes.encode(dict(sorted(attributes.items())), pace) + tail
-        group = self._resources.get(key)
-        if group is None:
-            head = field(_RESOURCE, _resource_attributes.encode(attributes, pace), pace)
-            group = self._resources[key] = _ResourceGroup(head, {}, tail)
-        return group
-
-    def _scope_group(self, resource: _ResourceGroup, scope: Any) -> _ScopeGroup:
-        if scope is None:
-            return resource.scopes.setdefault(
-                b"", _ScopeGroup(field(_SCOPE, b"", self._pace), [], b"")
-            )
-        pace = self._pace
-        attributes = dict(scope.attributes or {})
-        name = _text(_SCOPE_NAME, scope.name, pace) + _text(_SCOPE_VERSION, scope.version, pace)
-        tail = _text(_SCHEMA_URL, scope.schema_url, pace)
-        key = name + _scope_attributes.encode(dict(sorted(attributes.items())), pace) + tail
-        group = resource.scopes.get(key)
-        if group is None:
-            head = field(_SCOPE, name + _scope_attributes.encode(attributes, pace), pace)
-            group = resource.scopes[key] = _ScopeGroup(head, [], tail)
-        return group
-
-    def message(self) -> bytes:
-        """The whole request."""
-        pace = self._pace
-        request: list[bytes] = []
-        for resource in self._resources.values():
-            content: list[bytes] = []
-            size = len(resource.head) + len(resource.tail)
-            for scope in resource.scopes.values():
-                inner = len(scope.head) + total_size(scope.spans, pace) + len(scope.tail)
-                start = _SCOPE_SPANS + varint(inner) + scope.head
-                content.append(start)
-                content += scope.spans
-                content.append(scope.tail)
-                size += len(start) - len(scope.head) + inner
-            request.append(_RESOURCE_SPANS + varint(size) + resource.head)
-            request += content
-            request.append(resource.tail)
-        return join(request, pace)
+    message = text(_STATUS_MESSAGE, status.description, pace) if status.description else b""
+    return field(_STATUS, message + count(_STATUS_CODE, status.status_code.value), pace)

@@ -1,4 +1,4 @@
-"""The bounded queue between the threads that end spans and the worker thread.
+"""The bounded queue between the threads that record and the worker thread.
 
 Putting is an append: no lock, no I/O. ``deque`` promises that appends and pops of several threads
 don't disturb each other.
@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-SPAN_BYTES: Final = 2048
-"""Memory that a span takes on average, its attributes' usual texts included."""
+ITEM_BYTES: Final = 2048
+"""Memory that a span or log record takes on average, its attributes' usual texts included."""
 
 
 class Sized(Protocol):
@@ -23,8 +23,8 @@ class Sized(Protocol):
     def _large_bytes(self) -> int: ...
 
 
-class SpanQueue:
-    """At most ``max_bytes`` of ended spans (and ``max_items``, if given).
+class ItemQueue:
+    """At most ``max_bytes`` of items (and ``max_items``, if given).
 
     ``wake`` is called when the worker should look: at the first item after it went idle, and when
     ``wake_at`` items wait. ``overflow`` is called, on the putting thread, when the queue is full:
@@ -43,7 +43,7 @@ class SpanQueue:
         on_drop: Callable[[int], None],
         on_fork: Callable[[], None],
     ) -> None:
-        capacity = max(1, max_bytes // SPAN_BYTES)
+        capacity = max(1, max_bytes // ITEM_BYTES)
         self.capacity = capacity if max_items is None else max(1, min(capacity, max_items))
         self.idle = True
         self._max_large = max_bytes // 2
@@ -61,7 +61,7 @@ class SpanQueue:
         return len(self._items)
 
     def put(self, item: Sized, _getpid: Callable[[], int] = os.getpid) -> None:
-        """Add an ended span. Never blocks on the network or the worker."""
+        """Add an item. Never blocks on the network or the worker."""
         if self._pid != _getpid():
             self._on_fork()
         items = self._items

@@ -1,6 +1,6 @@
-"""The one exporter thread of a process: takes from the queue, gives to the sinks.
+"""The one exporter thread of a process: takes from the lanes' queues, gives to the sinks.
 
-The thread starts with the first span and again after a fork. It gives up the interpreter lock
+The thread starts with the first item and again after a fork. It gives up the interpreter lock
 often (``pause``), so that a full batch doesn't hold up requests.
 """
 
@@ -8,150 +8,120 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
 
-from otel_django import guard
-from otel_django.pipeline.queue import SpanQueue
+from otel_django import guard, own_thread
 
 if TYPE_CHECKING:
     from otel_django.clock import Clock
     from otel_django.contracts import Sink
     from otel_django.pipeline.drops import Drops
-    from otel_django.tracing.span import Span
+    from otel_django.pipeline.lanes import Lane
 
-IDLE_S = 30.0
-CLOSING_DELAY_S = 0.01
-SINKS_SHARE = 0.8
+IDLE_S: Final = 30.0
+SINKS_SHARE: Final = 0.8
 """Of the time there is at the end: what is left is for saying what was lost."""
-LOCK_TIMEOUT_S = 2.0
 
 
 class Worker:
-    """Owns the queue and the thread.
+    """Owns the thread.
 
     Args:
-        sinks: where batches go, in this order.
-        delay_s: how long a span waits for company, at most.
-        batch_size: spans a batch.
-        max_bytes, max_items: bounds of the queue.
+        lanes: one a signal that is queued.
+        polled: sinks that no lane feeds; they come to ask for what they send. In this order they
+            are polled and closed, so that one may feed those after it.
     """
 
     def __init__(
-        self,
-        sinks: Sequence[Sink],
-        *,
-        delay_s: float,
-        batch_size: int,
-        max_bytes: int,
-        max_items: int | None,
-        drops: Drops,
-        clock: Clock,
-        on_fork: Callable[[], None],
+        self, lanes: Sequence[Lane], polled: Sequence[Sink] = (), *, drops: Drops, clock: Clock
     ) -> None:
-        self._sinks = tuple(sinks)
-        self._delay_s = delay_s
-        self._batch_size = batch_size
+        self.lanes = tuple(lanes)
+        self._polled: tuple[Sink, ...] = ()
         self._drops = drops
         self._clock = clock
         self._make_locks()
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._deadline_s = 0.0
-        self.queue = SpanQueue(
-            max_bytes=max_bytes,
-            max_items=max_items,
-            wake_at=batch_size,
-            wake=self._wake_up,
-            overflow=self._relieve,
-            on_drop=lambda count: drops.add("traces", "queue_full", count),
-            on_fork=on_fork,
-        )
-        self.put: Callable[[Span], None] = self.queue.put
-        """Add an ended span."""
+        for lane in self.lanes:
+            lane.on_wake = self._wake_for
+            for sink in lane.sinks:
+                if hasattr(sink, "on_wait"):
+                    sink.on_wait = lambda lane=lane: self._while_waiting(lane)
+        for sink in polled:
+            self.add_polled(sink)
+
+    def add_polled(self, sink: Sink) -> None:
+        """One more; before the first fork or item."""
+        self._polled = (*self._polled, sink)
+        if hasattr(sink, "on_wait"):
+            sink.on_wait = lambda: self._while_waiting(None)
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """All of them, in the order in which they are polled, flushed and closed."""
+        return (*(sink for lane in self.lanes for sink in lane.sinks), *self._polled)
 
     def _make_locks(self) -> None:
         self._wake = threading.Event()
         self._start_lock = threading.Lock()
-        self._relief = threading.Lock()
         self._done = threading.Event()
         self._flushed = threading.Condition()
         self._flush_wanted = 0
         self._flush_finished = 0
         self._flush_deadline_s = 0.0
         self._flush_complete = True
-        self._said_late = False
 
     # --- on any thread
 
     def pause(self) -> None:
-        """Give up the interpreter lock, unless the queue fills faster than it is emptied."""
-        if len(self.queue) < self.queue.capacity // 2:
-            time.sleep(0)
+        """Give up the interpreter lock, unless a queue fills faster than it is emptied."""
+        for lane in self.lanes:
+            if len(lane.queue) >= lane.queue.capacity // 2:
+                return
+        time.sleep(0)
 
-    def _wake_up(self) -> None:
+    def wake(self) -> None:
+        """Have the polled sinks asked soon; starts the thread if need be."""
         if self._done.is_set():
-            self._lose_late()
             return
         if self._thread is None:
             self.start()
         self._wake.set()
 
-    def _lose_late(self) -> None:
-        """What ends after the shutdown goes nowhere: count it, and say so once."""
-        late = len(self.queue.drain(self.queue.capacity))
-        self.queue.idle = True
-        self._drops.add("traces", "shutdown", late)
-        if late and not self._said_late:
-            self._said_late = True
-            self._drops.report(float("inf"))
+    def _wake_for(self, lane: Lane) -> None:
+        if self._done.is_set():
+            lane.lose_late()
+        else:
+            self.wake()
 
     def start(self) -> None:
-        """Start the thread now; else the first span does."""
+        """Start the thread now; else the first item does."""
         with self._start_lock:
             if self._thread is not None or self._stopping:
                 return
-            thread = threading.Thread(target=self._run, name="otel_django", daemon=True)
             try:
-                thread.start()
+                self._thread = own_thread.start(self._run, "otel_django")
             except RuntimeError:
                 return  # the interpreter is shutting down: ``shutdown`` drains on its own thread
-            self._thread = thread
 
-    def _relieve(self, wait: bool) -> bool:
-        """The queue is full: this thread encodes a batch into the spool, without any network.
-
-        With ``wait`` it stands in line for that, for a moment: threads that record faster than
-        the disk takes are slowed down to it.
-        """
-        if not self._relief.acquire(wait, LOCK_TIMEOUT_S if wait else -1):
-            return False
-        try:
-            self._wake_up()
-            if not self.queue.crowded():
-                return True  # another thread, or the worker, has made room
-            batch = cast("list[Span]", self.queue.drain(self._batch_size))
-            for sink in self._sinks:
-                sink.spill(batch)
-            return True
-        except Exception:
-            guard.caught("worker.relieve")
-            return False
-        finally:
-            self._relief.release()
+    def _waiting(self) -> int:
+        return sum(len(lane.queue) for lane in self.lanes)
 
     def flush(self, timeout_s: float) -> bool:
-        """Have everything handed on that ended before the call; False when time ran out."""
-        if self._done.is_set() or (self._thread is None and not len(self.queue)):
-            return not len(self.queue)
+        """Have everything handed on that was put before the call; False when time ran out."""
+        nothing_to_do = self._thread is None and not self._waiting() and not self._polled
+        if self._done.is_set() or nothing_to_do:
+            return not self._waiting()
         deadline_s = self._clock.monotonic_s() + timeout_s
         with self._flushed:
             self._flush_wanted += 1
             ticket = self._flush_wanted
             self._flush_deadline_s = deadline_s
-            self._wake_up()
+            self.wake()
             done = self._flushed.wait_for(lambda: self._flush_finished >= ticket, timeout_s)
             return done and self._flush_complete
 
@@ -160,20 +130,20 @@ class Worker:
 
         Sending goes on behind that, for as long as the process lives.
         """
-        try:
-            for sink in self._sinks:
+        for lane in self.lanes:
+            lane.keep_all()
+        for sink in self._polled:
+            try:
                 sink.hold()
-            while batch := cast("list[Span]", self.queue.drain(self._batch_size)):
-                for sink in self._sinks:
-                    sink.spill(batch)
-        except Exception:
-            guard.caught("worker.keep_all")
+            except Exception:
+                guard.caught(f"{type(sink).__name__}.hold")
         if self._thread is not None:
             self.hurry()
 
     def hurry(self) -> None:
         """The process is about to end: from now on nothing waits for company."""
-        self._delay_s = CLOSING_DELAY_S
+        for lane in self.lanes:
+            lane.hurry()
         self._wake.set()
 
     def shutdown(self, timeout_s: float) -> bool:
@@ -184,28 +154,30 @@ class Worker:
         self._stopping = True
         thread = self._thread
         if thread is None or not thread.is_alive():
-            if len(self.queue) or thread is not None:
+            if self._waiting() or self._polled or thread is not None:
                 self._finish()
             self._done.set()
             return True
         self._wake.set()
         if self._done.wait(timeout_s):
             return True
-        self._drops.add("traces", "shutdown", len(self.queue))
+        for lane in self.lanes:
+            lane.lose_rest()
         self._drops.report(float("inf"))
         return False
 
     def after_fork(self) -> None:
-        """In the child: empty queue, no thread, sinks without the parent's connections."""
+        """In the child: empty queues, no thread, sinks without the parent's connections."""
         self._make_locks()
         self._thread = None
         self._stopping = False
-        self.queue.reset()
-        for sink in self._sinks:
+        for lane in self.lanes:
+            lane.after_fork()
+        for sink in self._polled:
             try:
                 sink.after_fork()
             except Exception:
-                guard.caught("worker.after_fork")
+                guard.caught(f"{type(sink).__name__}.after_fork")
 
     # --- on the worker thread
 
@@ -215,7 +187,7 @@ class Worker:
         attach(Context({_SUPPRESS_INSTRUMENTATION_KEY: True}))
         try:
             while not self._stopping:
-                self._pass_on()
+                self._pass_on_due()
                 next_s = self._poll()
                 self._answer_flush()
                 self._sleep(next_s)
@@ -227,56 +199,46 @@ class Worker:
                     self._finish()
             finally:
                 self._thread = None
-                self.queue.idle = True
+                for lane in self.lanes:
+                    lane.queue.idle = True
                 if self._stopping:
                     self._done.set()
 
     def _sleep(self, next_s: float) -> None:
-        queue = self.queue
-        if self._flush_wanted != self._flush_finished or self._stopping:
-            return
-        if not len(queue):
-            self._wake.clear()
-            queue.idle = True
-            if len(queue):  # came in between
-                queue.idle = False
-            else:
-                self._wake.wait(next_s)
-                queue.idle = False
-                if not len(queue) or self._stopping:
-                    return
-        # company for the first item, unless a batch is full already
-        if len(queue) < self._batch_size and self._flush_wanted == self._flush_finished:
-            self._wake.clear()
-            self._wake.wait(min(self._delay_s, next_s))
+        """Until a lane is due or a sink wants to be polled, or somebody wakes us."""
+        self._wake.clear()
+        now_s = self._clock.monotonic_s()
+        wait_s = min([next_s, *(lane.wait_s(now_s) for lane in self.lanes)])
+        if wait_s > 0 and self._flush_wanted == self._flush_finished and not self._stopping:
+            self._wake.wait(wait_s)
+
+    def _pass_on_due(self) -> None:
+        now_s = self._clock.monotonic_s()
+        for lane in self.lanes:
+            if lane.is_due(now_s):
+                lane.pass_on()
 
     def _pass_on(self) -> None:
-        """Everything that waits now, batch by batch."""
-        waiting = len(self.queue)
-        while waiting > 0:
-            batch = cast("list[Span]", self.queue.drain(self._batch_size))
-            if not batch:
-                return
-            waiting -= len(batch)
-            for sink in self._sinks:
-                try:
-                    sink.accept(batch)
-                except Exception:
-                    guard.caught(f"{type(sink).__name__}.accept")
+        for lane in self.lanes:
+            lane.pass_on()
 
-    def drain_into_sinks(self) -> bool:
-        """For a sink that waits on the network: nothing stays in memory meanwhile.
+    def _while_waiting(self, waiting: Lane | None) -> bool:
+        """A sink of this lane waits on the network: nothing stays in memory meanwhile.
 
         True when the thread is to end: a sink that waits gives up then.
         """
-        self._pass_on()
+        for lane in self.lanes:
+            if lane is waiting:
+                lane.pass_on()
+            else:
+                lane.put_aside()
         return self._stopping
 
     def _poll(self) -> float:
         now_s = self._clock.monotonic_s()
         self._drops.report(now_s)
         wait_s = IDLE_S
-        for sink in self._sinks:
+        for sink in self.sinks:
             try:
                 wish = sink.poll(now_s)
             except Exception:
@@ -292,7 +254,7 @@ class Worker:
             return
         self._pass_on()
         complete = True
-        for sink in self._sinks:
+        for sink in self.sinks:
             try:
                 complete = sink.flush(self._flush_deadline_s) and complete
             except Exception:
@@ -306,7 +268,7 @@ class Worker:
     def _finish(self) -> None:
         """The last pass of a process."""
         self._pass_on()
-        for sink in self._sinks:
+        for sink in self.sinks:
             try:
                 sink.close(self._deadline_s)
             except Exception:

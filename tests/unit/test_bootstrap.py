@@ -123,7 +123,7 @@ def test_the_console_exporter_prints_spans(tmp_path: Path) -> None:
     body = """
     import io
     out = io.StringIO()
-    bootstrap.runtime().sinks[0]._exporter.out = out
+    bootstrap.runtime().sinks["traces"][0]._exporter.out = out
     trace.get_tracer("x").start_span("printed").end()
     bootstrap.flush()
     answer(json.loads(out.getvalue())["name"])
@@ -250,7 +250,7 @@ def test_a_part_that_fails_at_the_end_does_not_keep_spans_from_leaving(tmp_path:
 
     out = io.StringIO()
     runtime = bootstrap.runtime()
-    runtime.sinks[0]._exporter.out = out
+    runtime.sinks["traces"][0]._exporter.out = out
     runtime.instrumentations = (Failing(), *runtime.instrumentations)
     trace.get_tracer("x").start_span("first").end()
     bootstrap.flush()

@@ -31,7 +31,7 @@ from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
 from otel_django import guard
-from otel_django.bootstrap import process
+from otel_django.bootstrap import tracing
 from otel_django.conf import Settings
 from otel_django.tracing.samplers import Custom
 from otel_django.tracing.span import Span
@@ -143,7 +143,7 @@ def test_the_entry_points_sampler_gets_its_argument(
 ) -> None:
     offer(tmp_path, monkeypatch, f"{__name__}:ByName")
     settings = Settings(traces_sampler="dice", traces_sampler_arg=0.25)
-    sampler = process._sampler(settings)
+    sampler = tracing.sampler(settings)
     assert isinstance(sampler, Custom)
     assert isinstance(sampler._inner, ByName)
     assert sampler._inner.argument == "0.25"
@@ -155,7 +155,7 @@ def test_one_that_cannot_be_made_is_said_and_everything_is_sampled(
     offer(tmp_path, monkeypatch, "nowhere:Sampler")
     monkeypatch.setattr(guard, "_strict", False)
     with caplog.at_level(logging.WARNING, guard.LOGGER_NAME):
-        sampler = process._sampler(Settings(traces_sampler="dice"))
+        sampler = tracing.sampler(Settings(traces_sampler="dice"))
     assert sampler.head(None, 1).sampled
     assert "The sampler 'dice' can't be used" in caplog.text
 

@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.pipeline.drops import Drops
+from otel_django.pipeline.lanes import Lane
 from otel_django.pipeline.spool import Spool
 from otel_django.pipeline.worker import Worker
 from otel_django.tracing import samplers
@@ -76,10 +77,10 @@ def test_a_worker_keeps_its_queue_and_what_its_thread_has_in_hand(
     collector.set_mode("hang")
     worker = make_worker(collector.endpoint, spool_dir)
     for number in spans[:50]:
-        worker.put(Numbered(number))  # type: ignore[arg-type]
+        worker.lanes[0].put(Numbered(number))
     time.sleep(0.1)  # the thread is sending these
     for number in spans[50:]:
-        worker.put(Numbered(number))  # type: ignore[arg-type]
+        worker.lanes[0].put(Numbered(number))
     worker.keep_all()
     assert kept_items(spool_dir) == 60
     collector.set_mode("ok")
@@ -103,18 +104,18 @@ def make_worker(endpoint: str, spool_dir: Path) -> Worker:
     sender = make_sender(
         endpoint, spool_dir, encoder=lambda batch: encode(item.number for item in batch)
     )
-    worker = Worker(
+    drops = Drops()
+    lane = Lane(
+        "traces",
         [sender],
         delay_s=0.01,
         batch_size=512,
         max_bytes=1 << 20,
         max_items=None,
-        drops=Drops(),
-        clock=SYSTEM_CLOCK,
+        drops=drops,
         on_fork=lambda: None,
     )
-    sender.on_wait = worker.drain_into_sinks
-    return worker
+    return Worker([lane], drops=drops, clock=SYSTEM_CLOCK)
 
 
 def kept_items(spool_dir: Path) -> int:

@@ -14,6 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.pipeline.drops import Drops
+from otel_django.pipeline.lanes import Lane
 from otel_django.pipeline.worker import Worker
 
 
@@ -71,12 +72,14 @@ def make(sink: ListSink, drops: Drops | None = None, **options: Any) -> Worker:
         "clock": SYSTEM_CLOCK,
         "on_fork": lambda: None,
     }
-    return Worker([sink], **{**settings, **options})
+    made = {**settings, **options}
+    clock = made.pop("clock")
+    return Worker([Lane("traces", [sink], **made)], drops=made["drops"], clock=clock)
 
 
 def put(worker: Worker, items: Sequence[Item]) -> None:
     for item in items:
-        worker.put(item)  # type: ignore[arg-type]
+        worker.lanes[0].put(item)
 
 
 def numbers(*lists: list[Item]) -> list[int]:
@@ -163,7 +166,7 @@ def test_long_texts_count_against_the_byte_budget() -> None:
     sink = ListSink(delay_s=1.0)
     worker = make(sink, max_bytes=4 << 20)
     put(worker, [Item(number, _large_bytes=1 << 20) for number in range(20)])
-    held = sum(item._large_bytes for item in worker.queue._items)
+    held = sum(item._large_bytes for item in worker.lanes[0].queue._items)
     assert held <= 2 << 20
     assert worker.shutdown(30)
     assert numbers(sink.items, sink.spilled) == list(range(20))
@@ -231,7 +234,7 @@ def test_what_ends_after_the_shutdown_is_counted_and_holds_nobody_up(
     worker.shutdown(5)
     put(worker, [Item(number) for number in range(1000)])
     assert drops.snapshot() == {("traces", "shutdown"): 1000}
-    assert len(worker.queue) == 0
+    assert len(worker.lanes[0].queue) == 0
     assert len(caplog.records) == 1
     start = time.monotonic()
     assert worker.flush(5)

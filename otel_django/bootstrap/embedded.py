@@ -1,0 +1,31 @@
+"""The sinks of the embedded store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_django.clock import SYSTEM_CLOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from otel_django.conf import Settings
+    from otel_django.pipeline.drops import Drops
+
+
+def sinks(
+    path: Path, settings: Settings, drops: Drops, pause: Callable[[], None]
+) -> dict[str, tuple[Any, ...]]:
+    """By signal, for the store at ``path``."""
+    from otel_django.store.writer import StoreWriter
+
+    spans = StoreWriter(
+        path,
+        retention_hours=settings.store_retention_hours,
+        max_mb=settings.store_max_mb,
+        drops=drops,
+        clock=SYSTEM_CLOCK,
+        pause=pause,
+    )
+    return {"traces": (spans,), "metrics": (), "logs": ()}
