@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from otel_django import conf, guard
 from otel_django.conf import SpanLimitSettings
 from otel_django.instrumentation.http_server import HttpServerInstrumentation
+from otel_django.metrics.recorder import Recorder
 from otel_django.tracing.exceptions import ExceptionFormatter
 from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.provider import TracerProvider
@@ -68,10 +69,14 @@ def make_traced(chosen: conf.Settings, sampler: str = "parentbased_always_on") -
 
 
 @contextmanager
-def traced_requests(sampler: str = "parentbased_always_on", **changes: Any) -> Iterator[Traced]:
+def traced_requests(
+    sampler: str = "parentbased_always_on", recorder: Recorder | None = None, **changes: Any
+) -> Iterator[Traced]:
     """The handlers patched for the block; no fault of ours may have been swallowed in it."""
     traced = make_traced(settings(**changes), sampler)
     instrumentation = HttpServerInstrumentation()
+    if recorder is not None:
+        instrumentation.measure_with(recorder)
     before = guard.faults()
     guard.set_strict(True)
     instrumentation.install(traced.provider.tracer("otel_django"), traced.settings)

@@ -19,6 +19,7 @@ from otel_django.instrumentation.patching import Patches
 if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.contracts import Instrumentation
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.tracer import Tracer
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
@@ -63,6 +64,11 @@ class InsteadOf:
         self._keeps_them = keeps_them
         self._patches = Patches()
         self._waiting: list[Callable[[], None]] = []
+
+    def measure_with(self, recorder: Recorder) -> None:
+        """Have ours measure, if it does."""
+        if hasattr(self._ours, "measure_with"):
+            self._ours.measure_with(recorder)
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Switch the rivals off, keep them off, and install ours."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from time import time_ns
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind
@@ -28,6 +29,13 @@ from otel_django.instrumentation.http_headers import (
     loaded_user,
     request_headers,
 )
+from otel_django.instrumentation.http_metrics import (
+    NOTHING_COUNTED,
+    RequestMetrics,
+    body_size,
+    route_of,
+    scheme_header,
+)
 from otel_django.instrumentation.http_streaming import keep_current
 from otel_django.tracing import request_id
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, stand_in_for
@@ -43,20 +51,31 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span as ApiSpan
 
     from otel_django.conf import Settings
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.tracer import Tracer
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 _REQUEST_ID_HEADER = "HTTP_X_REQUEST_ID"
 _REQUEST_ID = request_id.CONTEXT_KEY
+_REQUEST = request_id.REQUEST_KEY
 _STATUS_CODE = names.HTTP_RESPONSE_STATUS_CODE
 _SERVER = SpanKind.SERVER
 _INTERNAL = SpanKind.INTERNAL
 
 
 class RequestTracing:
-    """What all requests of this process share: the settings, compiled."""
+    """What all requests of this process share: the settings, compiled.
 
-    def __init__(self, tracer: Tracer, settings: Settings) -> None:
+    ``on_finished`` is called at the end of each request that isn't excluded, recorded or not, with
+    what was served, its route (None if unknown) and its duration in nanoseconds.
+    """
+
+    on_finished: ClassVar[list[Callable[[ServedRequest, str | None, int], None]]] = []
+
+    def __init__(
+        self, tracer: Tracer, settings: Settings, recorder: Recorder | None = None
+    ) -> None:
+        self.metrics = None if recorder is None else RequestMetrics(recorder)
         redactor = tracer.normaliser.redactor
         self.tracer = tracer
         self.debug = settings.debug
@@ -84,6 +103,7 @@ class RequestTracing:
         )
         self.safe_path = self.describer.safe_path
         self.describe = self.describer.describe
+        self.scheme_header = scheme_header()
         self._begin_local_root = tracer.begin_local_root
         self.excludes_urls = self.excluded.any is not None
         self._inbound_headers = (*self.inbound.headers, _REQUEST_ID_HEADER)
@@ -91,7 +111,8 @@ class RequestTracing:
     @property
     def headers_of_interest(self) -> tuple[str, ...]:
         """The environ keys ``begin`` looks at, ``REMOTE_ADDR`` apart."""
-        return (*self._inbound_headers, "HTTP_TRACESTATE", *FORWARDING_HEADERS)
+        proxies = () if self.scheme_header is None else (self.scheme_header[0],)
+        return (*self._inbound_headers, "HTTP_TRACESTATE", *FORWARDING_HEADERS, *proxies)
 
     def is_excluded(self, environ: Environ, path_info: str) -> bool:
         """Whether the request gets no span; ``environ`` needs scheme and host only."""
@@ -134,7 +155,26 @@ class RequestTracing:
             span = self._begin_below(outer, name, attributes, remote)
         if stranger is not None:
             span.add_link(stranger)
-        return ServedRequest(self, span, base, given_id)
+        served = ServedRequest(self, span, base, given_id)
+        if self.metrics is not None or self.on_finished:
+            served.watch(method, self._scheme(environ))
+        return served
+
+    def begin_excluded(self, environ: Environ, raw_method: str) -> ExcludedRequest | None:
+        """A request that gets no span: it only counts in the metrics, if those are on."""
+        if self.metrics is None or get_context().get(SUPPRESS_KEY):
+            return None
+        served = ExcludedRequest(self)
+        served.watch(known_method(raw_method), self._scheme(environ))
+        return served
+
+    def _scheme(self, environ: Environ) -> str:
+        header = self.scheme_header
+        if header is not None and header[0] in environ:
+            secure = environ[header[0]].split(",", 1)[0].strip() == header[1]
+            return "https" if secure else "http"
+        scheme: str = environ.get("wsgi.url_scheme") or "http"
+        return scheme
 
     def _begin_below(
         self, outer: Any, name: str, attributes: dict[str, Any], remote: SpanContext | None
@@ -176,23 +216,45 @@ class ServedRequest:
 
     ``context`` is what the request runs in; ``scope`` is set where an ASGI server handed it over.
     Every way to end it may come more than once: the first counts.
+
+    Where it is ``watched``, ``method`` and ``scheme`` are set, and at its end ``error_type`` and
+    ``response_bytes`` as far as that is known. ``unit`` counts the queries of its local trace, of
+    which those before it aren't its own.
     """
 
     __slots__ = (
+        "_current",
         "_given_id",
+        "_start_ns",
         "_tracing",
         "broken_off",
         "context",
         "ended",
+        "error_type",
         "exception",
         "failed",
+        "method",
+        "queries_before",
+        "query_ns_before",
         "recording",
         "request",
         "request_id",
+        "response_bytes",
+        "scheme",
         "scope",
         "span",
         "status_code",
+        "unit",
+        "watched",
     )
+
+    method: str
+    scheme: str
+    response_bytes: int | None
+    _start_ns: int
+    unit: Any
+    queries_before: int
+    query_ns_before: int
 
     def __init__(
         self, tracing: RequestTracing, span: Any, base: Context, given_id: str | None
@@ -205,19 +267,44 @@ class ServedRequest:
         self.scope: Any = None
         self.status_code: int | None = None
         self.exception: BaseException | None = None
-        self.failed = self.broken_off = self.ended = False
+        self.error_type: str | None = None
+        self.failed = self.broken_off = self.ended = self.watched = False
         # Every span of ours, dropped ones too, has ``_context``; format() takes twice as long.
         own_id = given_id or span._context[0].to_bytes(16, "big").hex()
         self.request_id = own_id
+        # Not this object: the context would hold what holds the context.
+        self._current: list[HttpRequest | None] = [None]
         self.context = Context(
-            {**base, SPAN_KEY: span, _REQUEST_ID: own_id}
+            {**base, SPAN_KEY: span, _REQUEST_ID: own_id, _REQUEST: self._current}
             if base
-            else {SPAN_KEY: span, _REQUEST_ID: own_id}
+            else {SPAN_KEY: span, _REQUEST_ID: own_id, _REQUEST: self._current}
         )
+
+    def watch(self, method: str, scheme: str) -> None:
+        """Somebody wants to know of the request's end."""
+        self.method = method
+        self.scheme = scheme
+        self.response_bytes = None
+        unit = self.span
+        if self.recording:
+            self._start_ns = unit._start_time
+            unit = unit._local
+        else:
+            self._start_ns = time_ns()
+            if type(unit) is not DroppedSpan:
+                unit = NOTHING_COUNTED
+        # A request within a request (a test's, a batch's) has its own share of what both count.
+        self.unit = unit
+        self.queries_before = unit.queries
+        self.query_ns_before = unit.query_ns
+        self.watched = True
+        metrics = self._tracing.metrics
+        if metrics is not None:
+            metrics.began(self)
 
     def belongs_to(self, request: HttpRequest) -> None:
         """The request object exists: mark it, so that exceptions and middleware find us."""
-        self.request = request
+        self.request = self._current[0] = request
         request._otel_django = self  # type: ignore[attr-defined]
         request.otel_request_id = self.request_id  # type: ignore[attr-defined]
         if self.recording:
@@ -239,13 +326,15 @@ class ServedRequest:
             add_server_timing(response, self.span.get_span_context())
         if response.streaming:
             keep_current(response, self)
+        if self.watched:
+            self.response_bytes = body_size(response, self.method)
         if self.recording and tracing.captures_headers:
             self._capture_headers(response)
 
     def answered_until_closed(self, response: HttpResponseBase) -> None:
         """The same; the request ends when the server closes the response."""
-        self.answered(response)
         response._resource_closers.append(self.close)  # type: ignore[attr-defined]
+        self.answered(response)
 
     def raised(self, exc: BaseException) -> None:
         """An exception that the site's code didn't catch; one that comes again counts once."""
@@ -266,21 +355,68 @@ class ServedRequest:
         except Exception:
             guard.caught("http_server.exception")
 
+    @property
+    def queries(self) -> int:
+        """How many database queries it has made so far."""
+        count: int = self.unit.queries - self.queries_before
+        return count
+
+    @property
+    def query_ns(self) -> int:
+        """How long these took, in nanoseconds."""
+        spent: int = self.unit.query_ns - self.query_ns_before
+        return spent
+
+    @property
+    def request_bytes(self) -> int | None:
+        """The size of the request's body, if it says so."""
+        length = None if self.request is None else self.request.META.get("CONTENT_LENGTH")
+        return int(length) if length and length.isdigit() else None
+
     def close(self) -> None:
-        """The last byte is sent, or nobody is left to send it to: end the span."""
+        """The last byte is sent, or nobody is left to send it to: end the span, and measure."""
         if self.ended:
             return
         self.ended = True
-        # One clock pair: the span's. What else is measured once a request belongs here.
+        now = time_ns()  # one clock pair for the span and all that is measured
+        status = self.status_code
+        if status is not None and status >= 500:
+            self.failed = True
+        if self.failed:
+            exc = self.exception
+            self.error_type = str(status) if exc is None else exception_type(exc)
         try:
             if self.recording:
-                self._finish(self.span)
+                self._finish(self.span, now)
         except Exception:
             guard.caught("http_server.finish")
         finally:
-            self.request = self.exception = None
+            if self.watched:
+                self._tell(now - self._start_ns)
+            self.request = self._current[0] = self.exception = None
 
-    def _finish(self, span: Span) -> None:
+    def _tell(self, duration_ns: int) -> None:
+        tracing = self._tracing
+        try:
+            metrics = tracing.metrics
+            if metrics is not None:
+                metrics.ended(self, duration_ns)
+            if tracing.on_finished:
+                self._call(tracing.on_finished, duration_ns)
+        except Exception:
+            guard.caught("http_server.measure")
+
+    def _call(
+        self, hooks: Sequence[Callable[[ServedRequest, str | None, int], None]], duration_ns: int
+    ) -> None:
+        match = None if self.request is None else self.request.resolver_match
+        route = None
+        if match is not None and self.request is not None:
+            route = route_of(match.route, self.request.META.get("SCRIPT_NAME"))
+        for hook in hooks:
+            hook(self, route, duration_ns)
+
+    def _finish(self, span: Span, now: int) -> None:
         request = self.request
         try:
             if request is not None:
@@ -295,13 +431,10 @@ class ServedRequest:
             status = self.status_code
             if status is not None:
                 span._own[_STATUS_CODE] = status
-                if status >= 500:
-                    self.failed = True
-            if self.failed:
-                exc = self.exception
-                span.fail(str(status) if exc is None else exception_type(exc))
+            if self.error_type is not None:
+                span.fail(self.error_type)
         finally:
-            span.end()
+            span.end(now)
 
     def _add_what_was_asked_for(self, request: HttpRequest, span: Span) -> None:
         tracing = self._tracing
@@ -320,6 +453,34 @@ class ServedRequest:
         if self.request is not None:
             attributes.update(tracing.request_headers.capture(request_headers(self.request.META)))
         attributes.update(tracing.response_headers.capture(response.headers.items()))
+
+
+class ExcludedRequest(ServedRequest):
+    """A request without a span, which nothing but the metrics hears of."""
+
+    __slots__ = ()
+
+    def __init__(self, tracing: RequestTracing) -> None:
+        self._tracing = tracing
+        self.span = None
+        self.recording = False
+        self._current = [None]
+        self.request = self.scope = self.status_code = self.exception = self.error_type = None
+        self.failed = self.broken_off = self.ended = self.watched = False
+        self.context = get_context()
+
+    def belongs_to(self, request: HttpRequest) -> None:
+        """The request object exists: mark it, so that exceptions find us."""
+        self.request = request
+        request._otel_django = self  # type: ignore[attr-defined]
+
+    def answered(self, response: HttpResponseBase) -> None:
+        """The site has an answer; its body may still have to be made."""
+        self.status_code = response.status_code
+        self.response_bytes = body_size(response, self.method)
+
+    def _call(self, hooks: object, duration_ns: int) -> None:
+        """It is excluded from what they are for."""
 
 
 def _inbound(propagators: Sequence[str]) -> Inbound:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from otel_django.conf import Settings
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.tracer import Tracer
 
 _tracing: RequestTracing | None = None
@@ -37,10 +38,17 @@ _get_response = BaseHandler.get_response
 class HttpServerInstrumentation:
     """``install`` and ``uninstall`` may be called any number of times, in any order."""
 
+    def __init__(self) -> None:
+        self._recorder: Recorder | None = None
+
+    def measure_with(self, recorder: Recorder) -> None:
+        """Measure requests, too, from the next ``install`` on."""
+        self._recorder = recorder
+
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch the handlers; from now on requests have spans of ``tracer``."""
         global _tracing, _patched, _get_response
-        _tracing = RequestTracing(tracer, settings)
+        _tracing = RequestTracing(tracer, settings, self._recorder)
         if not _patched:
             _patched = True
             _get_response = BaseHandler.get_response
@@ -71,15 +79,16 @@ def note_exception(sender: Any, request: HttpRequest | None = None, **kwargs: An
 
 
 def begin(tracing: RequestTracing, request: HttpRequest) -> ServedRequest | None:
-    """Start the span of a request that exists as an object; None if it gets none."""
+    """Start the span of a request that exists as an object; None if nobody wants to know of it."""
     try:
         meta = request.META
         path_info = request.path_info
         if path_info in PROBE_PATHS or (
             tracing.excludes_urls and tracing.is_excluded(meta, path_info)
         ):
-            return None
-        served = tracing.begin(meta, meta["REQUEST_METHOD"], request.path)
+            served: ServedRequest | None = tracing.begin_excluded(meta, meta["REQUEST_METHOD"])
+        else:
+            served = tracing.begin(meta, meta["REQUEST_METHOD"], request.path)
         if served is not None:
             served.belongs_to(request)
         return served
@@ -125,8 +134,8 @@ def _traced_get_response(self: BaseHandler, request: HttpRequest) -> HttpRespons
     finally:
         reset_context(token)  # set in this same call
     try:
-        served.answered(response)
         response._resource_closers.append(served.close)  # type: ignore[attr-defined]
+        served.answered(response)
     except Exception:
         guard.caught("http_server.answer")
     return response

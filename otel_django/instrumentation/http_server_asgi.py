@@ -151,9 +151,11 @@ def _begin(tracing: RequestTracing, scope: Mapping[str, Any]) -> ServedRequest |
         environ = _environ(scope, tracing.inbound.reads_any_header)
         path = scope["path"]
         root = scope.get("root_path") or ""
+        served: ServedRequest | None
         if tracing.is_excluded(environ, path.removeprefix(root)):
-            return None
-        served = tracing.begin(environ, scope["method"], path)
+            served = tracing.begin_excluded(environ, scope["method"])
+        else:
+            served = tracing.begin(environ, scope["method"], path)
         if served is not None:
             served.scope = scope
         return served

@@ -17,6 +17,8 @@ class Served(Protocol):
 
     context: Context
     broken_off: bool
+    watched: bool
+    response_bytes: int | None
 
     def escaped(self, exc: BaseException) -> None:
         """Making the body raised."""
@@ -38,6 +40,14 @@ def keep_current(response: HttpResponseBase, served: Served) -> None:
     response._iterator = body(iterator, served)  # type: ignore[attr-defined]
 
 
+def count(served: Served, chunk: Any) -> None:
+    """Add a chunk to the body's size, as it will be sent."""
+    size = served.response_bytes
+    if size is not None:
+        chunk = chunk if isinstance(chunk, bytes) else str(chunk).encode()
+        served.response_bytes = size + len(chunk)
+
+
 class Body:
     """An iterator over a streamed body's chunks."""
 
@@ -55,7 +65,10 @@ class Body:
         served.broken_off = True  # until the end proves the opposite
         token = set_context(served.context)
         try:
-            return self._next()
+            chunk = self._next()
+            if served.watched:
+                count(served, chunk)
+            return chunk
         except StopIteration:
             served.broken_off = False
             raise
@@ -84,7 +97,10 @@ class AsyncBody:
         served.broken_off = True
         token = set_context(served.context)
         try:
-            return await self._next()
+            chunk = await self._next()
+            if served.watched:
+                count(served, chunk)
+            return chunk
         except StopAsyncIteration:
             served.broken_off = False
             raise

@@ -30,6 +30,7 @@ class LocalTrace:
     ``generation``  the fork generation it began in
     ``ambient``     a block of a test, not a unit of work: requests inside it are roots themselves
     ``request_id``  the request's id, for log lines and tasks
+    ``queries``     how many database queries have run, and ``query_ns`` how long they took
     """
 
     __slots__ = (
@@ -40,6 +41,8 @@ class LocalTrace:
         "generation",
         "held",
         "overflow",
+        "queries",
+        "query_ns",
         "raised",
         "request_id",
         "root",
@@ -61,6 +64,7 @@ class LocalTrace:
         self.discarded = False
         self.ambient = False
         self.request_id: str | None = None
+        self.queries = self.query_ns = 0
 
     def stands_for_nothing(self, span: Span) -> bool:
         """Whether ``span`` is a test's block around units of work rather than one of them."""

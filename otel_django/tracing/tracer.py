@@ -36,7 +36,13 @@ _new = object.__new__
 
 
 class DroppedSpan(NonRecordingSpan):
-    """The current span of a trace that isn't recorded; its children are this same object."""
+    """The current span of a trace that isn't recorded; its children are this same object.
+
+    ``queries`` and ``query_ns`` are as in ``LocalTrace``.
+    """
+
+    queries = 0
+    query_ns = 0
 
 
 class Tracer(trace_api.Tracer):

@@ -1,0 +1,148 @@
+"""What is measured of every request, recorded or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings as site
+
+from otel_django import metric_definitions as metrics
+from otel_django.instrumentation.http_attributes import route_template
+from otel_django.metrics.gathering import Gathering
+from otel_django.tracing.exceptions import exception_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http.response import HttpResponseBase
+
+    from otel_django.instrumentation.http_request import ServedRequest
+    from otel_django.metrics.recorder import Recorder
+
+_Finished = tuple[Any, ...]
+"""As ``RequestMetrics.ended`` puts it together and ``_record`` takes it apart."""
+
+
+class _NothingCounted:
+    queries = query_ns = 0
+
+
+NOTHING_COUNTED: Final = _NothingCounted()
+"""For requests whose queries nobody counts."""
+
+
+class RequestMetrics:
+    """The instruments of requests."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._duration = recorder.histogram(metrics.HTTP_SERVER_REQUEST_DURATION)
+        self._request_size = recorder.histogram(metrics.HTTP_SERVER_REQUEST_BODY_SIZE)
+        self._response_size = recorder.histogram(metrics.HTTP_SERVER_RESPONSE_BODY_SIZE)
+        self._queries = recorder.histogram(metrics.DJANGO_REQUEST_DB_QUERIES)
+        self._query_time = recorder.histogram(metrics.DJANGO_REQUEST_DB_DURATION)
+        self._exceptions = recorder.counter(metrics.DJANGO_EXCEPTIONS)
+        self._active: dict[int, tuple[str, str]] = {}
+        self._were_active: set[tuple[str, str]] = set()
+        self._take = Gathering(recorder, self._record).take
+        recorder.gather(_nothing, self._after_fork)
+        recorder.observe(metrics.HTTP_SERVER_ACTIVE_REQUESTS, self._count_active)
+
+    def began(self, served: ServedRequest) -> None:
+        """A request is being served."""
+        self._active[id(served)] = (served.method, served.scheme)
+
+    def ended(self, served: ServedRequest, duration_ns: int) -> None:
+        """A request is over."""
+        self._active.pop(id(served), None)
+        request = served.request
+        pattern = script_name = request_size = None
+        if request is not None:
+            meta = request.META
+            request_size = meta.get("CONTENT_LENGTH")
+            match = request.resolver_match
+            if match is not None:
+                pattern = match.route
+                script_name = meta.get("SCRIPT_NAME")
+        span = served.span
+        unit = served.unit
+        self._take(
+            (
+                served.method,
+                served.scheme,
+                served.status_code,
+                served.error_type,
+                pattern,
+                script_name,
+                duration_ns,
+                span if served.recording else None,
+                request_size,
+                served.response_bytes,
+                None if span is None else unit.queries - served.queries_before,
+                unit.query_ns - served.query_ns_before,
+                served.exception and exception_type(served.exception),
+            )
+        )
+
+    def _record(self, finished: list[_Finished]) -> None:
+        known: dict[_Finished, tuple[str | None, _Finished]] = {}
+        for each in finished:
+            key = each[:6]
+            if key not in known:
+                method, scheme, status, error_type, pattern, script_name = key
+                route = None if pattern is None else route_of(pattern, script_name)
+                known[key] = route, (method, scheme, route, status, error_type)
+                self._were_active.add((method, scheme))
+            route, alike = known[key]
+            duration_ns, span, request_size, response_size, queries, query_ns, exception = each[6:]
+            self._duration.record(duration_ns / 1e9, alike, span)
+            if request_size and request_size.isdigit():
+                self._request_size.record(int(request_size), alike)
+            if response_size is not None:
+                self._response_size.record(response_size, alike)
+            if queries is not None:
+                self._queries.record(queries, (route, key[0]))
+                if queries:
+                    self._query_time.record(query_ns / 1e9, (route, key[0]))
+            if exception is not None:
+                self._exceptions.add(1, (route, exception), span)
+
+    def _count_active(self) -> Iterator[tuple[int, tuple[str, str]]]:
+        active = list(self._active.copy().values())
+        self._were_active.update(active)
+        for key in self._were_active:
+            yield active.count(key), key
+
+    def _after_fork(self) -> None:
+        """In a forked child: the parent serves what is being served."""
+        self._active = {}
+        self._were_active = set()
+
+
+def _nothing() -> None:
+    """Waits here."""
+
+
+def route_of(pattern: str, script_name: str | None) -> str:
+    """``http.route`` of a URL pattern, below where the site is mounted."""
+    return (script_name or "").rstrip("/") + route_template(pattern)
+
+
+def scheme_header() -> tuple[str, str] | None:
+    """The header by which proxies say that a request was secure, and the value that says so."""
+    header: tuple[str, str] | None = site.SECURE_PROXY_SSL_HEADER
+    return header
+
+
+def body_size(response: HttpResponseBase, method: str) -> int | None:
+    """Bytes of the answer's body, as far as it is known before it is sent.
+
+    0 of a stream, which counts as it is made.
+    """
+    if method == "HEAD":
+        return None
+    length = response.headers._store.get("content-length")
+    if length is not None and length[1].isdigit():
+        return int(length[1])
+    if response.streaming:
+        return 0 if hasattr(response, "_iterator") else None
+    return len(response.content)  # type: ignore[attr-defined]
