@@ -19,7 +19,13 @@ class OtelDjangoConfig(AppConfig):
         settings = conf.from_django()
         guard.set_strict(settings.strict)
         from otel_django import bootstrap
+        from otel_django.host_environment import current_process
 
         with guard.guarded("start"):
             if bootstrap.wanted(settings):
                 bootstrap.start(settings)
+        with guard.guarded("probes"):
+            if settings.enabled is not False and current_process().kind in {"server", "test"}:
+                from otel_django.web import early
+
+                early.install()

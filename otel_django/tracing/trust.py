@@ -46,7 +46,7 @@ class TrustPolicy:
                 self._decision = inbound == "always"
         else:
             self._needs_no_forwarding = False
-            self._is_ours = _membership(tuple(inbound))
+            self._is_ours = membership(tuple(inbound))
 
     def trusts(self, environ: Environ) -> bool:
         """Whether the context and the request id that came with this request are taken."""
@@ -145,7 +145,9 @@ def _is_private(text: str) -> bool:
     return address is not None and (address.is_private or address.is_link_local)
 
 
-def _membership(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+def membership(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+    """Whether an address is in one of ``networks``; "", a Unix socket's, is."""
+
     @functools.lru_cache(maxsize=1024)
     def is_ours(text: str) -> bool:
         if not text:

@@ -58,7 +58,9 @@ urlpatterns = [
     path("reset/<uidb64>/<token>/", views.plain, name="reset"),
     path("any/<path:rest>", views.plain, name="any"),
     path("secrets/", include("tests.site.secrets")),
+    path("logs/", include("tests.site.logs")),
     path("", include("tests.site.background")),
     path("livez", views.plain),
-    path("metrics", views.plain),
+    path("monitoring/", include("otel_django.urls")),
+    path("", include("otel_django.probe_urls")),
 ]

@@ -247,9 +247,9 @@ def test_a_huge_path_is_cut(traced: Traced, client: Client) -> None:
 
 
 def test_health_and_metrics_paths_have_no_span(traced: Traced, client: Client) -> None:
-    for path in ("/livez", "/metrics"):
-        response = client.get(path)
-        assert response.status_code == 200
+    for path, status in (("/livez", 200), ("/metrics", 403), ("/monitoring/metrics/", 403)):
+        response = client.get(path, REMOTE_ADDR="192.0.2.1")
+        assert response.status_code == status
         assert "X-Request-ID" not in response
     assert traced.spans == []
 

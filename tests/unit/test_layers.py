@@ -43,11 +43,9 @@ LAYERS: list[set[str]] = [
         "middleware",
         "models",
         "web",
-        "urls",
-        "probe_urls",
         "migrations",
     },
-    {"management", "bootstrap"},
+    {"management", "bootstrap", "urls", "probe_urls"},
     {"apps", "testing", "__init__"},
     {"pytest_plugin"},
 ]

@@ -1,0 +1,166 @@
+"""Probes and scrapes, answered in front of the site's middleware.
+
+A balancer or a scraper asks by the pod's address, over plain HTTP, and when the database is away.
+ALLOWED_HOSTS, SECURE_SSL_REDIRECT, a login that is required everywhere and the like would each
+refuse it. So views registered here are asked before the first middleware runs; where they answer
+None the request goes its usual way, which ends at the same view.
+
+Only paths without parameters are answered so, and only those that the site's own URLconf gives to
+exactly that view: one that is wrapped in something (``login_required``) is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.base import BaseHandler
+from django.core.signals import setting_changed
+
+from otel_django import guard
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+    from django.urls import ResolverMatch
+
+Answerer = Callable[["HttpRequest"], "HttpResponse | None"]
+
+
+class _Place(NamedTuple):
+    answer: Answerer
+    match: ResolverMatch
+
+
+class _EveryDatabase(frozenset[str]):
+    def __contains__(self, alias: object) -> bool:
+        return True
+
+
+_answerers: dict[object, Answerer] = {}
+_places: dict[str, _Place] | None = None
+_load_middleware = BaseHandler.load_middleware
+
+
+def answers_early(view: object, answer: Answerer) -> None:
+    """Register a view, a function or a class, and what answers its requests before middleware.
+
+    The view itself is called without a transaction, without a login and for every method.
+    """
+    _answerers[view] = answer
+    marked: Any = getattr(view, "dispatch", view)
+    marked._non_atomic_requests = _EveryDatabase()
+    marked.login_required = False
+    marked.csrf_exempt = True
+
+
+def install() -> None:
+    """Have handlers that are made from now on ask; a second call changes nothing."""
+    BaseHandler.load_middleware = _loading  # type: ignore[method-assign]
+    setting_changed.connect(_forget, dispatch_uid="otel_django.early")
+
+
+def uninstall() -> None:
+    """Leave handlers that will be made alone."""
+    if BaseHandler.load_middleware is _loading:
+        BaseHandler.load_middleware = _load_middleware  # type: ignore[method-assign]
+    setting_changed.disconnect(dispatch_uid="otel_django.early")
+    _forget()
+
+
+def _loading(self: BaseHandler, is_async: bool = False) -> None:
+    _load_middleware(self, is_async)
+    handler: Any = self
+    chain = handler._middleware_chain
+    handler._middleware_chain = _async_chain(chain) if is_async else _chain(chain)
+
+
+def _chain(chain: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    def answer(request: HttpRequest) -> Any:
+        places = _places
+        if places is None or request.path_info in places:
+            response = _early(request)
+            if response is not None:
+                return response
+        return chain(request)
+
+    return answer
+
+
+def _async_chain(chain: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    async def first_early(request: HttpRequest) -> Any:
+        response = await sync_to_async(_early, thread_sensitive=False)(request)
+        return await chain(request) if response is None else response
+
+    def answer(request: HttpRequest) -> Any:
+        places = _places
+        if places is None or request.path_info in places:
+            return first_early(request)
+        return chain(request)
+
+    return answer
+
+
+def _early(request: HttpRequest) -> HttpResponse | None:
+    try:
+        place = _found().get(request.path_info)
+        if place is None:
+            return None
+        response = place.answer(request)
+        if response is not None:
+            request.resolver_match = place.match
+        return response
+    except Exception:
+        guard.caught("early")
+        return None
+
+
+def _found() -> dict[str, _Place]:
+    """The paths of registered views, looked up once; a URLconf that fails is left to Django."""
+    global _places
+    if _places is None:
+        from django.urls import get_resolver
+
+        try:
+            _places = dict(_walk(get_resolver(), "/"))
+        except Exception:
+            return {}
+    return _places
+
+
+def _walk(resolver: Any, prefix: str) -> Iterator[tuple[str, _Place]]:
+    from django.urls import Resolver404, URLPattern, resolve
+
+    for pattern in resolver.url_patterns:
+        if not _is_literal(pattern.pattern):
+            continue
+        path = f"{prefix}{pattern.pattern}"
+        if not isinstance(pattern, URLPattern):
+            yield from _walk(pattern, path)
+            continue
+        answer = _answerer(pattern.callback)
+        if answer is None:
+            continue
+        try:
+            match = resolve(path)
+        except Resolver404:
+            continue
+        if match.func is pattern.callback:  # else another of the site's views comes first
+            yield path, _Place(answer, match)
+
+
+def _is_literal(pattern: Any) -> bool:
+    from django.urls.resolvers import RoutePattern
+
+    return isinstance(pattern, RoutePattern) and not pattern.converters
+
+
+def _answerer(view: Any) -> Answerer | None:
+    if hasattr(view, "__wrapped__"):
+        return None
+    return _answerers.get(getattr(view, "view_class", view))
+
+
+def _forget(**kwargs: Any) -> None:
+    global _places
+    _places = None
