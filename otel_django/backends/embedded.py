@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from otel_django.backends import embedded_rows as rows
 from otel_django.backends import embedded_search as search
+from otel_django.backends.embedded_arrivals import arrived
 from otel_django.backends.embedded_session import Session, session
 from otel_django.contracts import (
     OperationStats,
     SpanPage,
-    SpanRow,
     TraceDetail,
     TracePage,
     TraceQuery,
@@ -103,27 +103,9 @@ class EmbeddedReader:
         """What was written after ``cursor``; after a new store has begun, from its start."""
         make = rows.SpanRows().span
         with self._session() as read:
-            numbers = sorted(part.id for part in read.slices)
-            if cursor is None:
-                return SpanPage((), _end(read, numbers))
-            number, last = _parse_span_cursor(cursor)
-            if not numbers:
-                return SpanPage((), cursor)
-            if number > numbers[-1] or (number == numbers[-1] and last > _last_id(read, number)):
-                number, last = 0, 0  # another file has taken the place of the one we know
-            found: list[SpanRow] = []
-            for part in numbers:
-                if part < number:
-                    continue
-                after = last if part == number else 0
-                sql = rows.SPAN_SQL.format(part) + "WHERE s.id > ? ORDER BY s.id LIMIT ?"
-                more = read.run(sql, (after, limit - len(found)))
-                if more:
-                    number, last = part, more[-1][0]
-                    found += map(make, more)
-                if len(found) >= limit:
-                    break
-        return SpanPage(tuple(found), f"{number}:{last}")
+            parts = [part.id for part in read.slices]
+            found, end = arrived(read, parts, "span", rows.SPAN_SQL, cursor, limit)
+        return SpanPage(tuple(make(row) for _, more in found for row in more), end)
 
     def services(self) -> tuple[str, ...]:
         """Services in which anything in the store began, by name."""
@@ -202,22 +184,6 @@ def _texts(read: Session, ids: Iterable[int | None]) -> dict[int, str]:
         sql = f"SELECT id, value FROM text_{part.id} WHERE id IN (SELECT value FROM json_each(?))"
         found.update(read.run(sql, (wanted,)))
     return found
-
-
-def _last_id(read: Session, number: int) -> int:
-    last: int | None = read.run(f"SELECT max(id) FROM span_{number}")[0][0]
-    return last or 0
-
-
-def _end(read: Session, numbers: list[int]) -> str:
-    return f"{numbers[-1]}:{_last_id(read, numbers[-1])}" if numbers else "0:0"
-
-
-def _parse_span_cursor(cursor: str) -> tuple[int, int]:
-    number, _, last = cursor.partition(":")
-    if not (number.isdecimal() and last.isdecimal()):
-        raise ReadError("not a cursor of this reader")
-    return int(number), int(last)
 
 
 def _parse_trace_cursor(cursor: str | None) -> tuple[int, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -36,7 +36,9 @@ class Session:
     def _is_late(self) -> int:
         return int(time.monotonic() > self._deadline_s)
 
-    def run(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def run(
+        self, sql: str, arguments: tuple[Any, ...] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
         if self._is_late():
             raise TimeoutError
