@@ -18,7 +18,8 @@ def sinks(
     path: Path, settings: Settings, drops: Drops, pause: Callable[[], None]
 ) -> dict[str, tuple[Any, ...]]:
     """By signal, for the store at ``path``."""
-    from otel_django.store.writer import StoreWriter
+    from otel_django.store.metric_writer import MetricWriter
+    from otel_django.store.writer import LogWriter, StoreWriter
 
     spans = StoreWriter(
         path,
@@ -27,5 +28,10 @@ def sinks(
         drops=drops,
         clock=SYSTEM_CLOCK,
         pause=pause,
+        metrics_retention_hours=settings.metrics_retention_hours,
     )
-    return {"traces": (spans,), "metrics": (), "logs": ()}
+    return {
+        "traces": (spans,),
+        "metrics": (MetricWriter(spans.file, drops=drops, clock=SYSTEM_CLOCK, pause=pause),),
+        "logs": (LogWriter(spans.file, drops=drops, clock=SYSTEM_CLOCK, pause=pause),),
+    }
