@@ -98,7 +98,7 @@ def _as_json(rows: list[Row], problems: tuple[conf.Problem, ...], host: str | No
     document = {
         "tracer_provider": host,
         "settings": [dataclasses.asdict(row) for row in rows],
-        "problems": [dataclasses.asdict(problem) for problem in problems],
+        "problems": [problem._asdict() for problem in problems],
     }
     return json.dumps(document, indent=2)
 

@@ -10,8 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 Raw = str | tuple[str, ...] | dict[str, str]
@@ -39,8 +38,7 @@ class Unusable(ValueError):
         self.rest = rest
 
 
-@dataclass(frozen=True)
-class Others:
+class Others(NamedTuple):
     """Names beside the listed ones: whether one is known, and how to say so."""
 
     knows: Callable[[str], bool]
@@ -62,8 +60,7 @@ def _same(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class Parser:
+class Parser(NamedTuple):
     """How one kind of value is read and shown.
 
     ``show`` is the inverse of ``parse``; ``public`` is ``show`` without secrets, and ``mask`` takes

@@ -6,8 +6,7 @@ What can't be used counts as not set, and leaves a ``Problem``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from otel_django.conf.parsers import NOTHING, Parser, Unusable, plain, written
 from otel_django.conf.variable import PREFIX, Variable, settings_key
@@ -34,8 +33,7 @@ _LONGEST_SHOWN: Final = 100
 _LIKENESS: Final = 0.75
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something about the settings to tell people; holds no secret."""
 
     name: str
@@ -45,16 +43,14 @@ class Problem:
     kind: Kind = "value"
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a field's value comes from, and the variable that holds it, or would."""
 
     place: Place
     variable: str
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A usable value."""
 
     value: Any
@@ -80,7 +76,7 @@ class Sources:
         found = self._first_usable(variable, unusable)
         used = variable.parser.display(found.value) if found else variable.default_in_words
         self.problems += [
-            replace(problem, hint=f"{problem.hint} Until then: {used}.") for problem in unusable
+            problem._replace(hint=f"{problem.hint} Until then: {used}.") for problem in unusable
         ]
         return found
 

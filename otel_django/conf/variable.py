@@ -6,8 +6,7 @@ groups), which holds the default.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from otel_django.conf.parsers import Parser
@@ -18,8 +17,7 @@ PREFIX: Final = "OTEL_DJANGO_"
 Signal = Literal["all", "traces", "metrics", "logs"]
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """One variable.
 
     ``names`` in order of precedence: the first that is set counts. ``field`` is the field of
