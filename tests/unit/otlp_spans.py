@@ -100,36 +100,36 @@ def upstream(spans: Sequence[Span]) -> ExportTraceServiceRequest:
 
 def _spared(span: Span) -> ReadableSpan:
     """A copy without what upstream stumbles over."""
-    spared = copy.copy(span)
-    spared._name = _text(span._name)
-    spared._attributes = _value(span._attributes)
-    spared._events = [
-        Event(_text(e.name), _value(e._attributes), e.timestamp, e.dropped_attributes)
+    copied = copy.copy(span)
+    copied._name = without_surrogates(span._name)
+    copied._attributes = spared(span._attributes)
+    copied._events = [
+        Event(without_surrogates(e.name), spared(e._attributes), e.timestamp, e.dropped_attributes)
         for e in span._events
     ]
-    spared._links = [
-        Link(one.context, _value(one._attributes), one.dropped_attributes) for one in span._links
+    copied._links = [
+        Link(one.context, spared(one._attributes), one.dropped_attributes) for one in span._links
     ]
-    spared._status = Status(span._status.status_code, _text(span._status.description))
+    copied._status = Status(span._status.status_code, without_surrogates(span._status.description))
     if span._export_state is not None:
         c = span._context
-        spared._context = SpanContext(c[0], c[1], c[2], TraceFlags(c[3]), span._export_state)
-    return spared
+        copied._context = SpanContext(c[0], c[1], c[2], TraceFlags(c[3]), span._export_state)
+    return copied
 
 
-def _text(text: Any) -> Any:
+def without_surrogates(text: Any) -> Any:
     return text and "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
-def _value(value: Any) -> Any:
+def spared(value: Any) -> Any:
     if isinstance(value, str):
-        return _text(value)
+        return without_surrogates(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)
     if isinstance(value, dict):
-        return {_text(key): _value(item) for key, item in value.items()}
+        return {without_surrogates(key): spared(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_value(item) for item in value]
+        return [spared(item) for item in value]
     return value
 
 
@@ -154,20 +154,20 @@ keys = st.one_of(
 
 def _distinct_keys(attributes: dict[str, Any]) -> dict[str, Any]:
     """Without keys that would be the same once their surrogates are replaced."""
-    return {_text(key): (key, value) for key, value in attributes.items()}
+    return {without_surrogates(key): (key, value) for key, value in attributes.items()}
 
 
-def _maps(values: st.SearchStrategy[Any], max_size: int) -> st.SearchStrategy[dict[str, Any]]:
-    maps = st.dictionaries(keys, values, max_size=max_size)
-    return maps.map(lambda found: dict(_distinct_keys(found).values()))
+def maps_of(values: st.SearchStrategy[Any], max_size: int) -> st.SearchStrategy[dict[str, Any]]:
+    found = st.dictionaries(keys, values, max_size=max_size)
+    return found.map(lambda one: dict(_distinct_keys(one).values()))
 
 
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | _maps(inner, 3), max_leaves=8
+    scalars, lambda inner: st.lists(inner, max_size=4) | maps_of(inner, 3), max_leaves=8
 )
 attributes = st.one_of(
-    _maps(scalars, 6),
-    _maps(values, 4),
+    maps_of(scalars, 6),
+    maps_of(values, 4),
     st.integers(30, 70).map(lambda n: {f"attribute {i}": i for i in range(n)}),
 )
 times = st.integers(0, 2**64 - 1)

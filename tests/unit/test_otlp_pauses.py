@@ -7,11 +7,21 @@ encoder takes in hand (several times what one costs) and for each 512 characters
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.resources import Resource
 
+from otel_django.log_record import LogRecord
+from otel_django.metric_points import (
+    Exemplar,
+    HistogramPoint,
+    Metric,
+    NumberPoint,
+    ResourceMetrics,
+)
+from otel_django.pipeline import otlp_logs, otlp_metrics
 from otel_django.pipeline.otlp_trace import encode_request
 from otel_django.tracing.span import Event, Link, Span
 from tests.unit.otlp_spans import make_span
@@ -144,6 +154,79 @@ def with_many_texts(clock: WorkClock) -> list[Span]:
 def with_long_stack_traces(clock: WorkClock) -> list[Span]:
     trace: dict[str, Any] = {"exception.stacktrace": long_text(clock, 20_000)}
     return [make_span(events=[Event("exception", trace, 1, 0) for _ in range(100)])]
+
+
+class Series(tuple[Any, ...]):  # noqa: SLOT001 - has a clock
+    """Attributes or points of metrics whose reading takes time."""
+
+    clock: WorkClock
+
+    def __iter__(self) -> Iterator[Any]:
+        for one in super().__iter__():
+            self.clock.work()
+            yield one
+
+
+def series(clock: WorkClock, items: Iterable[Any]) -> Series:
+    found = Series(items)
+    found.clock = clock
+    return found
+
+
+def log_records(clock: WorkClock) -> list[LogRecord]:
+    return [
+        LogRecord(
+            time_ns=1,
+            severity_number=9,
+            severity_text="INFO",
+            body=long_text(clock, size * 100),
+            attributes=Attributes(clock, **{f"key{n}": f"value {n}" for n in range(size % 40)}),
+            resource=Resource({}),
+        )
+        for size in range(512)
+    ]
+
+
+def ten_thousand_series(clock: WorkClock) -> list[ResourceMetrics]:
+    points = (
+        NumberPoint(series(clock, (("http.route", "/x/"), ("n", n))), n, 1, 2)
+        for n in range(10_000)
+    )
+    metric = Metric("requests", "1", "Requests.", "counter", series(clock, points))
+    return [ResourceMetrics({}, (metric,))]
+
+
+def many_histograms(clock: WorkClock) -> list[ResourceMetrics]:
+    exemplars = tuple(Exemplar(1.0, 1, 2, 3, series(clock, (("a", 1),))) for _ in range(5))
+    points = (
+        HistogramPoint(
+            series(clock, (("n", n),)), (1,) * 15, 1.0, 1, 2, exemplars=series(clock, exemplars)
+        )
+        for n in range(1_000)
+    )
+    metric = Metric(
+        "duration", "s", "Time.", "histogram", series(clock, points), tuple(map(float, range(14)))
+    )
+    return [ResourceMetrics({}, (metric,))]
+
+
+@pytest.mark.parametrize(
+    ("make", "encode"),
+    [
+        (log_records, otlp_logs.encode_request),
+        (ten_thousand_series, otlp_metrics.encode_request),
+        (many_histograms, otlp_metrics.encode_request),
+    ],
+)
+def test_P4_logs_and_metrics_pause_every_quarter_millisecond(
+    make: Callable[[WorkClock], list[Any]], encode: Callable[..., bytes]
+) -> None:
+    clock = WorkClock()
+    batch = make(clock)
+    encoded = encode(batch, clock.pause, clock=clock)
+    assert clock.now_s > LONGEST_S, "the batch is work enough to need a pause"
+    assert clock.longest_gap_s() <= LONGEST_S
+    assert encode(batch) == encoded
 
 
 @pytest.mark.parametrize(
