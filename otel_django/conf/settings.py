@@ -35,7 +35,7 @@ def _receiver(signal: str) -> OtlpSettings:
     return OtlpSettings(endpoint=f"http://localhost:4318/v1/{signal}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # of so many fields it takes a millisecond to make
 class Settings:
     """Every effective value. Times are in seconds; paths are absolute and need not exist.
 
