@@ -15,6 +15,7 @@ from otel_django import checks, metric_definitions, names  # noqa: E402
 from otel_django.conf import otlp_variables  # noqa: E402
 from otel_django.conf.variable import PREFIX, Variable, settings_key  # noqa: E402
 from otel_django.conf.variables import VARIABLES  # noqa: E402
+from otel_django.metrics import classic, prometheus_names  # noqa: E402
 
 if TYPE_CHECKING:
     from otel_django.metric_points import MetricDefinition
@@ -81,6 +82,45 @@ in seconds.
 
 | name | kind | unit | meaning | attributes |
 |---|---|---|---|---|
+"""
+
+_PROMETHEUS_INTRO = f"""# Metrics in Prometheus
+
+{_GENERATED}
+
+What stands on `/metrics`, `/api/v1/metrics` and `/monitoring/metrics/?format=prometheus`: the sums
+of all processes of this service on the host, web servers, workers and recycled ones alike. Where
+several roles (web, worker, beat, …) have series with equal labels, counters, histograms and up-down
+counters are added, and of gauges the value measured last is shown. A histogram has `_bucket` (with
+`le`), `_sum` and `_count`.
+
+`OTEL_DJANGO_METRIC_NAMES` chooses between the two tables below; by default both are shown.
+`target_info` says what the service is. Metrics of other scopes (instruments of libraries, your own
+of `opentelemetry.metrics`) have the label `otel_scope_name` besides their own.
+
+## OpenTelemetry's names
+
+Names and labels are made by the rules of Prometheus's own OTLP receiver, so that a metric has one
+name whether it was scraped or sent.
+
+| name | kind | labels | of |
+|---|---|---|---|
+"""
+
+_CLASSIC_INTRO = """
+Exponential histograms
+(`OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram`) are
+shown with buckets at powers of two: 1 ms to 32 s for durations, 16 bytes to 16 GiB for sizes, and
+2⁻¹⁰ to 2²⁰ in steps of four for the rest.
+
+## Classic names
+
+Made from the same numbers, for dashboards and alerts that were written for them. Series that differ
+only in what has no label here are added. A request without a route, such as most 404s, has no
+`endpoint`. Where a name is in both tables, with `both` the classic labels are shown.
+
+| name | kind | labels | of |
+|---|---|---|---|
 """
 
 
@@ -160,7 +200,37 @@ def _rows(rows: Mapping[str, str]) -> Iterator[str]:
         yield f"| `{whole}` | {meaning} |\n"
 
 
-PAGES = {"settings.md": settings_page, "telemetry.md": telemetry_page}
+def prometheus_page() -> str:
+    """docs/reference/prometheus.md."""
+    return "".join(
+        [
+            _PROMETHEUS_INTRO,
+            *map(_prometheus, metric_definitions.ALL),
+            _CLASSIC_INTRO,
+            *map(_classic, classic.ALL),
+        ]
+    )
+
+
+def _prometheus(metric: MetricDefinition) -> str:
+    name = prometheus_names.family_name(metric.name, metric.unit, metric.kind)
+    name = f"{name}_total" if metric.kind == "counter" else name
+    labels = ", ".join(f"`{prometheus_names.label_name(key)}`" for key in metric.attributes)
+    kind = "gauge" if metric.kind == "up_down_counter" else metric.kind
+    return f"| `{name}` | {kind} | {labels} | `{metric.name}` |\n"
+
+
+def _classic(metric: classic.Classic) -> str:
+    labels = ", ".join(f"`{label}`" for label, _ in metric.labels)
+    only = f", where `{metric.only[0]}` is `{metric.only[1]}`" if metric.only else ""
+    return f"| `{metric.sample}` | {metric.kind} | {labels} | `{metric.source.name}`{only} |\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "telemetry.md": telemetry_page,
+    "prometheus.md": prometheus_page,
+}
 
 
 def main() -> None:
