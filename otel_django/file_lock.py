@@ -26,6 +26,23 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+def is_locked(fd: int) -> bool:
+    """Whether another process, or another open file of this one, has the whole file locked.
+
+    Several may look at once without seeing each other.
+    """
+    if sys.platform == "win32":
+        return not _try_lock_windows(fd)
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
 def _try_lock_windows(fd: int) -> bool:
     import msvcrt
 

@@ -9,12 +9,13 @@ import os
 import platform
 import socket
 import sys
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["server", "command", "reloader", "test"]
+Role = Literal["web", "worker", "beat", "command", "other"]
 
 SERVER_COMMANDS = frozenset(
     [
@@ -59,6 +60,21 @@ SERVER_COMMANDS = frozenset(
 By name, with the subcommand where only that one does.
 """
 
+_ROLES: dict[str, Role] = {
+    **dict.fromkeys(
+        (
+            *("runserver", "runserver_plus", "runsslserver", "testserver", "runmodwsgi"),
+            *("runuwsgi", "grpcrunserver", "grpcrunaioserver"),
+        ),
+        "web",
+    ),
+    "run_monitoring": "other",
+}
+"""Of management commands that go on; all others work off tasks."""
+_WEB_PROGRAMS = frozenset(
+    {"gunicorn", "uvicorn", "daphne", "hypercorn", "granian", "waitress-serve", "uwsgi"}
+)
+_WEB_MODULES = frozenset({"uwsgi", "mod_wsgi", "gunicorn.arbiter", "uvicorn.server"})
 _CELERY_SERVERS = frozenset({"worker", "beat"})
 _CELERY_FLAGS = frozenset({"-C", "--no-color", "-q", "--quiet", "--skip-checks", "--version"})
 _TEST_RUNNERS = frozenset({"pytest", "py.test", "nosetests", "tox"})
@@ -66,8 +82,7 @@ _TEST_MARKS = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """What kind of process this is; ``command`` is the management command, if it is one."""
 
     kind: Kind
@@ -94,6 +109,20 @@ def current_process() -> Process:
     if reloads and not (os.environ.get("RUN_MAIN") or os.environ.get("WERKZEUG_RUN_MAIN")):
         return Process("reloader", command)
     return Process("server", command)
+
+
+def role(process: Process) -> Role:
+    """What this process does for its service."""
+    if process.kind == "command":
+        return "command"
+    if process.command is not None:
+        return _ROLES.get(process.command, "worker")
+    program = Path(sys.argv[0] if sys.argv else "")
+    name = program.parent.name if program.name == "__main__.py" else program.stem
+    if name == "celery":
+        return "beat" if _celery_subcommand(sys.argv[1:]) == "beat" else "worker"
+    in_server = not _WEB_MODULES.isdisjoint(sys.modules)
+    return "web" if name in _WEB_PROGRAMS or in_server else "other"
 
 
 def _kind_of_program() -> Kind:
@@ -184,6 +213,35 @@ def container_attributes() -> dict[str, str]:
         if namespace:
             found["k8s.namespace.name"] = namespace.strip()
     return {key: value for key, value in found.items() if value}
+
+
+def boot_id() -> str:
+    """Another one after each start of the machine, 8 digits."""
+    found = _read(Path("/proc/sys/kernel/random/boot_id")).replace("-", "").strip()
+    return found[:8] or f"{int(boot_time_s()):08x}"
+
+
+def boot_time_s() -> float:
+    """When the machine was started, in seconds since the epoch."""
+    import psutil
+
+    started: float = psutil.boot_time()
+    return started
+
+
+def process_start() -> str:
+    """Tells this process from others that have, or had, the same id."""
+    fields = _read(Path("/proc/self/stat")).rpartition(")")[2].split()
+    if len(fields) > 19:
+        return fields[19]
+    import psutil
+
+    return str(int(psutil.Process().create_time() * 1000))
+
+
+def temporary_folder() -> Path:
+    """The system's folder for files that need not last."""
+    return Path(tempfile.gettempdir())
 
 
 def _container_id() -> str | None:

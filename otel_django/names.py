@@ -20,6 +20,7 @@ PROCESS_PID: Final = "process.pid"
 PROCESS_COMMAND: Final = "process.command"
 TELEMETRY_DISTRO_NAME: Final = "telemetry.distro.name"
 TELEMETRY_DISTRO_VERSION: Final = "telemetry.distro.version"
+PROCESS_ROLE: Final = "otel_django.process.role"
 
 # --- any span
 ERROR_TYPE: Final = "error.type"
@@ -265,6 +266,8 @@ ATTRIBUTES: Final = {
         PROCESS_COMMAND: "The command that runs, without its arguments.",
         TELEMETRY_DISTRO_NAME: f"Always `{SCOPE}`.",
         TELEMETRY_DISTRO_VERSION: "The version of this package.",
+        PROCESS_ROLE: "Of metrics: what the processes do that were added up (web, worker, beat, "
+        "command, other), or host for what is measured of the host itself.",
     },
     "Attributes of any span": {
         ERROR_TYPE: "What failed: the exception's class, or the status of a 5xx answer.",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from otel_django import guard, names
 from otel_django.bootstrap import exporters, instrumentations, tracing
+from otel_django.bootstrap.logs import Logs
+from otel_django.bootstrap.metrics import Metrics
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.conf.settings import SIGNALS
 from otel_django.version import VERSION
@@ -46,6 +48,7 @@ class Runtime:
         self.drops = Drops()
         self._collect = collect
         self.sinks = self._make_sinks()
+        self.metrics = Metrics(self, collecting=collect is not None)
         self.traces = self._make_lane(
             "traces",
             delay_s=settings.bsp_schedule_delay_s,
@@ -62,7 +65,12 @@ class Runtime:
         self.put_log: Callable[[LogRecord], None] = self.logs.put if self.logs.sinks else _nowhere
         """Add a log record."""
         self.provider = self._make_provider()
-        self.instrumentations = instrumentations.chosen(settings, self)
+        self.records = Logs(
+            self, self.logs.put if self.logs.sinks else None, collecting=collect is not None
+        )
+        if collect is None:
+            self.worker.add_polled(self.records)
+        self.instrumentations = (self.records, *instrumentations.chosen(settings, self))
         self.hooks = ProcessHooks(
             on_exit=self.shutdown,
             on_fork=self.after_fork,
@@ -112,7 +120,7 @@ class Runtime:
 
         return Worker(
             (self.traces, self.logs),
-            [sink for sink in self.sinks["metrics"] if hasattr(sink, "poll")],
+            self.metrics.polled,
             drops=self.drops,
             clock=SYSTEM_CLOCK,
         )
@@ -193,12 +201,14 @@ class Runtime:
     def install(self) -> None:
         """Patch what is instrumented; a second call changes nothing."""
         tracer = self.provider.tracer(names.SCOPE, VERSION)
+        self.metrics.install(self.instrumentations)
         for instrumentation in self.instrumentations:
             with guard.guarded(f"{type(instrumentation).__name__}.install"):
                 instrumentation.install(tracer, self.settings)
 
     def uninstall(self) -> None:
         """Put back what ``install`` patched."""
+        self.metrics.uninstall()
         for instrumentation in reversed(self.instrumentations):
             with guard.guarded(f"{type(instrumentation).__name__}.uninstall"):
                 instrumentation.uninstall()
@@ -250,6 +260,7 @@ class Runtime:
             self._ended = False
             self.drops.after_fork()
             self.provider._handle_fork()
+            self.metrics.after_fork()
             self.worker.after_fork()
 
     def stop(self) -> None:

@@ -1,0 +1,36 @@
+"""What a process does for its service, and the resource of all that do the same on a host."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from otel_django import names
+
+if TYPE_CHECKING:
+    from otel_django.metric_points import AttributeValue
+
+_NAMESPACE: Final = uuid.UUID("6f1f7c1e-52a4-4a0c-9a3f-0d0c6e2b7a55")
+
+
+def role_resource(
+    process: Mapping[str, AttributeValue], role: str, given_instance: str | None
+) -> dict[str, AttributeValue]:
+    """``process``'s resource without what is one process's own.
+
+    The instance is made of host, service and role: it stays while processes come and go. Of an
+    instance that the user gave, the role is added.
+    """
+    resource = {
+        key: value
+        for key, value in process.items()
+        if not key.startswith("process.") or key.startswith("process.runtime.")
+    }
+    service, host = resource.get(names.SERVICE_NAME), resource.get(names.HOST_NAME)
+    made = uuid.uuid5(_NAMESPACE, f"{host}\n{service}\n{role}")
+    resource[names.SERVICE_INSTANCE_ID] = (
+        f"{given_instance}-{role}" if given_instance else str(made)
+    )
+    resource[names.PROCESS_ROLE] = role
+    return resource
