@@ -93,6 +93,8 @@ def make_sender(
     encoder: Callable[[Sequence[Any]], bytes] = encode,
     timeout_s: float = 10.0,
     headers: dict[str, str] | None = None,
+    signal: str = "traces",
+    kind: type[OtlpSender] = OtlpSender,
     **options: Any,
 ) -> OtlpSender:
     """A sender of numbers to a real receiver; ``options`` go to ``OtlpSender``."""
@@ -104,13 +106,17 @@ def make_sender(
         headers=headers or {},
     )
     if transport is None:
-        made = GrpcTransport if protocol == "grpc" else HttpTransport
-        transport = made(settings, clock=clock)
-    return OtlpSender(
+        transport = (
+            GrpcTransport(settings, signal=signal, clock=clock)
+            if protocol == "grpc"
+            else HttpTransport(settings, clock=clock)
+        )
+    return kind(
         settings,
         transport=transport,
-        spool=Spool(spool_dir, max_bytes=spool_bytes),
+        spool=Spool(spool_dir, max_bytes=spool_bytes, signal=signal),
         encode=encoder,
+        signal=signal,
         drops=drops or Drops(),
         clock=clock,
         rng=options.pop("rng", Impatient()),

@@ -17,12 +17,20 @@ _logger = logging.getLogger(LOGGER_NAME)
 
 
 class Batches:
-    """Encodes; any thread may call. ``encode`` makes an export request of the items it is given."""
+    """Encodes; any thread may call. ``encode`` makes an export request of what it is given,
+    ``count`` says how many items that is.
+    """
 
     def __init__(
-        self, encode: Callable[[Sequence[Any]], bytes], drops: Drops, signal: str, max_items: int
+        self,
+        encode: Callable[[Sequence[Any]], bytes],
+        drops: Drops,
+        signal: str,
+        max_items: int,
+        count: Callable[[Sequence[Any]], int] = len,
     ) -> None:
         self._encode = encode
+        self._count = count
         self._drops = drops
         self._signal = signal
         self._max_items = max_items
@@ -47,17 +55,19 @@ class Batches:
     def _encoded(self, items: Sequence[Any]) -> Chunk:
         """One bad item mustn't cost the others: then each is encoded alone."""
         try:
-            return Chunk(self._encode(items), len(items))
+            return Chunk(self._encode(items), self._count(items))
         except Exception:
-            bodies = [body for item in items if (body := self._encoded_alone(item)) is not None]
+            encoded = [(item, self._encoded_alone(item)) for item in items]
+            bodies = [body for _, body in encoded if body is not None]
+            kept = [item for item, body in encoded if body is not None]
             # Requests are joined by joining their bytes: their one field is repeated.
-            return Chunk(b"".join(bodies), len(bodies))
+            return Chunk(b"".join(bodies), self._count(kept))
 
     def _encoded_alone(self, item: Any) -> bytes | None:
         try:
             return self._encode([item])
         except Exception as error:
-            self._drops.add(self._signal, "encode_error", 1)
+            self._drops.add(self._signal, "encode_error", self._count([item]))
             if not self._said_failure:
                 self._said_failure = True
                 _logger.warning("An item of %s can't be encoded: %r", self._signal, error)

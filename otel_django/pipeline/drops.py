@@ -30,6 +30,9 @@ Counts = dict[tuple[str, str], int]
 class Drops:
     """What this process lost since it started (or was forked). Any thread may add.
 
+    Of traces spans are counted, of logs records, of metrics metrics (as often as they are
+    exported) or, where the receiver refused part of a request, points.
+
     Causes: ``queue_full`` the queue had no room and the spool took nothing; ``keep_full`` more
     than 5000 spans of a trace waited for ``OTEL_DJANGO_KEEP``; ``spool_full`` the disk budget is
     used up; ``spool_error`` the disk can't be written, or a record on it was torn, and memory was

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 class MetricSender(OtlpSender):
     """A ``MetricSink``, and a ``Sink`` that the worker polls: what can't be sent waits on disk."""
 
+    @staticmethod
+    def count_items(batch: Sequence[ResourceMetrics]) -> int:
+        """Metrics; only what a receiver refuses of a request is counted by it, in points."""
+        return sum(1 for one in batch for metric in one.metrics if metric.points)
+
     def take(self, data: Sequence[ResourceMetrics]) -> None:
         """Send sums of the host, or keep them where sending must wait."""
         self.accept(data)

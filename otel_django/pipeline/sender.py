@@ -98,7 +98,7 @@ class OtlpSender:
         self._timeout_s = settings.timeout_s
         self._receiver = Receiver(transport, clock, rng, settings.headers)
         self._backlog = Backlog(spool, clock, max_memory_bytes)
-        self._batches = Batches(encode, drops, signal, max_items)
+        self._batches = Batches(encode, drops, signal, max_items, self.count_items)
         self._drops = drops
         self._clock = clock
         self._rng = rng
@@ -109,6 +109,11 @@ class OtlpSender:
         self._adopt_first_s = adopt_first_s
         spool.on_lost = lambda count: drops.add(signal, "spool_error", count)
         self._reset()
+
+    @staticmethod
+    def count_items(batch: Sequence[Any]) -> int:
+        """How many items a batch has, for the counts of what is lost."""
+        return len(batch)
 
     def _reset(self) -> None:
         self._fresh: deque[Chunk] = deque()  # of the batch that is being sent from memory
