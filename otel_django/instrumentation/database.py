@@ -21,22 +21,32 @@ from otel_django.instrumentation import (
     database_postgresql,
     database_transactions,
 )
-from otel_django.instrumentation.database_fetch import Fetching, end_fetching
-from otel_django.instrumentation.database_recorder import Recorder, connection_of
+from otel_django.instrumentation.database_fetch import (
+    Fetching,
+    MeasuredFetching,
+    end_fetching,
+)
+from otel_django.instrumentation.database_recorder import Call, Recorder, connection_of
 from otel_django.instrumentation.patching import Patches
 from otel_django.instrumentation.sql import Statement
-from otel_django.tracing.current import recording_span
+from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, recording_span
+from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from otel_django.conf import Settings
     from otel_django.instrumentation.database_connection import Connection
+    from otel_django.instrumentation.database_metrics import DatabaseMetrics
+    from otel_django.metrics.recorder import Recorder as MetricsRecorder
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.span import Span
+    from otel_django.tracing.span_parts import SharedAttributes
     from otel_django.tracing.tracer import Tracer
 
 _CLIENT = SpanKind.CLIENT
+_BY_CHUNKS = 2
+"""Rows of a server-side cursor: a short read needn't be the last."""
 
 _recorder: Recorder | None = None
 
@@ -47,6 +57,11 @@ class DatabaseInstrumentation:
     def __init__(self) -> None:
         self._patches = Patches()
         self._installed = False
+        self._metrics: MetricsRecorder | None = None
+
+    def measure_with(self, recorder: MetricsRecorder) -> None:
+        """Measure calls, too, from the next ``install`` on."""
+        self._metrics = recorder
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""
@@ -57,7 +72,7 @@ class DatabaseInstrumentation:
         from django.db.backends.utils import CursorWrapper
 
         self._installed = True
-        recorder = _recorder = Recorder(tracer, settings)
+        recorder = _recorder = Recorder(tracer, settings, self._metrics)
         patches = self._patches
         patches.wrap(CursorWrapper, "execute", _execute)
         patches.wrap(CursorWrapper, "executemany", _executemany)
@@ -80,7 +95,9 @@ class DatabaseInstrumentation:
         _recorder = None
 
 
-def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
+def _execute(  # noqa: C901 - on every query: one function
+    original: Callable[..., Any],
+) -> Callable[..., Any]:
     def execute(self: Any, sql: Any, params: Any = None) -> Any:
         recorder = _recorder
         if recorder is None:
@@ -89,7 +106,9 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
             end_fetching(self)
         parent = recording_span()
         if parent is None:
-            return original(self, sql, params)
+            if recorder.metrics is None:
+                return original(self, sql, params)
+            return _measured(original, recorder, recorder.metrics, self, sql, params)
         try:
             db = self.db
             try:
@@ -111,16 +130,78 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(self, sql, params)
         except BaseException as error:
-            recorder.fail(span, statement, error)
+            recorder.fail(Call(statement, shared, span, span._local, span._start_time), error)
             raise
-        _executed(self, connection, recorder, span, statement)
+        _executed(self, connection, recorder, span, statement, shared)
         return result
 
     return execute
 
 
+def _measured(
+    original: Callable[..., Any],
+    recorder: Recorder,
+    metrics: DatabaseMetrics,
+    cursor: Any,
+    sql: Any,
+    params: Any,
+) -> Any:
+    """Execute what no trace records."""
+    context = get_context()
+    if context.get(SUPPRESS_KEY):
+        return original(cursor, sql, params)
+    try:
+        unit: Any = context.get(SPAN_KEY)
+        if type(unit) is not DroppedSpan:
+            unit = None
+        db = cursor.db
+        connection: Connection = db.__dict__.get("_otel_django_connection") or connection_of(db)
+        if type(sql) is str:
+            texts = connection.statements
+            statement = texts.young.get(sql) or texts.get(sql)
+        else:
+            statement = recorder.statement(db, sql)
+        ready_for, shared = statement.shared
+        if shared is None or ready_for is not connection:
+            shared = connection.share(statement)
+        start_ns = time_ns()
+    except Exception:
+        guard.caught("database.execute")
+        return original(cursor, sql, params)
+    try:
+        result = original(cursor, sql, params)
+    except BaseException as error:
+        recorder.fail(Call(statement, shared, None, unit, start_ns), error)
+        raise
+    try:
+        took_ns = time_ns() - start_ns
+        db._otel_django_in_use = True
+        fetching = _fetches(connection, cursor.cursor)
+        if fetching:
+            opened = MeasuredFetching(metrics, (statement, shared), took_ns, unit)
+            opened.by_chunks = fetching == _BY_CHUNKS
+            cursor._otel_django_fetching = opened
+        else:
+            metrics.ran(statement, shared, took_ns, unit)
+    except Exception:
+        guard.caught("database.executed")
+    return result
+
+
+def _fetches(connection: Connection, driver: Any) -> int:
+    """Whether rows arrive while they are fetched: 0, 1 or ``_BY_CHUNKS``."""
+    if connection.names_cursors and getattr(driver, "name", None) is not None:
+        return _BY_CHUNKS
+    return int(connection.fetches and getattr(driver, "description", None) is not None)
+
+
 def _executed(
-    cursor: Any, connection: Connection, recorder: Recorder, span: Span, statement: Statement
+    cursor: Any,
+    connection: Connection,
+    recorder: Recorder,
+    span: Span,
+    statement: Statement,
+    shared: SharedAttributes,
 ) -> None:
     """End the span, or let it wait for the fetches where those do the work."""
     try:
@@ -131,24 +212,26 @@ def _executed(
             repeat = repeated.add(statement, took_ns, span)  # what ``judge`` does then
         else:
             repeat = recorder.judge(span, statement, took_ns)
-        driver = cursor.cursor
-        if connection.names_cursors and getattr(driver, "name", None) is not None:
-            fetching = Fetching(span, recorder, repeat, now)
-            fetching.by_chunks = True
-            cursor._otel_django_fetching = fetching
-        elif connection.fetches and getattr(driver, "description", None) is not None:
-            cursor._otel_django_fetching = Fetching(span, recorder, repeat, now)
+        metrics = recorder.metrics
+        if metrics is not None:
+            cursor.db._otel_django_in_use = True
+        fetching = _fetches(connection, cursor.cursor)
+        if fetching:
+            opened = Fetching(span, recorder, repeat, now, (statement, shared))
+            opened.by_chunks = fetching == _BY_CHUNKS
+            cursor._otel_django_fetching = opened
         else:
             span.end(now)
+            if metrics is not None:
+                metrics.ran(statement, shared, took_ns, span._local, span)
     except Exception:
         guard.caught("database.executed")
 
 
 def _executemany(original: Callable[..., Any]) -> Callable[..., Any]:
     def executemany(self: CursorWrapper, sql: Any, param_list: Any) -> Any:
-        parent = recording_span()
         recorder = _recorder
-        if parent is None or recorder is None:
+        if recorder is None or not recorder.wants_calls():
             return original(self, sql, param_list)
         try:
             end_fetching(self)
@@ -159,29 +242,23 @@ def _executemany(original: Callable[..., Any]) -> Callable[..., Any]:
             more: dict[str, Plain] | None = (
                 {names.DB_OPERATION_BATCH_SIZE: size} if size > 1 else None
             )
-            span = recorder.begin(self.db, statement, parent, more)
+            begun = recorder.begin(self.db, statement, more)
         except Exception:
             guard.caught("database.executemany")
             return original(self, sql, param_list)
-        return _recorded(recorder, span, statement, original, self, sql, param_list)
+        return _recorded(recorder, begun, original, self, sql, param_list)
 
     return executemany
 
 
-def _recorded(
-    recorder: Recorder,
-    span: Span,
-    statement: Statement,
-    call: Callable[..., Any],
-    *args: Any,
-) -> Any:
+def _recorded(recorder: Recorder, begun: Call, call: Callable[..., Any], *args: Any) -> Any:
     try:
         result = call(*args)
     except BaseException as error:
-        recorder.fail(span, statement, error)
+        recorder.fail(begun, error)
         raise
     try:
-        recorder.end(span, statement)
+        recorder.end(begun)
     except Exception:
         guard.caught("database.end")
     return result
@@ -206,14 +283,13 @@ def _procedure(name: str) -> Statement:
 
 def _callproc(original: Callable[..., Any]) -> Callable[..., Any]:
     def callproc(self: CursorWrapper, procname: Any, *args: Any, **kwargs: Any) -> Any:
-        parent = recording_span()
         recorder = _recorder
-        if parent is None or recorder is None:
+        if recorder is None or not recorder.wants_calls():
             return original(self, procname, *args, **kwargs)
         try:
             end_fetching(self)
             statement = _procedure(procname if isinstance(procname, str) else "procedure")
-            span = recorder.begin(self.db, statement, parent)
+            begun = recorder.begin(self.db, statement)
         except Exception:
             guard.caught("database.callproc")
             return original(self, procname, *args, **kwargs)
@@ -221,7 +297,7 @@ def _callproc(original: Callable[..., Any]) -> Callable[..., Any]:
         def call() -> Any:
             return original(self, procname, *args, **kwargs)
 
-        return _recorded(recorder, span, statement, call)
+        return _recorded(recorder, begun, call)
 
     return callproc
 
@@ -229,7 +305,9 @@ def _callproc(original: Callable[..., Any]) -> Callable[..., Any]:
 def _iterate(original: Callable[..., Any]) -> Callable[..., Any]:
     def __iter__(self: Any) -> Iterator[Any]:  # noqa: N807 - stands for the method
         rows: Iterator[Any] = original(self)
-        fetching: Fetching | None = None if _recorder is None else self._otel_django_fetching
+        fetching: Fetching | MeasuredFetching | None = (
+            None if _recorder is None else self._otel_django_fetching
+        )
         return rows if fetching is None else fetching.iterate(self, rows)
 
     return __iter__

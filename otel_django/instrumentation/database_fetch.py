@@ -18,15 +18,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from otel_django import guard, names
 from otel_django.instrumentation.database_recorder import mark_failed
+from otel_django.tracing.exceptions import exception_type
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
+    from otel_django.instrumentation.database_metrics import DatabaseMetrics, Unit
     from otel_django.instrumentation.database_recorder import Recorder
     from otel_django.instrumentation.n_plus_one import Repeat
     from otel_django.instrumentation.patching import Patches
+    from otel_django.instrumentation.sql import Statement
     from otel_django.tracing.span import Span
+    from otel_django.tracing.span_parts import SharedAttributes
 
 _NEVER = sys.maxsize
 
@@ -57,7 +61,9 @@ class Fetching:
     """
 
     __slots__ = (
+        "_call",
         "_count",
+        "_executed_ns",
         "_fetch_ns",
         "_last_ns",
         "_recorder",
@@ -68,9 +74,18 @@ class Fetching:
         "by_chunks",
     )
 
-    def __init__(self, span: Span, recorder: Recorder, repeat: Repeat | None, now: int) -> None:
-        left_ns = recorder.slow_ns - now + span._start_time
+    def __init__(
+        self,
+        span: Span,
+        recorder: Recorder,
+        repeat: Repeat | None,
+        now: int,
+        call: tuple[Statement, SharedAttributes],
+    ) -> None:
+        self._executed_ns = executed_ns = now - span._start_time
+        left_ns = recorder.slow_ns - executed_ns
         self._span: Span | None = span
+        self._call = call
         self._recorder = recorder
         self._repeat = repeat
         self._last_ns = now
@@ -105,6 +120,9 @@ class Fetching:
             if self._repeat is not None:
                 self._repeat.total_ns += took_ns
             span.end(now)
+            metrics = self._recorder.metrics
+            if metrics is not None:
+                metrics.ran(*self._call, self._executed_ns + took_ns, span._local, span)
         except Exception:
             guard.caught("database.fetched")
 
@@ -144,6 +162,11 @@ class Fetching:
             if self._repeat is not None:
                 self._repeat.total_ns += self._fetch_ns
             span.end(self._last_ns)
+            metrics = self._recorder.metrics
+            if metrics is not None:
+                took_ns = self._executed_ns + self._fetch_ns
+                error_type = None if error is None else exception_type(error)
+                metrics.ran(*self._call, took_ns, span._local, span, error_type)
         except Exception:
             guard.caught("database.fetched")
 
@@ -157,7 +180,9 @@ class Fetching:
             raise
         finally:
             cursor._otel_django_fetching = None
-            self._last_ns = time_ns()
+            now = time_ns()
+            self._fetch_ns += now - self._last_ns
+            self._last_ns = now
             self._count = 0
             self.end(failed)
 
@@ -166,9 +191,79 @@ class Fetching:
             self.end()
 
 
+class MeasuredFetching:
+    """As ``Fetching``, of a query that no trace records: what is fetched counts as its time."""
+
+    __slots__ = ("_call", "_metrics", "_took_ns", "_unit", "by_chunks")
+
+    def __init__(
+        self,
+        metrics: DatabaseMetrics,
+        call: tuple[Statement, SharedAttributes],
+        took_ns: int,
+        unit: Unit | None,
+    ) -> None:
+        self._metrics: DatabaseMetrics | None = metrics
+        self._call = call
+        self._took_ns = took_ns
+        self._unit = unit
+        self.by_chunks = False
+
+    def fetched(self, began_ns: int, rows: int) -> None:
+        """A fetch gave some rows, and there may be more."""
+        self._took_ns += time_ns() - began_ns
+
+    def finished(self, began_ns: int, rows: int) -> None:
+        """A fetch gave the last rows."""
+        self._took_ns += time_ns() - began_ns
+        self.end()
+
+    def fail(self, began_ns: int, db: BaseDatabaseWrapper) -> NoReturn:
+        """Raise the exception that is being handled as Django does; the query has failed."""
+        try:
+            raise_as_django(db)
+        except BaseException as error:
+            self.fetched(began_ns, 0)
+            self.end(error)
+            raise
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Measure, once."""
+        metrics = self._metrics
+        if metrics is None:
+            return
+        self._metrics = None
+        try:
+            error_type = None if error is None else exception_type(error)
+            metrics.ran(*self._call, self._took_ns, self._unit, None, error_type)
+        except Exception:
+            guard.caught("database.fetched")
+
+    def iterate(self, cursor: Any, rows: Iterator[Any]) -> Iterator[Any]:
+        """``for row in cursor``: timed as a whole."""
+        began_ns = time_ns()
+        failed: BaseException | None = None
+        try:
+            yield from rows
+        except Exception as error:
+            failed = error
+            raise
+        finally:
+            cursor._otel_django_fetching = None
+            self.fetched(began_ns, 0)
+            self.end(failed)
+
+    def __del__(self) -> None:
+        if self._metrics is not None:
+            self.end()
+
+
+Open = Fetching | MeasuredFetching
+
+
 def end_fetching(cursor: Any) -> None:
     """The cursor runs something else: end its span."""
-    fetching: Fetching | None = cursor._otel_django_fetching
+    fetching: Open | None = cursor._otel_django_fetching
     if fetching is not None:
         cursor._otel_django_fetching = None
         fetching.end()
@@ -184,7 +279,9 @@ def raise_as_django(db: BaseDatabaseWrapper) -> NoReturn:
 
 
 def fetchone(self: Any) -> Any:
-    fetching: Fetching | None = self._otel_django_fetching if _installed else None
+    fetching: Fetching | MeasuredFetching | None = (
+        self._otel_django_fetching if _installed else None
+    )
     if fetching is None:
         try:
             return self.cursor.fetchone()
@@ -205,7 +302,9 @@ def fetchone(self: Any) -> Any:
 
 
 def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:
-    fetching: Fetching | None = self._otel_django_fetching if _installed else None
+    fetching: Fetching | MeasuredFetching | None = (
+        self._otel_django_fetching if _installed else None
+    )
     if fetching is None:
         try:
             return self.cursor.fetchmany(*args, **kwargs)
@@ -228,7 +327,9 @@ def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def fetchall(self: Any) -> Any:
-    fetching: Fetching | None = self._otel_django_fetching if _installed else None
+    fetching: Fetching | MeasuredFetching | None = (
+        self._otel_django_fetching if _installed else None
+    )
     if fetching is None:
         try:
             return self.cursor.fetchall()

@@ -13,16 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from otel_django import guard
-from otel_django.tracing.current import recording_span
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
-    from otel_django.instrumentation.database_recorder import Recorder
+    from otel_django.instrumentation.database_recorder import Call, Recorder
     from otel_django.instrumentation.patching import Patches
-    from otel_django.instrumentation.sql import Statement
-    from otel_django.tracing.span import Span
 
 _METHODS = ("copy", "copy_expert", "copy_from", "copy_to")
 _MODULE = "django.db.backends.postgresql.base"
@@ -74,7 +71,7 @@ class _DriverMethod:
         if cursor is None:
             raise AttributeError(self._name)
         method = getattr(cursor.cursor, self._name)  # AttributeError as without us
-        if _recorder is None or recording_span() is None:
+        if _recorder is None or not _recorder.wants_calls():
             return method
         return functools.partial(_copy, cursor, self._name, method)
 
@@ -91,25 +88,24 @@ def _copy(
     cursor: CursorWrapper, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
     """Call ``method`` with a span around it, or around the context manager it returns."""
-    parent = recording_span()
     recorder = _recorder
-    if parent is None or recorder is None:
+    if recorder is None or not recorder.wants_calls():
         return method(*args, **kwargs)
     try:
         statement = recorder.statement(cursor.db, _statement(name, args, kwargs))
-        span = None if name == "copy" else recorder.begin(cursor.db, statement, parent)
+        call = None if name == "copy" else recorder.begin(cursor.db, statement)
     except Exception:
         guard.caught("database.copy")
         return method(*args, **kwargs)
-    if span is None:
-        begin = functools.partial(recorder.begin, cursor.db, statement, parent)
-        return _RecordedCopy(method(*args, **kwargs), recorder, statement, begin)
+    if call is None:
+        begin = functools.partial(recorder.begin, cursor.db, statement)
+        return _RecordedCopy(method(*args, **kwargs), recorder, begin)
     try:
         result = method(*args, **kwargs)
     except BaseException as error:
-        recorder.fail(span, statement, error)
+        recorder.fail(call, error)
         raise
-    _end(recorder, span, statement)
+    _end(recorder, call)
     return result
 
 
@@ -120,9 +116,9 @@ def _statement(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return f'COPY "{table}" {"FROM STDIN" if name == "copy_from" else "TO STDOUT"}'
 
 
-def _end(recorder: Recorder, span: Span, statement: Statement) -> None:
+def _end(recorder: Recorder, call: Call) -> None:
     try:
-        recorder.end(span, statement)
+        recorder.end(call)
     except Exception:
         guard.caught("database.copied")
 
@@ -130,18 +126,15 @@ def _end(recorder: Recorder, span: Span, statement: Statement) -> None:
 class _RecordedCopy:
     """psycopg's ``copy()`` context manager; the span begins and ends with it."""
 
-    def __init__(
-        self, copy: Any, recorder: Recorder, statement: Statement, begin: Callable[[], Span]
-    ) -> None:
+    def __init__(self, copy: Any, recorder: Recorder, begin: Callable[[], Call]) -> None:
         self._copy = copy
         self._recorder = recorder
-        self._statement = statement
         self._begin = begin
-        self._span: Span | None = None
+        self._call: Call | None = None
 
     def __enter__(self) -> Any:
         try:
-            self._span = self._begin()
+            self._call = self._begin()
         except Exception:
             guard.caught("database.copy")
         try:
@@ -165,13 +158,13 @@ class _RecordedCopy:
         return result
 
     def _end(self, error: BaseException | None) -> None:
-        span, self._span = self._span, None
-        if span is None:
+        call, self._call = self._call, None
+        if call is None:
             return
         if error is None:
-            _end(self._recorder, span, self._statement)
+            _end(self._recorder, call)
         else:
-            self._recorder.fail(span, self._statement, error)
+            self._recorder.fail(call, error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._copy, name)

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import functools
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
 from otel_django.instrumentation.caller import CallerFinder
 from otel_django.instrumentation.database_connection import Connection, describe
+from otel_django.instrumentation.database_metrics import (
+    DatabaseMetrics,
+    unmeasured,
+    unrecorded_unit,
+)
 from otel_django.instrumentation.n_plus_one import KnownLines, Repeat, RepeatedStatements
 from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.instrumentation.sql import UNKNOWN, Statement
+from otel_django.tracing.current import recording_span
 from otel_django.tracing.exceptions import driver_code, exception_type
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from otel_django.conf import Settings
+    from otel_django.instrumentation.database_metrics import Unit
+    from otel_django.metrics.recorder import Recorder as MetricsRecorder
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.local_trace import LocalTrace
     from otel_django.tracing.span import Span
+    from otel_django.tracing.span_parts import SharedAttributes
     from otel_django.tracing.tracer import Tracer
 
 _CLIENT = SpanKind.CLIENT
@@ -42,18 +51,31 @@ def forget_connection(db: BaseDatabaseWrapper) -> None:
     db.__dict__.pop(_KNOWN, None)
 
 
+class Call(NamedTuple):
+    """A database call that goes on; ``span`` is None where no trace records it."""
+
+    statement: Statement
+    shared: SharedAttributes
+    span: Span | None
+    unit: Unit | None
+    start_ns: int
+
+
 class Recorder:
     """Makes the spans. Its ``end`` judges whether a statement was slow or is repeated.
 
     ``slow_ns``: a statement that takes so long tells its line of code.
     """
 
-    def __init__(self, tracer: Tracer, settings: Settings) -> None:
+    def __init__(
+        self, tracer: Tracer, settings: Settings, metrics: MetricsRecorder | None = None
+    ) -> None:
         self.begin_alike = (
             functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin_alike
         )
         """As the tracer's, within the limits."""
         self.slow_ns = int(settings.slow_query_s * 1e9)
+        self.metrics = None if metrics is None else DatabaseMetrics(metrics, self.slow_ns)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
         self._known_lines = KnownLines(self._finder)
@@ -66,25 +88,36 @@ class Recorder:
         text = _as_text(db, sql)
         return UNKNOWN if text is None else cache.get(text)
 
+    def wants_calls(self) -> bool:
+        """Whether calls that are made here are recorded or measured."""
+        return recording_span() is not None or (self.metrics is not None and not unmeasured())
+
     def begin(
         self,
         db: BaseDatabaseWrapper,
         statement: Statement,
-        parent: Span,
         more: dict[str, Plain] | None = None,
-    ) -> Span:
-        """A client span below ``parent``, not made current."""
+    ) -> Call:
+        """A call that is wanted, with a client span, not current, where it is recorded."""
         connection = connection_of(db)
         ready_for, shared = statement.shared
         if shared is None or ready_for is not connection:
             shared = connection.share(statement)
-        return self.begin_alike(statement.name, _CLIENT, shared, more or {}, parent)
+        parent = recording_span()
+        if parent is None:
+            return Call(statement, shared, None, unrecorded_unit(), time_ns())
+        span = self.begin_alike(statement.name, _CLIENT, shared, more or {}, parent)
+        return Call(statement, shared, span, span._local, span._start_time)
 
-    def end(self, span: Span, statement: Statement) -> None:
-        """The statement has run: judge it and end its span."""
+    def end(self, call: Call, error_type: str | None = None) -> None:
+        """The call is over: judge it, end its span, measure it."""
         now = time_ns()
-        self.judge(span, statement, now - span._start_time)
-        span.end(now)
+        took_ns = now - call.start_ns
+        if call.span is not None:
+            self.judge(call.span, call.statement, took_ns)
+            call.span.end(now)
+        if self.metrics is not None:
+            self.metrics.ran(call.statement, call.shared, took_ns, call.unit, call.span, error_type)
 
     def judge(self, span: Span, statement: Statement, duration_ns: int) -> Repeat | None:
         """Tell the line of code of a slow statement; count it, if it may be repeated."""
@@ -111,11 +144,12 @@ class Recorder:
             if caller is not None:
                 span._own.update(caller.attributes())
 
-    def fail(self, span: Span, statement: Statement, error: BaseException) -> None:
-        """End ``span`` as failed; of the driver's error only type and code are told."""
+    def fail(self, call: Call, error: BaseException) -> None:
+        """The call has failed; of the driver's error only type and code are told."""
         try:
-            mark_failed(span, error)
-            self.end(span, statement)
+            if call.span is not None:
+                mark_failed(call.span, error)
+            self.end(call, exception_type(error))
         except Exception:
             guard.caught("database.fail")
 

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from otel_django import guard
 from otel_django.instrumentation import database_postgresql
+from otel_django.instrumentation.database_metrics import IN_USE
 from otel_django.instrumentation.database_recorder import connection_of, forget_connection
 from otel_django.instrumentation.sql import command
 from otel_django.tracing import current
-from otel_django.tracing.current import recording_span
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from otel_django.instrumentation.database_recorder import Recorder
     from otel_django.instrumentation.patching import Patches
-    from otel_django.tracing.span import Span
 
 _recorder: Recorder | None = None
 
@@ -31,7 +30,9 @@ def install(patches: Patches, recorder: Recorder, wrapper: type[BaseDatabaseWrap
     """Patch Django's connection."""
     global _recorder
     _recorder = recorder
+    patches.set(wrapper, IN_USE, False)
     patches.wrap(wrapper, "connect", _connect)
+    patches.wrap(wrapper, "close_if_unusable_or_obsolete", _between_units)
     patches.wrap(wrapper, "set_autocommit", _set_autocommit)
     patches.wrap(wrapper, "commit", lambda original: _ending("COMMIT", original))
     patches.wrap(wrapper, "rollback", lambda original: _ending("ROLLBACK", original))
@@ -45,53 +46,70 @@ def uninstall() -> None:
 
 def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
     def connect(self: BaseDatabaseWrapper) -> Any:
-        parent = recording_span()
         recorder = _recorder
         forget_connection(self)
         database_postgresql.patch_debug_cursor(self)
-        if parent is None or recorder is None:
+        if recorder is None or not recorder.wants_calls():
             return original(self)
-        return _connect_recorded(self, recorder, parent, original)
+        return _connect_recorded(self, recorder, original)
 
     return connect
 
 
 def _connect_recorded(
-    db: BaseDatabaseWrapper, recorder: Recorder, parent: Span, original: Callable[..., Any]
+    db: BaseDatabaseWrapper, recorder: Recorder, original: Callable[..., Any]
 ) -> Any:
     """The connection's own set-up queries become children of the span."""
     statement = command("CONNECT")
+    metrics = recorder.metrics
     try:
-        span = recorder.begin(db, statement, parent)
-        token = current.attach(span)
+        call = recorder.begin(db, statement)
+        token = None if call.span is None else current.attach(call.span)
     except Exception:
         guard.caught("database.connect")
         return original(db)
     try:
         result = original(db)
     except BaseException as error:
-        current.detach(token)
-        recorder.fail(span, statement, error)
+        if token is not None:
+            current.detach(token)
+        recorder.fail(call, error)
+        if metrics is not None:
+            metrics.refused(db)
         raise
     try:
-        current.detach(token)
+        if token is not None:
+            current.detach(token)
         forget_connection(db)  # now the driver knows where it is connected to
-        span._attributes.update(connection_of(db).attributes)
-        recorder.end(span, statement)
+        connection = connection_of(db)
+        if call.span is not None:
+            call.span._attributes.update(connection.attributes)
+        recorder.end(call._replace(shared=connection.share(statement)))
+        if metrics is not None:
+            metrics.connected(db)
     except Exception:
         guard.caught("database.connected")
     return result
+
+
+def _between_units(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Django looks at its connections where a request or task begins and where it ends."""
+
+    def close_if_unusable_or_obsolete(self: BaseDatabaseWrapper) -> Any:
+        setattr(self, IN_USE, False)
+        return original(self)
+
+    return close_if_unusable_or_obsolete
 
 
 def _set_autocommit(original: Callable[..., Any]) -> Callable[..., Any]:
     def set_autocommit(
         self: BaseDatabaseWrapper, autocommit: bool, *args: Any, **kwargs: Any
     ) -> Any:
-        parent = recording_span()
         recorder = _recorder
         if (
-            parent is None
-            or recorder is None
+            recorder is None
+            or not recorder.wants_calls()
             or autocommit
             or not self.autocommit
             or self.in_atomic_block
@@ -103,42 +121,36 @@ def _set_autocommit(original: Callable[..., Any]) -> Callable[..., Any]:
         def begin() -> Any:
             return original(self, autocommit, *args, **kwargs)
 
-        return _recorded("BEGIN", self, recorder, parent, begin)
+        return _recorded("BEGIN", self, recorder, begin)
 
     return set_autocommit
 
 
 def _ending(verb: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def end_transaction(self: BaseDatabaseWrapper) -> Any:
-        parent = recording_span()
         recorder = _recorder
-        if parent is None or recorder is None or self.connection is None:
+        if recorder is None or self.connection is None or not recorder.wants_calls():
             return original(self)
-        return _recorded(verb, self, recorder, parent, lambda: original(self))
+        return _recorded(verb, self, recorder, lambda: original(self))
 
     return end_transaction
 
 
 def _recorded(
-    verb: str,
-    db: BaseDatabaseWrapper,
-    recorder: Recorder,
-    parent: Span,
-    call: Callable[[], Any],
+    verb: str, db: BaseDatabaseWrapper, recorder: Recorder, call: Callable[[], Any]
 ) -> Any:
-    statement = command(verb)
     try:
-        span = recorder.begin(db, statement, parent)
+        begun = recorder.begin(db, command(verb))
     except Exception:
         guard.caught(f"database.{verb}")
         return call()
     try:
         result = call()
     except BaseException as error:
-        recorder.fail(span, statement, error)
+        recorder.fail(begun, error)
         raise
     try:
-        recorder.end(span, statement)
+        recorder.end(begun)
     except Exception:
         guard.caught(f"database.{verb}")
     return result

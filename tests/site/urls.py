@@ -39,6 +39,7 @@ urlpatterns = [
     path("no-content/", views.no_content),
     path("moved/", views.moved),
     path("template/", views.template),
+    path("queries/<int:count>/", views.queries),
     path("slow/", views.slow),
     path("slow-async/", views.slow_async),
     path("file/", views.file),

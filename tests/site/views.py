@@ -57,6 +57,15 @@ async def current_async(request: HttpRequest) -> JsonResponse:
     return current(request)
 
 
+def queries(request: HttpRequest, count: int) -> HttpResponse:
+    """So many queries."""
+    from tests.site.models import Author
+
+    for _ in range(count):
+        list(Author.objects.all())
+    return HttpResponse("asked")
+
+
 class Methods(View):
     """A class-based view."""
 

@@ -23,6 +23,7 @@ from otel_django.tracing import current
 from otel_django.tracing.span import Span
 from tests.site.databases import database_alias
 from tests.site.models import Author, Book
+from tests.tracing_kit import Collected
 
 pytestmark = pytest.mark.usefixtures("database")
 SECRET = "s3cr3tv4lu3"
@@ -60,20 +61,20 @@ def test_a_query_is_a_child_of_the_current_span() -> None:
     assert [child.name for child in work.children] == ["SELECT test_site_author"]
 
 
-def test_D3_nothing_is_built_or_read_where_nothing_records() -> None:
-    runtime = Runtime(_settings(traces_sampler="always_off"), collect=_never)
-    runtime.install()
+def test_D3_nothing_is_built_or_read_where_nothing_records_or_measures() -> None:
+    tracer = Collected("always_off").tracer
+    instrumentation = DatabaseInstrumentation()
+    instrumentation.install(tracer, _settings())
     known = statements("sqlite").held_characters()
     try:
-        root = runtime.provider.tracer("test").begin_local_root("request", SpanKind.SERVER, {})
-        token = current.attach(root)
+        token = current.attach(tracer.begin_local_root("request", SpanKind.SERVER, {}))
         with connection.cursor() as cursor:
             cursor.execute("SELECT 'never seen before'")
             assert set(vars(cursor)) == {"cursor", "db"}
             cursor.fetchone()
         current.detach(token)
     finally:
-        runtime.uninstall()
+        instrumentation.uninstall()
     assert connection.execute_wrappers == []
     assert statements("sqlite").held_characters() == known
 
