@@ -26,6 +26,7 @@ from otel_django.tracing import in_charge
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+    from otel_django.log_record import LogRecord
     from otel_django.tracing.span import Span
 
 _lock = threading.RLock()
@@ -77,11 +78,28 @@ class CapturedSpan:
             yield from child.lines(depth + 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class CapturedLog:
+    """A log record as it would leave: ``event`` is the message or the event's name.
+
+    Ids are hexadecimal, empty outside any trace; ``severity_number`` is OpenTelemetry's.
+    """
+
+    event: str
+    level: str
+    severity_number: int
+    logger: str
+    attributes: Mapping[str, Any]
+    trace_id: str
+    span_id: str
+
+
 class Captured:
     """What was recorded inside one ``capture`` block. Look at it after the block."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []
+        self._logs: list[LogRecord] = []
         self._root_id: int | None = None
 
     @property
@@ -125,6 +143,11 @@ class Captured:
                 f"{len(found)} spans match name={name!r} {attributes!r}; captured:\n{self}"
             )
         return found[0]
+
+    @property
+    def logs(self) -> list[CapturedLog]:
+        """The log records of level info and above, in their order."""
+        return [_log(record) for record in self._logs]
 
     @property
     def queries(self) -> list[CapturedSpan]:
@@ -197,9 +220,26 @@ def _node(span: Span) -> CapturedSpan:
     )
 
 
+def _log(record: LogRecord) -> CapturedLog:
+    return CapturedLog(
+        event=record.body,
+        level=record.severity_text.lower(),
+        severity_number=record.severity_number,
+        logger=record.scope_name,
+        attributes=dict(record.attributes),
+        trace_id=f"{record.trace_id:032x}" if record.trace_id else "",
+        span_id=f"{record.span_id:016x}" if record.span_id else "",
+    )
+
+
 def _collect(span: Span) -> None:
     for captured in _captures:
         captured._spans.append(span)
+
+
+def _collect_log(record: LogRecord) -> None:
+    for captured in _captures:
+        captured._logs.append(record)
 
 
 def _running(settings: conf.Settings) -> Runtime:
@@ -208,6 +248,7 @@ def _running(settings: conf.Settings) -> Runtime:
     if _runtime is None:
         host = in_charge.as_host(in_charge.provider_in_charge())
         _runtime = _own(settings) if host is None else _guest(settings, host)
+        _runtime.records.put = _collect_log
     return _runtime
 
 
@@ -248,6 +289,7 @@ def _observed(changes: dict[str, Any]) -> Runtime | None:
         )
     if _runtime is not running:
         running.add_span_processor(_Collecting())
+        running.records.tell(_collect_log)
         _runtime = running
     return running
 

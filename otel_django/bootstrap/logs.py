@@ -114,6 +114,7 @@ class Logs:
             JournalHandler(journal, self._overrides, lines=lines),
             takes_terminal=lines,
             least_level=journal.threshold,
+            insists=self._collecting,
         )
         self._handlers.add()
         self._overrides.look()
@@ -146,6 +147,19 @@ class Logs:
 
         if self.journal is not None:
             take_charge(self.journal)
+
+    def tell(self, watcher: Callable[[LogRecord], None]) -> None:
+        """Have ``watcher`` see every record too, if records are taken."""
+        if self.journal is None:
+            return
+        put = self.journal.put
+
+        def both(record: LogRecord) -> None:
+            if put is not None:
+                put(record)
+            watcher(record)
+
+        self.journal.put = both
 
     # --- as a sink that is polled
 

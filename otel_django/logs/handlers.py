@@ -24,13 +24,21 @@ class Handlers:
     """Adds and removes the handlers of a process.
 
     ``takes_terminal``: our lines are on. ``least_level``: that of the root, where nobody has set
-    one.
+    one; ``insists``: also where others have handlers there.
     """
 
-    def __init__(self, ours: JournalHandler, *, takes_terminal: bool, least_level: int) -> None:
+    def __init__(
+        self,
+        ours: JournalHandler,
+        *,
+        takes_terminal: bool,
+        least_level: int,
+        insists: bool = False,
+    ) -> None:
         self._ours = ours
         self._takes_terminal = takes_terminal
         self._least_level = least_level
+        self._insists = insists
         self._taken: list[tuple[logging.Logger, logging.Handler]] = []
         self._root_level: int | None = None
         self._known = -1
@@ -38,7 +46,8 @@ class Handlers:
     def add(self) -> None:
         """Stand wherever we should; may be called again at any time."""
         root = logging.getLogger()
-        if self._root_level is None and root.level == logging.WARNING and not root.handlers:
+        untouched = root.level == logging.WARNING and (self._insists or not root.handlers)
+        if self._root_level is None and untouched:
             self._root_level = root.level
             root.setLevel(self._least_level)
         for logger in list(_loggers()):

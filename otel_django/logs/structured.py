@@ -53,7 +53,9 @@ def hand_over(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The last processor: from an event dictionary to a call of ``logging``."""
     fields = {name: value for name, value in event.items() if name not in _IS_LOGGERS}
-    keywords: dict[str, Any] = {"stacklevel": _levels_of_structlog()}
+    keywords: dict[str, Any] = {}
+    if type(logger).findCaller is logging.Logger.findCaller:  # structlog's own class knows better
+        keywords["stacklevel"] = _levels_of_structlog()
     if event.get("exc_info"):
         keywords["exc_info"] = event["exc_info"]
     if event.get("stack_info"):
@@ -63,7 +65,7 @@ def hand_over(
 
 def _levels_of_structlog() -> int:
     """How many frames of structlog lie between the logger it calls and the user's code."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     levels = 1
     while frame is not None and frame.f_globals.get("__name__", "").startswith("structlog."):
         levels += 1

@@ -5,6 +5,7 @@ python -m celery -A tests.celery_site.app worker
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -14,8 +15,9 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.utils.log import get_task_logger
 
-from otel_django import span
+from otel_django import get_logger, span
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
@@ -50,6 +52,15 @@ def work(number: int = 0) -> int:
     """Does one thing."""
     with span("step"):
         return number
+
+
+@app.task
+def tells(secret: str) -> str:
+    """Logs in three ways; returns what nobody may see."""
+    get_task_logger(__name__).info("told by the task's logger")
+    logging.getLogger("shop").warning("told by the task, token=%s", secret)
+    get_logger("shop").warning("told by structlog", password=secret)
+    return secret
 
 
 @app.task
