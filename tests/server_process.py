@@ -117,8 +117,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(command: Command, env: Mapping[str, str], *, cwd: Path = ROOT) -> Iterator[Server]:
-    """Start, wait until it answers ``/livez`` (which has no span), stop at the end.
+def serving(
+    command: Command, env: Mapping[str, str], *, cwd: Path = ROOT, ready: str = "/livez"
+) -> Iterator[Server]:
+    """Start, wait until it answers ``ready`` (which has no span), stop at the end.
 
     ``env`` is added to this process's environment less its ``OTEL_*`` and pytest's variables.
     """
@@ -147,7 +149,7 @@ def serving(command: Command, env: Mapping[str, str], *, cwd: Path = ROOT) -> It
             )
         server = Server(process, port, log)
         try:
-            _wait_until_up(server)
+            _wait_until_up(server, ready)
             yield server
         except BaseException:
             print(server.output())
@@ -156,13 +158,13 @@ def serving(command: Command, env: Mapping[str, str], *, cwd: Path = ROOT) -> It
             server.kill()
 
 
-def _wait_until_up(server: Server, timeout_s: float = 30.0) -> None:
+def _wait_until_up(server: Server, path: str, timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             raise AssertionError(f"the server ended at once:\n{server.output()}")
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if server.get("/livez").status == 200:
+            if server.get(path).status == 200:
                 return
         time.sleep(0.05)
     raise AssertionError(f"no answer after {timeout_s} s:\n{server.output()}")

@@ -25,7 +25,11 @@ STORE_INTERVAL_S = 10.0
 
 def wanted(settings: Settings) -> bool:
     """Whether anybody is there to take metrics, or to ask for them."""
-    return bool(settings.metrics_exporters or settings.store or settings.metrics_listen)
+    access = settings.origins.get("metrics_access")
+    names_readers = access is not None and access.place != "default"
+    return bool(
+        settings.metrics_exporters or settings.store or settings.metrics_listen or names_readers
+    )
 
 
 class Metrics:

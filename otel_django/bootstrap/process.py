@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_django import guard, names
 from otel_django.bootstrap import exporters, instrumentations, tracing
+from otel_django.bootstrap.listening import Listening
 from otel_django.bootstrap.logs import Logs
 from otel_django.bootstrap.metrics import Metrics
 from otel_django.clock import SYSTEM_CLOCK
@@ -70,7 +71,11 @@ class Runtime:
         )
         if collect is None:
             self.worker.add_polled(self.records)
-        self.instrumentations = (self.records, *instrumentations.chosen(settings, self))
+        self.instrumentations = (
+            self.records,
+            *instrumentations.chosen(settings, self),
+            *([Listening()] if collect is None else []),
+        )
         self.hooks = ProcessHooks(
             on_exit=self.shutdown,
             on_fork=self.after_fork,

@@ -92,7 +92,8 @@ METRICS: Final = (
         lists.networks("loopback", "any", "none"),
         "loopback",
         "Who may read the metrics' endpoints without a token: peers on the same machine, anybody, "
-        "nobody, or those of the networks given.",
+        "nobody, or those of the networks given. Setting it has metrics recorded, for the "
+        "endpoints that the site includes.",
     ),
     _metrics(
         f"{PREFIX}METRICS_LISTEN",
