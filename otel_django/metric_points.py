@@ -5,7 +5,7 @@ Recording, export, scraping and the store meet here. Times are nanoseconds since
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -137,3 +137,8 @@ class ResourceMetrics:
 
     resource: Mapping[str, AttributeValue]
     metrics: tuple[Metric, ...]
+
+
+def metric_count(data: Iterable[ResourceMetrics]) -> int:
+    """How many metrics there are points of."""
+    return sum(1 for one in data for metric in one.metrics if metric.points)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class ExporterSink:
     """Gives each batch to ``exporter``; what it refuses is counted as ``rejected``.
 
-    For spans; signals whose items aren't what the SDK's exporters read override ``converted``.
+    For spans; other signals say what of theirs the exporter is given, and how it is counted.
     """
 
     signal = "traces"
@@ -27,6 +27,10 @@ class ExporterSink:
         """What the exporter is given."""
         return batch
 
+    def count(self, batch: Sequence[Any]) -> int:
+        """How many items it has."""
+        return len(batch)
+
     def accept(self, batch: Sequence[Any]) -> None:
         """Export on the worker thread."""
         try:
@@ -36,11 +40,11 @@ class ExporterSink:
         else:
             if result.value == 0:
                 return
-        self._drops.add(self.signal, "rejected", len(batch))
+        self._drops.add(self.signal, "rejected", self.count(batch))
 
     def spill(self, batch: Sequence[Any]) -> None:
         """There is nowhere to keep it."""
-        self._drops.add(self.signal, "queue_full", len(batch))
+        self._drops.add(self.signal, "queue_full", self.count(batch))
 
     def hold(self) -> None:
         """There is nowhere to keep anything."""

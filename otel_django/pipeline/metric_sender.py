@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from otel_django.metric_points import metric_count
 from otel_django.pipeline.sender import OtlpSender
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class MetricSender(OtlpSender):
     @staticmethod
     def count_items(batch: Sequence[ResourceMetrics]) -> int:
         """Metrics; only what a receiver refuses of a request is counted by it, in points."""
-        return sum(1 for one in batch for metric in one.metrics if metric.points)
+        return metric_count(batch)
 
     def take(self, data: Sequence[ResourceMetrics]) -> None:
         """Send sums of the host, or keep them where sending must wait."""

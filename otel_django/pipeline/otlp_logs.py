@@ -19,7 +19,7 @@ from otel_django.pipeline.otlp_frames import (
     text,
 )
 from otel_django.pipeline.pace import Pace, no_pause
-from otel_django.pipeline.protobuf import KeyValues, any_value, field, join, varint
+from otel_django.pipeline.protobuf import LARGE, KeyValues, any_value, field, join, varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 # Tags of logs.proto's fields that have a length; those of fixed size are in the structs.
 _SEVERITY_TEXT: Final = b"\x1a"
 _BODY: Final = b"\x2a"
-_TRACE_ID: Final = b"\x4a"
-_SPAN_ID: Final = b"\x52"
 _EVENT_NAME: Final = b"\x62"
 _DROPPED_ATTRIBUTES: Final = b"\x38"
 
 # Numbers are little-endian: time (1), severity (2), flags (8), observed time (11).
 _NUMBERS: Final = struct.Struct("<BQBBBIBQ").pack
+# Ids are big-endian: trace_id (9), span_id (10).
+_IDS: Final = struct.Struct(">H16sHQ").pack
+_TRACE_ID: Final = b"\x4a\x10"
+_SPAN_ID: Final = b"\x52\x08"
 _LARGEST_SEVERITY: Final = 24
 
 _attributes = KeyValues(6)
@@ -63,6 +65,9 @@ def encode_request(
     pace = Pace(pause, clock)
     groups = Groups(pace)
     scopes: dict[tuple[str, str], _Scope] = {}
+    resource: object = groups
+    name: object = None
+    items: list[bytes] = []
     for record in records:
         try:
             body = _record(record, pace)
@@ -71,9 +76,11 @@ def encode_request(
                 raise
             failed(error)
             continue
-        name = (record.scope_name, record.scope_version)
-        scope = scopes.get(name) or scopes.setdefault(name, _Scope(*name))
-        items = groups.items_of(record.resource, scope)
+        if (record.scope_name, record.scope_version) != name or record.resource is not resource:
+            name = (record.scope_name, record.scope_version)
+            resource = record.resource
+            scope = scopes.setdefault(name, _Scope(*name))
+            items = groups.items_of(resource, scope)
         items.append(ITEM + varint(len(body)))
         items.append(body)
         pace.spend(3 + len(record.attributes))
@@ -82,28 +89,49 @@ def encode_request(
 
 def _record(record: LogRecord, pace: Pace) -> bytes:
     attributes = record.attributes
+    event_name = record.event_name
     parts = (
         _numbers(record),
-        text(_SEVERITY_TEXT, record.severity_text, pace),
+        _severities[record.severity_text],
         field(_BODY, any_value(record.body, pace), pace),
         _attributes.encode(attributes, pace) if attributes else b"",
-        count(_DROPPED_ATTRIBUTES, record.dropped_attributes),
-        _id(_TRACE_ID, record.trace_id & UINT128, 16),
-        _id(_SPAN_ID, record.span_id & UINT64, 8),
-        text(_EVENT_NAME, record.event_name, pace),
+        count(_DROPPED_ATTRIBUTES, record.dropped_attributes) if record.dropped_attributes else b"",
+        _ids(record.trace_id, record.span_id),
+        text(_EVENT_NAME, event_name, pace) if event_name else b"",
     )
-    return join(parts, pace)
+    return join(parts, pace) if pace.met_large or len(parts[2]) > LARGE else b"".join(parts)
+
+
+class _Severities(dict[str, bytes]):
+    """Ready-made ``severity_text`` fields, 32 at most."""
+
+    def __missing__(self, severity: str) -> bytes:
+        encoded = text(_SEVERITY_TEXT, severity, Pace(no_pause, perf_counter))
+        if len(self) >= 32:
+            self.clear()
+        self[severity] = encoded
+        return encoded
+
+
+_severities = _Severities()
 
 
 def _numbers(record: LogRecord) -> bytes:
     severity = record.severity_number
-    return _NUMBERS(
-        0x09, nearest_time(record.time_ns),
-        0x10, severity if 0 <= severity <= _LARGEST_SEVERITY else 0,
-        0x45, record.trace_flags & 0xFF,
-        0x59, nearest_time(record.observed_ns),
-    )  # fmt: skip
+    if not 0 <= severity <= _LARGEST_SEVERITY:
+        severity = 0
+    flags = record.trace_flags & 0xFF
+    try:
+        return _NUMBERS(0x09, record.time_ns, 0x10, severity, 0x45, flags, 0x59, record.observed_ns)
+    except struct.error:
+        time_ns, observed_ns = nearest_time(record.time_ns), nearest_time(record.observed_ns)
+        return _NUMBERS(0x09, time_ns, 0x10, severity, 0x45, flags, 0x59, observed_ns)
 
 
-def _id(tag: bytes, number: int, size: int) -> bytes:
-    return tag + varint(size) + number.to_bytes(size, "big") if number else b""
+def _ids(trace_id: int, span_id: int) -> bytes:
+    if trace_id and span_id:
+        trace = (trace_id & UINT128).to_bytes(16, "big")
+        return _IDS(0x4A10, trace, 0x5208, span_id & UINT64)
+    if trace_id:
+        return _TRACE_ID + (trace_id & UINT128).to_bytes(16, "big")
+    return _SPAN_ID + (span_id & UINT64).to_bytes(8, "big") if span_id else b""

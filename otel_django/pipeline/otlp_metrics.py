@@ -155,18 +155,18 @@ def _value(tag_of_double: int, value: float) -> bytes:
 
 
 def _histogram(point: HistogramPoint, bounds: bytes, pace: Pace) -> bytes:
-    counts = struct.pack(f"<{len(point.counts)}Q", *point.counts)
+    size = len(point.counts)
     parts = (
         _TIMES(0x11, point.start_ns, 0x19, point.time_ns),
         _COUNT_AND_SUM(0x21, point.count, 0x29, point.sum),
-        field(_BUCKET_COUNTS, counts, pace) if counts else b"",
+        _BUCKET_COUNTS + varint(8 * size) + struct.pack(f"<{size}Q", *point.counts),
         bounds,
         _histogram_attributes.encode(dict(point.attributes), pace),
         _exemplars(_HISTOGRAM_EXEMPLAR, point.exemplars, pace),
         b"" if point.min is None else _DOUBLE(0x59, point.min),
         b"" if point.max is None else _DOUBLE(0x61, point.max),
     )
-    pace.spend(len(point.counts) // _BUCKETS_PER_WORK)
+    pace.spend(size // _BUCKETS_PER_WORK)
     return join(parts, pace)
 
 

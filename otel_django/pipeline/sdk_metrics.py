@@ -11,7 +11,13 @@ from opentelemetry.sdk.metrics._internal.point import Buckets
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_django.metric_points import ExponentialPoint, HistogramPoint, NumberPoint, Scope
+from otel_django.metric_points import (
+    ExponentialPoint,
+    HistogramPoint,
+    NumberPoint,
+    Scope,
+    metric_count,
+)
 from otel_django.pipeline.exporter_sink import ExporterSink
 
 if TYPE_CHECKING:
@@ -31,6 +37,10 @@ class MetricExporterSink(ExporterSink):
     def converted(self, batch: Sequence[ResourceMetrics]) -> sdk.MetricsData:
         """The batch as the SDK has it."""
         return metrics_data(batch)
+
+    def count(self, batch: Sequence[ResourceMetrics]) -> int:
+        """Metrics."""
+        return metric_count(batch)
 
     def take(self, data: Sequence[ResourceMetrics]) -> None:
         """Export on the worker thread."""
