@@ -7,10 +7,22 @@ import sys
 from otel_django import version
 from otel_django.manual import span, traced
 from otel_django.manual_logs import event, get_logger
+from otel_django.manual_metrics import counter, gauge, histogram, up_down_counter
 
 __version__ = version.VERSION
 
-__all__ = ["__version__", "current_trace_id", "event", "get_logger", "span", "traced"]
+__all__ = [
+    "__version__",
+    "counter",
+    "current_trace_id",
+    "event",
+    "gauge",
+    "get_logger",
+    "histogram",
+    "span",
+    "traced",
+    "up_down_counter",
+]
 
 
 def current_trace_id() -> str | None:

@@ -21,12 +21,16 @@ from opentelemetry.sdk.trace import SpanProcessor
 from otel_django import bootstrap, conf, names
 from otel_django.bootstrap.process import Runtime
 from otel_django.errors import ConfigurationError
+from otel_django.metrics import active
+from otel_django.metrics.captured import CapturedMetric, differences, summed
 from otel_django.tracing import in_charge
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_django.log_record import LogRecord
+    from otel_django.metric_points import Metric
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.span import Span
 
 _lock = threading.RLock()
@@ -101,6 +105,9 @@ class Captured:
         self._spans: list[Span] = []
         self._logs: list[LogRecord] = []
         self._root_id: int | None = None
+        self._recorder: Recorder | None = None
+        self._before: tuple[Metric, ...] = ()
+        self._after: tuple[Metric, ...] | None = None
 
     @property
     def spans(self) -> list[CapturedSpan]:
@@ -148,6 +155,33 @@ class Captured:
     def logs(self) -> list[CapturedLog]:
         """The log records of level info and above, in their order."""
         return [_log(record) for record in self._logs]
+
+    @property
+    def metrics(self) -> list[CapturedMetric]:
+        """What was measured, by metric and attributes: by how much sums grew, gauges' last values.
+
+        Empty in a process that is observed without metrics.
+        """
+        if self._recorder is None:
+            return []
+        after = self._recorder.collect() if self._after is None else self._after
+        return differences(self._before, after)
+
+    def metric(self, name: str, **attributes: object) -> CapturedMetric:
+        """What was measured of this metric with these attributes (``__`` stands for a dot).
+
+        Several series are added up.
+
+        Raises:
+            AssertionError: when nothing was; the text shows what there is.
+        """
+        wanted = {key.replace("__", "."): value for key, value in attributes.items()}
+        metrics = self.metrics
+        found = [metric for metric in metrics if metric.name == name and metric.has(wanted)]
+        if not found:
+            listed = "\n".join(f"  {metric}" for metric in metrics) or "  nothing"
+            raise AssertionError(f"nothing was measured of {name} {wanted!r}; captured:\n{listed}")
+        return summed(found)
 
     @property
     def queries(self) -> list[CapturedSpan]:
@@ -325,6 +359,8 @@ def capture(**changes: Any) -> Iterator[Captured]:
     captured = Captured()
     with _lock:
         runtime = _prepared(changes)
+        captured._recorder = recorder = active.recorder()
+        captured._before = () if recorder is None else recorder.collect()
         _captures.append(captured)
     root = runtime.provider.tracer(names.SCOPE).begin_local_root("capture", SpanKind.INTERNAL, {})
     if isinstance(root, Span):
@@ -337,6 +373,7 @@ def capture(**changes: Any) -> Iterator[Captured]:
         current.detach(token)
         root.end()
         with _lock:
+            captured._after = None if recorder is None else recorder.collect()
             _captures.remove(captured)
             if not _captures and runtime is not bootstrap.runtime():
                 runtime.uninstall()

@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
         "checks",
         "manual",
         "manual_logs",
+        "manual_metrics",
         "middleware",
         "models",
         "web",

@@ -47,11 +47,15 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert files("otel_django").joinpath("py.typed").is_file()
     assert set(otel_django.__all__) == {
         "__version__",
+        "counter",
         "current_trace_id",
         "event",
+        "gauge",
         "get_logger",
+        "histogram",
         "span",
         "traced",
+        "up_down_counter",
     }
 
 
