@@ -76,7 +76,7 @@ class HostMetrics:
         self._election = Election()
         self._folder: HostFolder | None = None
         self._start_ns = clock.now_ns()
-        self._said_full = False
+        self._said: set[str] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -131,10 +131,11 @@ class HostMetrics:
         try:
             if self._left:
                 return
+            self._runs = True
             self._measured_s = None
             now_ns = self._clock.now_ns()
             metrics = self._collected()
-            if metrics and self._folder_is_open():
+            if (metrics or self._own is not None) and self._folder_is_open():
                 self._write(metrics, now_ns)
                 self._flushed_ns = now_ns
         finally:
@@ -167,8 +168,8 @@ class HostMetrics:
                 self._own = self._folder.create()
             self._own.file.write(metrics, now_ns)
         except OSError as error:
-            if not self._said_full:
-                self._said_full = True
+            if "write" not in self._said:
+                self._said.add("write")
                 _logger.warning("Sums can't be shown to other processes of this host: %s", error)
 
     def _leave(self) -> None:
@@ -257,7 +258,9 @@ class HostMetrics:
         try:
             yield
         except (OSError, ReadError) as error:
-            _logger.info("%s: %s", where, error)
+            if where not in self._said:
+                self._said.add(where)
+                _logger.warning("otel_django will try again later: %s: %s", where, error)
         except Exception:
             guard.caught(where)
 

@@ -71,14 +71,14 @@ class HostFolder:
         self._pause = pause
         self._boot = host_environment.boot_id()
         self._folded = path / f"{self._boot}.folded"
-        make_private_folder(path)
-        _refuse_others(path)
         self._begin()
 
     def _begin(self) -> None:
-        """Make the folded file, unless there is one."""
+        """Make the folder and the folded file, unless they are there."""
         if self._folded.exists():
             return
+        make_private_folder(self.path)
+        _refuse_others(self.path)
         empty = Table(time.time_ns(), self._pause).encode()
         with self._new_file(empty) as new, contextlib.suppress(FileExistsError):
             os.link(new, self._folded)
@@ -87,6 +87,7 @@ class HostFolder:
 
     def create(self) -> ProcessFile:
         """A new file, locked before anybody sees it; OSError where that can't be done."""
+        self._begin()
         process = f"{os.getpid()}-{host_environment.process_start()}"
         name = f"{self._boot}-{process}-{secrets.token_hex(4)}.sums"
         hidden, path = self.path / f"{NEW}{name}", self.path / name
