@@ -244,7 +244,8 @@ class _Draft:
 
     def _keeps_nothing_unasked(self) -> bool:
         switched_off = self._values.get("sdk_disabled") or self._values.get("enabled") is False
-        decided = "store" in self._found or self._says_where_to_send()
+        elsewhere = {"store", "metrics_listen", "log_file"} & self._found.keys()
+        decided = elsewhere or self._says_where_to_send()
         return not (self._debug or switched_off or decided)
 
     def _report_config_file(self) -> None:

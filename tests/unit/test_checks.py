@@ -73,6 +73,15 @@ def test_a_wrong_value_is_a_warning_with_name_value_and_cure(
             },
             "otel_django.W008",
         ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "https://c/v1/logs",
+                "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE": "/nowhere/ca.pem",
+            },
+            "otel_django.W008",
+        ),
+        ({"OTEL_METRICS_EXPORTER": "promtail"}, "otel_django.W001"),
+        ({"OTEL_DJANGO_LOG_FILE_ROTATION": "monthly"}, "otel_django.W001"),
     ],
 )
 def test_each_problem_has_its_id(

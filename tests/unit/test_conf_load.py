@@ -326,6 +326,10 @@ def test_without_debug_and_with_nothing_set_a_problem_says_that_nothing_is_kept(
         {"OTEL_TRACES_EXPORTER": "none"},
         {"OTEL_DJANGO_STORE": "off"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
+        {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://c:4318/v1/logs"},
+        {"OTEL_METRICS_EXPORTER": "prometheus"},
+        {"OTEL_DJANGO_METRICS_LISTEN": "9808"},
+        {"OTEL_DJANGO_LOG_FILE": "site.log"},
     ],
 )
 def test_who_decided_that_nothing_is_kept_is_not_told_so(environ: dict[str, str]) -> None:
