@@ -1,7 +1,7 @@
 """The SQL of the log list: one page of one slice.
 
-Words, an event and attributes are looked for in the index of words, newest first, and what it finds
-is compared with the rows; other questions walk the index of times, or that of warnings and errors.
+Words, names and attributes are looked for in the index of words, newest first, and what it finds is
+compared with the rows; other questions walk the index of times, or that of warnings and errors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_django import log_record
 from otel_django.backends.embedded_search import words_of
 from otel_django.store.json_text import dumps, loads
-from otel_django.store.log_rows import LOW_BITS, SEVERITY_WORDS, severity_word
+from otel_django.store.log_rows import LOW_BITS, SEVERITY_WORDS, service_word, severity_word
 from otel_django.store.rows import signed
 from otel_django.store.span_text import MAX_WORD_CHARACTERS
 from otel_django.store.texts import text_id
@@ -96,7 +96,7 @@ class _Search:
             return self._of_trace(words, limit)
         words = [*words, *_implied_words(query)]
         if words:
-            return self._by_words(_with_severity(words, query.min_severity), limit)
+            return self._by_words([*words, *_severity(query.min_severity)], limit)
         if self._wanted:
             return self._walk_and_compare(limit)
         return self._walk(limit)
@@ -251,8 +251,8 @@ def _trace_number(trace_id: str) -> int:
 
 
 def _implied_words(query: LogQuery) -> list[tuple[str, bool]]:
-    """Words that a record must have for its event and attributes to be equal."""
-    texts = [] if query.event is None else [query.event]
+    """Words that a record must have for what is asked to be equal."""
+    texts = [text for text in (query.event, query.logger) if text is not None]
     texts += [
         str(value)
         for value in query.attributes.values()
@@ -263,15 +263,15 @@ def _implied_words(query: LogQuery) -> list[tuple[str, bool]]:
         found = words_of(text[:MAX_WORD_CHARACTERS].replace("*", " "))[0]
         # The last word of a longer text may have been cut elsewhere.
         words += found[:-1] if len(text) >= MAX_WORD_CHARACTERS else found
+    if query.service is not None:
+        words.append((service_word(query.service), False))
     return words
 
 
-def _with_severity(
-    words: list[tuple[str, bool]], min_severity: int | None
-) -> list[tuple[str, bool]]:
-    """With the word of all records that are as severe, so that rare ones are found among many."""
-    known = [number for number in SEVERITY_WORDS if number <= (min_severity or 0)]
-    return [*words, (severity_word(known[-1]), False)] if known else words
+def _severity(least: int | None) -> list[tuple[str, bool]]:
+    """The word of all records that are as severe, so that rare ones are found among many."""
+    known = [number for number in SEVERITY_WORDS if number <= (least or 0)]
+    return [(severity_word(number), False) for number in known[-1:]]
 
 
 def _newest_first(rows: list[Row]) -> list[Row]:

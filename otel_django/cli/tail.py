@@ -1,13 +1,11 @@
-"""``manage.py otel tail``: the site's traces in the terminal, as trees, while they happen."""
+"""``manage.py otel tail``: the site's traces and logs in the terminal, while they happen."""
 
 from __future__ import annotations
 
 import argparse
 import re
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -16,36 +14,47 @@ if TYPE_CHECKING:
 
     from django.core.management.base import OutputWrapper
 
-    from otel_django.backends.embedded import EmbeddedReader
-    from otel_django.cli.look import Look
-    from otel_django.contracts import SpanRow
+    from otel_django.cli.tail_logs import LogTail
+    from otel_django.contracts import LogRow, SpanRow
 
-HELP = "Show traces in the terminal as they happen, as trees."
+HELP = "Show traces and logs in the terminal as they happen, as trees."
 
-POLL_S: Final = 0.2
 LAST_TRACES: Final = 20
 UNITS_NS: Final[Mapping[str, int]] = {"": 1_000_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which traces to show, by their root and by any span's failure."""
+    """Which traces to show, by their root and by any span's failure or logged error."""
 
     slow_ns: int | None = None
     errors: bool = False
     route: str | None = None
     task: str | None = None
 
-    def passes(self, root: SpanRow, spans: Sequence[SpanRow], begun_by: SpanRow | None) -> bool:
+    @property
+    def chooses(self) -> bool:
+        """Whether some traces are unwanted for another reason than that they went well."""
+        return self.slow_ns is not None or self.route is not None or self.task is not None
+
+    def passes(
+        self,
+        root: SpanRow,
+        spans: Sequence[SpanRow],
+        begun_by: SpanRow | None,
+        logs: Sequence[LogRow] = (),
+    ) -> bool:
         """Whether a trace is wanted, or a later part of one that another span began."""
         from fnmatch import fnmatchcase
 
-        from otel_django import names
+        from otel_django import log_record, names
         from otel_django.cli.task_words import task_name
 
         if self.slow_ns is not None and root.duration_ns < self.slow_ns:
             return False
-        if self.errors and not any(span.status == "error" for span in spans):
+        failed = any(span.status == "error" for span in spans)
+        logged = any(row.severity_number >= log_record.ERROR for row in logs)
+        if self.errors and not failed and not logged:
             return False
         if self.task is not None and not any(
             fnmatchcase(task_name(span), self.task) for span in spans
@@ -61,13 +70,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--slow", type=_duration_ns, metavar="TIME", help="only traces that took TIME (200ms, 1.5s)"
     )
-    parser.add_argument("--errors", action="store_true", help="only traces with a failed span")
+    parser.add_argument(
+        "--errors",
+        action="store_true",
+        help="only traces with a failed span or a logged error, and such lines without a trace",
+    )
     parser.add_argument(
         "--route", help="only this route, such as /products/; * stands for anything"
     )
     parser.add_argument(
         "--task",
         help="only traces that send or run this task; * stands for anything",
+    )
+    parser.add_argument(
+        "--logs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="log lines below their spans, others on lines of their own (the default)",
+    )
+    parser.add_argument(
+        "--level",
+        choices=("debug", "info", "warning", "error", "critical"),
+        help="all log lines from this level on, also those that say no more than the spans",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
@@ -80,13 +104,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"end after N traces; with --once how many, {LAST_TRACES} by default",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a trace and line")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object a line, for each trace or lone log line",
+    )
 
 
 def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -> int:
     """Show until Ctrl-C; 0, or 1 where there is nothing that could be shown."""
     from otel_django import conf
     from otel_django.backends.embedded import EmbeddedReader
+    from otel_django.cli.tail_follow import Tail
+    from otel_django.cli.tail_output import Output
     from otel_django.errors import ReadError
 
     path = conf.from_django().store
@@ -97,7 +127,13 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
             "anywhere."
         )
         return 1
-    tail = Tail(EmbeddedReader(path), Output(options, stdout), _filter(options), options["limit"])
+    tail = Tail(
+        EmbeddedReader(path),
+        Output(options, stdout),
+        _filter(options),
+        options["limit"],
+        _logs(path, options),
+    )
     try:
         if options["once"]:
             _say_if_missing(path, stderr)
@@ -118,6 +154,24 @@ def _filter(options: Mapping[str, Any]) -> Filter:
     return Filter(options["slow"], options["errors"], options["route"], options["task"])
 
 
+def _logs(path: Path, options: Mapping[str, Any]) -> LogTail | None:
+    if not options["logs"]:
+        return None
+    from otel_django import log_record
+    from otel_django.backends.embedded_logs import EmbeddedLogReader
+    from otel_django.cli.log_words import LEVELS
+    from otel_django.cli.tail_logs import LogFilter, LogTail
+
+    least = LEVELS.get(options["level"] or "", 0)
+    wanted = LogFilter(
+        min_severity=least,
+        min_severity_alone=max(least, log_record.ERROR) if options["errors"] else least,
+        alone=not _filter(options).chooses,
+        restating=bool(options["json"] or options["level"]),
+    )
+    return LogTail(EmbeddedLogReader(path), wanted)
+
+
 def _announce(path: Path, stderr: OutputWrapper) -> None:
     if path.exists():
         stderr.write(f"Following {path}. Ctrl-C ends.")
@@ -128,185 +182,6 @@ def _announce(path: Path, stderr: OutputWrapper) -> None:
 def _say_if_missing(path: Path, stderr: OutputWrapper) -> None:
     if not path.exists():
         stderr.write(f"No store at {path} yet: open a page of your site, then try again.")
-
-
-class Tail:
-    """Reads traces and gives those that pass the filter to the output."""
-
-    def __init__(
-        self, reader: EmbeddedReader, output: Output, wanted: Filter, limit: int | None
-    ) -> None:
-        self._reader = reader
-        self._output = output
-        self._filter = wanted
-        self._limit = limit
-        self._cursor: str | None = None
-        self._began_ns = 0
-
-    def last(self) -> None:
-        """The last traces, oldest first."""
-        wanted = self._limit or LAST_TRACES
-        found: list[list[SpanRow]] = []
-        for spans in self._newest():
-            if self._passes(spans, None):
-                found.append(spans)
-                if len(found) == wanted:
-                    break
-        for spans in reversed(found):
-            self._output.show(spans, self._begun_by(spans))
-
-    def _newest(self) -> Iterator[list[SpanRow]]:
-        from otel_django.contracts import TraceQuery
-
-        cursor: str | None = None
-        while True:
-            page = self._reader.list_traces(
-                TraceQuery(
-                    min_duration_ns=self._filter.slow_ns,
-                    errors_only=self._filter.errors,
-                    limit=100,
-                    cursor=cursor,
-                )
-            )
-            for trace in page.traces:
-                detail = self._reader.get_trace(trace.trace_id)
-                if detail is not None and detail.spans:
-                    yield list(detail.spans)
-            cursor = page.cursor
-            if cursor is None:
-                return
-
-    def begin(self) -> None:
-        """Note what is there already; `follow` shows all that comes after this."""
-        from otel_django.errors import ReadTimeoutError
-
-        self._began_ns = time.time_ns()
-        while True:
-            try:
-                self._cursor = self._reader.spans_since(None).cursor
-                return
-            except ReadTimeoutError:
-                time.sleep(POLL_S)
-
-    def follow(self) -> None:
-        """New traces, each once it is whole."""
-        from otel_django.cli.trace_assembly import TraceAssembly
-        from otel_django.errors import ReadTimeoutError
-
-        assembly = TraceAssembly()
-        shown = 0
-        while True:
-            try:
-                page = self._reader.spans_since(self._cursor)
-            except ReadTimeoutError:
-                time.sleep(POLL_S)
-                continue
-            self._cursor = page.cursor
-            now_s = time.monotonic()
-            assembly.add(page.spans, now_s)
-            for part in assembly.whole(now_s):
-                spans = self._completed(part)
-                begun_by = self._begun_by(spans)
-                if self._passes(spans, begun_by):
-                    self._output.show(spans, begun_by)
-                    shown += 1
-                    if shown == self._limit:
-                        return
-            if not page.spans:
-                time.sleep(POLL_S)
-
-    def _completed(self, spans: list[SpanRow]) -> list[SpanRow]:
-        """A trace that was under way when we began, with what was written before that."""
-        if min(span.start_ns for span in spans) >= self._began_ns:
-            return spans
-        return self._trace(spans[0].trace_id) or spans
-
-    def _begun_by(self, spans: list[SpanRow]) -> SpanRow | None:
-        """The root of the trace that a task comes from, where it isn't among ``spans``."""
-        from otel_django.cli.task_words import runs_task
-        from otel_django.cli.trace_header import root_of
-
-        root = root_of(spans)
-        if not runs_task(root) or (root.parent_id is None and not root.links):
-            return None
-        trace_id = root.trace_id if root.parent_id is not None else root.links[0].trace_id
-        found = self._trace(trace_id)
-        first = root_of(found) if found else root
-        return None if first.span_id == root.span_id else first
-
-    def _trace(self, trace_id: str) -> list[SpanRow]:
-        from otel_django.errors import ReadTimeoutError
-
-        try:
-            detail = self._reader.get_trace(trace_id)
-        except ReadTimeoutError:
-            return []
-        return list(detail.spans) if detail is not None else []
-
-    def _passes(self, spans: list[SpanRow], begun_by: SpanRow | None) -> bool:
-        from otel_django.cli.trace_header import root_of
-
-        return self._filter.passes(root_of(spans), spans, begun_by)
-
-
-class Output:
-    """Writes traces: as trees, in colour on a terminal, or as JSON."""
-
-    def __init__(self, options: Mapping[str, Any], stdout: OutputWrapper) -> None:
-        from otel_django import conf
-
-        self._stdout = stdout
-        self._json = bool(options["json"])
-        plain = options.get("no_color") or conf.no_color() or not stdout.isatty()
-        self._color = bool(options.get("force_color")) or not plain
-        # Django 4.2's wrapper has an encoding of its own, which is None.
-        encoding = getattr(getattr(stdout, "_out", stdout), "encoding", None) or "utf-8"
-        self._encoding = "utf-8" if "utf" in encoding.lower() else encoding
-
-    def show(self, spans: list[SpanRow], begun_by: SpanRow | None = None) -> None:
-        """Write one trace, or a later part of one that ``begun_by`` has begun."""
-        if self._json:
-            self._stdout.write(_as_json(spans, begun_by))
-        else:
-            from otel_django.cli.trace_tree import trace_lines
-
-            first = "" if begun_by is None else begun_by.name
-            for line in trace_lines(spans, self._look(), first):
-                self._stdout.write(self._encodable(line))
-            self._stdout.write("")
-        self._stdout.flush()
-
-    def _look(self) -> Look:
-        from otel_django.cli.look import Look
-
-        columns = shutil.get_terminal_size((100, 24)).columns  # COLUMNS counts where it is set
-        return Look(width=max(columns, 40), color=self._color)
-
-    def _encodable(self, line: str) -> str:
-        if self._encoding == "utf-8":
-            return line
-        from otel_django.cli.inert_text import PLAIN
-
-        return line.translate(PLAIN).encode(self._encoding, "replace").decode(self._encoding)
-
-
-def _as_json(spans: list[SpanRow], begun_by: SpanRow | None) -> str:
-    import json
-
-    from otel_django.cli.trace_header import root_of
-
-    root = root_of(spans)
-    trace = {
-        "trace_id": root.trace_id,
-        "name": root.name,
-        "service": root.service,
-        "start_ns": root.start_ns,
-        "duration_ns": root.duration_ns,
-        "status": root.status,
-        "begun_by": None if begun_by is None else begun_by.name,
-        "spans": [asdict(span) for span in sorted(spans, key=lambda each: each.start_ns)],
-    }
-    return json.dumps(trace)
 
 
 def _duration_ns(text: str) -> int:

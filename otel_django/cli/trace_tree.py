@@ -17,10 +17,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
-from otel_django.cli import task_words
+from otel_django.cli import log_words, task_words
 from otel_django.cli.inert_text import cells, fit, inert, pad
 from otel_django.cli.look import AMBER, BLUE, CYAN, DIM, GREEN, MAGENTA, RED
 from otel_django.cli.span_words import (
@@ -34,7 +35,7 @@ from otel_django.cli.trace_header import header, origin, root_of
 
 if TYPE_CHECKING:
     from otel_django.cli.look import Look
-    from otel_django.contracts import SpanRow
+    from otel_django.contracts import LogRow, SpanRow
 
 MAX_LINES: Final = 60
 MAX_DEPTH: Final = 12
@@ -83,15 +84,18 @@ class _Group:
         return sum(span.duration_ns for span in self.spans)
 
 
-def trace_lines(spans: Sequence[SpanRow], look: Look, begun_by: str = "") -> list[str]:
+def trace_lines(
+    spans: Sequence[SpanRow], look: Look, begun_by: str = "", logs: Sequence[LogRow] = ()
+) -> list[str]:
     """The trace's lines, header first; empty without spans.
 
-    ``begun_by`` names the root of the trace that a task, as ``spans``' root, comes from.
+    ``begun_by`` names the root of the trace that a task, as ``spans``' root, comes from. ``logs``
+    stand below their spans.
     """
     if not spans:
         return []
     root = root_of(spans)
-    lines = [header(root, spans, look), *_Tree(root, spans, look).lines()]
+    lines = [header(root, spans, look), *_Tree(root, spans, look, logs).lines()]
     comes = origin(root, begun_by)
     if comes:
         lines.insert(1, look.paint(fit(f"… {comes}", look.width), DIM))
@@ -99,7 +103,9 @@ def trace_lines(spans: Sequence[SpanRow], look: Look, begun_by: str = "") -> lis
 
 
 class _Tree:
-    def __init__(self, root: SpanRow, spans: Sequence[SpanRow], look: Look) -> None:
+    def __init__(
+        self, root: SpanRow, spans: Sequence[SpanRow], look: Look, logs: Sequence[LogRow]
+    ) -> None:
         self._look = look
         self._root = root
         known = self._known = {span.span_id: span for span in spans}
@@ -117,6 +123,11 @@ class _Tree:
         self._repeated = {repeat[0] for repeat in self._repeats}
         self._seen = {root.span_id}
         self._told: set[str] = set()
+        self._logs: dict[str, list[LogRow]] = {}
+        for row in sorted(logs, key=lambda each: each.time_ns):
+            owner = row.span_id if row.span_id in known else root.span_id
+            self._logs.setdefault(owner, []).append(row)
+        self._exceptions = {exception_text(event) for span in spans for event in span.events}
 
     def lines(self) -> list[str]:
         drawn = self._below(self._root, 0)
@@ -126,12 +137,12 @@ class _Tree:
         return self._lay_out(drawn)
 
     def _below(self, span: SpanRow, depth: int) -> list[_Line]:
-        """What hangs below a span: its children, then its exceptions."""
+        """What hangs below a span: its children and log records, then its exceptions."""
         children = self._children_of(span, depth)
         if depth >= MAX_DEPTH and children:
             count = sum(map(self._hide, children))
             return _joined([[_Line(f"… {count:,} more spans below", (DIM,))]])
-        blocks = [block for group in self._fold(children) for block in self._blocks(group, depth)]
+        blocks = self._in_order(span, list(self._fold(children)), depth)
         retry = task_words.retry_reason(span)
         errors = [
             text
@@ -154,6 +165,26 @@ class _Tree:
                 for label, count, where in self._repeats
             ]
         return _joined(blocks)
+
+    def _in_order(self, span: SpanRow, groups: list[_Group], depth: int) -> list[list[_Line]]:
+        """The blocks of children and of log records, as they began."""
+        blocks: list[list[_Line]] = []
+        logged = self._log_lines(span)
+        for group in groups:
+            while logged and logged[0][0] < group.first.start_ns:
+                blocks.append([logged.pop(0)[1]])
+            blocks += self._blocks(group, depth)
+        return blocks + [[line] for _, line in logged]
+
+    def _log_lines(self, span: SpanRow) -> list[tuple[int, _Line]]:
+        """A line a record with its time, those in a row that are alike in one."""
+        runs = groupby(self._logs.get(span.span_id, []), lambda row: (row.event, row.level))
+        lines = []
+        for _, rows in runs:
+            first, *more = rows
+            text = log_words.label(first, 1 + len(more), self._exceptions)
+            lines.append((first.time_ns, _Line(text, log_words.color(first))))
+        return lines
 
     def _children_of(self, span: SpanRow, depth: int) -> list[SpanRow]:
         below = self._children.get(span.span_id, [])
@@ -178,7 +209,7 @@ class _Tree:
     def _fold(self, spans: Iterable[SpanRow]) -> Iterator[_Group]:
         groups: dict[Any, _Group] = {}
         for span in spans:
-            leaf = span.span_id not in self._children and not span.events
+            leaf = not (span.span_id in self._children or span.span_id in self._logs or span.events)
             statement = span.attributes.get(names.DB_QUERY_TEXT)
             alike = leaf and span.status != "error"
             key = (span_label(span), str(statement), span.kind) if alike else span.span_id

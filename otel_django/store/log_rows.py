@@ -16,7 +16,7 @@ from otel_django.store.rows import (
     work_s,
 )
 from otel_django.store.span_text import MAX_WORD_CHARACTERS
-from otel_django.store.texts import Texts
+from otel_django.store.texts import Texts, text_id
 
 if TYPE_CHECKING:
     from otel_django.log_record import LogRecord
@@ -72,7 +72,7 @@ class LogPacker:
         for begin in range(0, len(records), ROWS_A_PART):
             part = records[begin : begin + ROWS_A_PART]
             rows.append(dumps([self._row(record) for record in part])[1:-1])
-            finds.append(dumps([words(record) for record in part])[1:-1])
+            finds.append(dumps([self._words(record) for record in part])[1:-1])
             if work_s() - looked_at > YIELD_AFTER_S:
                 self._pause()
                 looked_at = work_s()
@@ -96,6 +96,9 @@ class LogPacker:
             signed(record.span_id) if record.span_id else None,
             _data(record),
         )
+
+    def _words(self, record: LogRecord) -> str:
+        return f"{service_word(self._source(record).service)} {words(record)}"
 
     def _source(self, record: LogRecord) -> _Source:
         resource = record.resource
@@ -135,13 +138,18 @@ def _data(record: LogRecord) -> dict[str, Any] | None:
 
 
 def words(record: LogRecord) -> str:
-    """What a record is found by."""
+    """What a record is found by: its first 8,000 characters."""
     found = dict.fromkeys((event(record)[:MAX_WORD_CHARACTERS], record.scope_name))
     found.update((severity_word(at), None) for at in SEVERITY_WORDS if record.severity_number >= at)
     if isinstance(record.body, str):
         found[record.body[:MAX_WORD_CHARACTERS]] = None
     found.update(dict.fromkeys(_values(record.attributes)))
     return " ".join(found)[:MAX_FIND_CHARACTERS]
+
+
+def service_word(service: str) -> str:
+    """The word of all records of a service."""
+    return f"service{text_id(service):x}"
 
 
 def severity_word(number: int) -> str:

@@ -37,7 +37,7 @@ def create(number: int, guard: str, *, fts: bool) -> tuple[str, ...]:
         if fts
         else f"CREATE TABLE log_find_{number} (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"
     )
-    columns = "time_ns, severity, service, logger"
+    columns = "time_ns, severity, service"
     return (
         f"""
         CREATE TABLE log_{number} (
