@@ -80,6 +80,8 @@ class GrpcTransport:
         future = None
         try:
             if _is_exiting():
+                with contextlib.suppress(TransportError):  # that the process ends is known
+                    on_wait()
                 return judge_response(self._call_at_exit(body, min(wait.left_s(), AT_EXIT_S)))
             future = self._call(body, wait.left_s())
             return judge_response(_result(future, wait))
@@ -97,7 +99,10 @@ class GrpcTransport:
             return self._export().future(body, **self._options(timeout_s))
 
     def _call_at_exit(self, body: bytes, timeout_s: float) -> bytes:
-        """A future needs a new thread; a call that blocks doesn't. Short, for want of slices."""
+        """A future needs a new thread; a call that blocks doesn't. Short, for want of slices.
+
+        What mustn't be in memory only while it blocks is on disk by then.
+        """
         with _untraced():
             answer: bytes = self._export()(body, **self._options(timeout_s))
             return answer
