@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import http.client
 import json
 import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import server_process
+from tests.celery_kit import celery_worker
 from tests.server_process import Server, serving
+from tests.stub_collector import StubCollector
+from tests.stub_collector_process import free_port
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 METRICS = {"OTEL_DJANGO_METRICS_ACCESS": "loopback"}
@@ -101,3 +108,49 @@ def test_scrapes_and_refusals_count_as_requests(strict_server: Server) -> None:
         found[route, status] += series["count"]
     assert found["/metrics", 200] >= 3
     assert found[None, 301] >= 3
+
+
+def test_a_worker_listens_in_its_main_process_only(tmp_path: Path) -> None:
+    port = free_port()
+    listen = {"OTEL_DJANGO_METRICS_LISTEN": f"127.0.0.1:{port}"}
+    with (
+        StubCollector() as collector,
+        celery_worker(tmp_path / "one", collector, concurrency=1, **listen) as worker,
+    ):
+        assert get(port).status == 200
+        assert not any(listens(child, port) for child in worker.children)
+        with celery_worker(tmp_path / "two", collector, concurrency=1, **listen) as second:
+            assert second.output().count("something else listens there") == 1
+            worker.stop()
+            wait_until_it_listens(port)
+            assert get(port).body.endswith(b"# EOF\n")
+            second.stop()
+    with pytest.raises(ConnectionRefusedError):
+        get(port)
+
+
+def get(port: int) -> server_process.Answer:
+    """A scrape."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/metrics", headers={"Accept": OPENMETRICS})
+        response = connection.getresponse()
+        return server_process.Answer(response.status, response.headers, response.read())
+
+
+def wait_until_it_listens(port: int) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            get(port)
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process has a socket that listens there."""
+    return any(
+        connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        for connection in psutil.Process(pid).net_connections("tcp")
+    )
