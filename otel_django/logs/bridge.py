@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard
@@ -19,6 +20,7 @@ STANDARD: Final = frozenset(
     {
         *vars(logging.makeLogRecord({})),
         *("message", "asctime", "taskName"),
+        *("request", "server_time"),  # of Django: objects of the connection
         # what other libraries add for their own formatters
         *("color_message", "otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"),
     }
@@ -100,32 +102,28 @@ class JournalHandler(logging.Handler):
         else:
             event = fields.message(message, record.args)
         return Entry(
-            time_ns=int(record.created * 1e9),
-            level=record.levelno,
-            level_name=record.levelname,
-            event=event,
-            logger=record.name,
-            fields=given,
-            code=(record.pathname, record.lineno, record.funcName or ""),
-            exception=_exception(exc_info),
-            stack=record.stack_info,
+            int(record.created * 1e9),
+            record.levelno,
+            record.levelname,
+            event,
+            record.name,
+            given,
+            (record.pathname, record.lineno, record.funcName or ""),
+            _exception(exc_info) if exc_info else None,
+            record.stack_info,
         )
 
 
 def _extra(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The caller's ``extra``, without what can't be told: the request."""
+    """The caller's ``extra``, which comes after what every record has."""
     return {
-        name: attributes[name]
-        for name in attributes.keys() - STANDARD
-        if name not in {"request", "server_time"}
-        and name[:1] != "_"
-        and attributes[name] is not _ABSENT
+        name: value
+        for name, value in islice(attributes.items(), _FEW, None)
+        if name not in STANDARD and name[:1] != "_" and value is not _ABSENT
     }
 
 
 def _exception(exc_info: Any) -> BaseException | None:
-    if not exc_info:
-        return None
     exc = exc_info[1] if type(exc_info) is tuple else exc_info
     if exc is True:
         exc = sys.exc_info()[1]

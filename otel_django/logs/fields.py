@@ -22,6 +22,7 @@ MAX_TEXT: Final = 16_384
 MAX_DEPTH: Final = 4
 MAX_ITEMS: Final = 100
 PLAIN_TYPES: Final = frozenset({int, float, bool, type(None)})
+_HARMLESS: Final = PLAIN_TYPES | {str}
 _TOLD_BY_TEXT: Final = (UUID, Decimal, PurePath, timedelta)
 
 
@@ -75,7 +76,15 @@ class Fields:
 
     def all(self, given: Mapping[Any, Any]) -> dict[str, Any]:
         """A caller's fields."""
-        return {str(name): self.value(str(name), value) for name, value in given.items()}
+        is_sensitive = self._redactor.is_sensitive
+        fields: dict[str, Any] = {}
+        for key, value in given.items():
+            name = key if type(key) is str else str(key)
+            if type(value) in PLAIN_TYPES:
+                fields[name] = MASK if is_sensitive(name) else value
+            else:
+                fields[name] = self.value(name, value)
+        return fields
 
     def value(self, name: str, value: Any, depth: int = 0) -> Any:
         """One field."""
@@ -128,7 +137,8 @@ class Fields:
             message = str(self._argument(message))
         if arguments:
             if type(arguments) is tuple:
-                arguments = tuple([self._argument(argument) for argument in arguments])
+                if not _HARMLESS.issuperset(map(type, arguments)):
+                    arguments = tuple([self._argument(argument) for argument in arguments])
             else:
                 arguments = _ByName(self, arguments)
             message = message % arguments

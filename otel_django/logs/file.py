@@ -1,9 +1,9 @@
 """A log file that several processes write, and rotate, at once.
 
 Each line is one write at the file's end (``O_APPEND``), so that lines of different processes don't
-mix. Before a write the path is looked at: where another process, or logrotate, has put a new file
-there, that one is opened. After it, a line that went into a file which was deleted meanwhile is
-written again. Who finds the file full renames it under a lock that all its writers know.
+mix. Who finds the file full renames it under a lock that all its writers know. Several times a
+second each looks whether another process, or logrotate, has put a new file there; a file that was
+renamed just now isn't deleted yet, so that lines written into it meanwhile are kept.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(guard.LOGGER_NAME)
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | CLOEXEC
 RETRY_S: Final = 1.0
+LOOK_EVERY_S: Final = 0.2
+SPARED_S: Final = 5.0
+"""So long a full file stays at least."""
 _NONE: Final = -1
 
 
@@ -54,6 +57,7 @@ class LogFile:
         self._identity = (0, 0)
         self._regular = True
         self._ends_s = 0.0
+        self._look_s = 0.0
         self._torn = False
         self._failed_at_s = float("-inf")
         self._said = False
@@ -80,20 +84,19 @@ class LogFile:
             self._close()
 
     def _append(self, line: bytes) -> None:
-        if self._now_s() >= self._ends_s:
+        now_s = self._now_s()
+        if now_s >= self._ends_s:
             self._begin_period()
-        self._follow_path()
-        self._put(line)
-        if not self._regular:
-            return
-        status = os.fstat(self._fd)
-        if status.st_nlink == 0:  # rotated and deleted in between
+            self._look_s = 0.0
+        if not self._look_s <= now_s < self._look_s + LOOK_EVERY_S:
             self._follow_path()
-            self._put(line)
-        elif 0 < self._rotation.max_bytes <= status.st_size:
+            self._look_s = now_s
+        self._put(line)
+        if self._is_full():
             with self._rotating() as mine:
-                if mine and self._is_current() and self._size() >= self._rotation.max_bytes:
+                if mine and self._is_current() and self._is_full():
                     self._rename()
+            self._look_s = 0.0
 
     def _put(self, line: bytes) -> None:
         """One write; what the disk had no room for is made up for, or marked."""
@@ -132,10 +135,13 @@ class LogFile:
             return False
         return (status.st_dev, status.st_ino) == self._identity
 
-    def _size(self) -> int:
-        return os.fstat(self._fd).st_size
+    def _is_full(self) -> bool:
+        """Whether it has reached its size, by where the last write ended."""
+        most = self._rotation.max_bytes
+        return 0 < most <= os.lseek(self._fd, 0, os.SEEK_CUR) and self._regular
 
     def _close(self) -> None:
+        self._look_s = 0.0
         if self._fd != _NONE:
             fd, self._fd = self._fd, _NONE
             os.close(fd)
@@ -190,21 +196,24 @@ class LogFile:
 
     def _rename(self) -> None:
         """Away with the full file; called with the lock."""
-        self._path.rename(self._full_path())
+        self._path.rename(self._free_path())
         full = sorted(self._path.parent.glob(f"{_literal(self._path.name)}.*T*Z"))
+        spared = self._full_path(self._now_s() - SPARED_S)
         for path in full[: max(len(full) - self._keep, 0)]:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            if path < spared:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
 
-    def _full_path(self) -> Path:
+    def _full_path(self, now_s: float) -> Path:
         """``site.log.20261121T183000.123456Z``: sorts by time."""
-        while True:
-            now_ns = time.time_ns()
-            moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ns // 1_000_000_000))
-            fraction = now_ns % 1_000_000_000 // 1000
-            path = self._path.with_name(f"{self._path.name}.{moment}.{fraction:06d}Z")
-            if not path.exists():
-                return path
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_s))
+        return self._path.with_name(f"{self._path.name}.{moment}.{now_s % 1 * 1e6:06.0f}Z")
+
+    def _free_path(self) -> Path:
+        now_s = self._now_s()
+        while (path := self._full_path(now_s)).exists():
+            now_s += 1e-5
+        return path
 
     def _fail(self, error: OSError) -> None:
         self.lost += 1

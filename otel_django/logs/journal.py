@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EVENTS_LOGGER: Final = "otel_django.events"
 _LARGE: Final = 1024
+_LOWER: Final = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _MOST_PATHS: Final = 4096
 
 
@@ -178,7 +179,10 @@ class Journal:
             if dropped:
                 given = dict(islice(given.items(), self._max_attributes))
             own = self.fields.all(given)
-            fields = {**fields, **own, **fields}
+            if own.keys().isdisjoint(fields):
+                fields.update(own)
+            else:
+                fields = {**fields, **own, **fields}
         if entry.stack:
             fields[names.CODE_STACKTRACE] = self.fields.text(entry.stack)
         if entry.exception is not None:
@@ -202,7 +206,7 @@ class Journal:
     def _line(self, entry: Entry, place: Place, fields: dict[str, Any]) -> dict[str, Any]:
         line: dict[str, Any] = {
             "timestamp": stamp(entry.time_ns),
-            "level": entry.level_name.lower(),
+            "level": _LOWER.get(entry.level_name) or entry.level_name.lower(),
             "event": entry.event,
             "logger": entry.logger,
             "service": self._service,
@@ -250,8 +254,7 @@ class Journal:
 
 def _add_place(line: dict[str, Any], place: Place) -> None:
     if place.trace_id:
-        line["trace_id"] = place.trace_id.to_bytes(16, "big").hex()
-        line["span_id"] = place.span_id.to_bytes(8, "big").hex()
+        line["trace_id"], line["span_id"] = _digits(place.trace_id, place.span_id)
     if place.request_id is not None:
         line["request_id"] = place.request_id
     if place.route is not None:
@@ -260,6 +263,20 @@ def _add_place(line: dict[str, Any], place: Place) -> None:
         line["task"] = place.task
     if place.task_id is not None:
         line["task_id"] = place.task_id
+
+
+_last_ids = (0, 0, "", "")
+
+
+def _digits(trace_id: int, span_id: int) -> tuple[str, str]:
+    """Both ids in hexadecimal; records of one span often follow each other."""
+    global _last_ids
+    last_trace, last_span, trace, span = _last_ids
+    if span_id != last_span or trace_id != last_trace:
+        trace = trace_id.to_bytes(16, "big").hex()
+        span = span_id.to_bytes(8, "big").hex()
+        _last_ids = (trace_id, span_id, trace, span)
+    return trace, span
 
 
 def large_bytes(body: Any, attributes: Mapping[str, Any]) -> int:

@@ -23,8 +23,14 @@ _STEPS: Final = (
 )
 
 
+_USUAL: Final = dict(_STEPS)
+
+
 def severity_of(level: int) -> int:
     """The severity number of a level; one in between counts as the level below it."""
+    usual = _USUAL.get(level)
+    if usual is not None:
+        return usual
     for least, severity in _STEPS:
         if level >= least:
             return severity
