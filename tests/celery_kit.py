@@ -11,7 +11,9 @@ Each task is sent below a remote span of its own, so that every span can be told
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -46,7 +48,10 @@ def _remote_span() -> tuple[dict[str, str], str, str]:
 
 
 class CeleryWorker:
-    """A running worker; ``client`` is an app that sends to it, ``log`` its output."""
+    """A running worker; ``client`` is an app that sends to it, ``log`` its output.
+
+    ``environ`` is what it was started with.
+    """
 
     def __init__(self, folder: Path, collector: StubCollector, client: Celery) -> None:
         self.folder = folder
@@ -54,11 +59,13 @@ class CeleryWorker:
         self.client = client
         self.log = folder / "worker.log"
         self.process: subprocess.Popen[bytes]
+        self.environ: dict[str, str] = {}
 
     # --- the process
 
     def start(self, options: tuple[str, ...], environ: dict[str, str]) -> None:
         """Start it (again) and wait until it takes tasks."""
+        self.environ = environ
         command = [sys.executable, "-m", "celery", "-A", MODULE, "worker", *options]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -132,6 +139,12 @@ class CeleryWorker:
             )
         return Sent(task_id, trace_id, span_id)
 
+    def control_commands(self) -> list[str]:
+        """What the worker was told by remote control, by whomever; for a broker in a folder."""
+        messages = self.folder.glob("processed/*.pidbox.msg")
+        bodies = [json.loads(message.read_text())["body"] for message in messages]
+        return [json.loads(base64.b64decode(body))["method"] for body in bodies]
+
     # --- spans
 
     def spans(self, sent: Sent) -> list[SPAN]:
@@ -191,7 +204,7 @@ def celery_worker(
     ``environ`` is added to this process's environment less its ``OTEL_*`` variables.
     """
     folder.mkdir(exist_ok=True)
-    for name in ("messages", "control", "results"):
+    for name in ("messages", "processed", "control", "results"):
         (folder / name).mkdir(exist_ok=True)
     backend = backend or f"file://{folder / 'results'}"
     own = {

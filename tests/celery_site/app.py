@@ -34,6 +34,8 @@ def make_app(broker: str, backend: str, folder: Path) -> Celery:
             "data_folder_in": str(folder / "messages"),
             "data_folder_out": str(folder / "messages"),
             "control_folder": str(folder / "control"),
+            "store_processed": True,
+            "processed_folder": str(folder / "processed"),
             "polling_interval": 0.1,
         }
         if broker.startswith("filesystem")

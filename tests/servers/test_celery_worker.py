@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.celery_kit import CeleryWorker, celery_worker
+from tests.server_process import ROOT
 from tests.stub_collector import StubCollector
 
 
@@ -132,6 +136,22 @@ def test_a_task_that_is_revoked_while_it_waits_is_told_once(worker: CeleryWorker
     worker.client.control.revoke(sent.id)
     span = worker.run(sent, "REVOKED", timeout_s=20)
     assert span["attributes"]["celery.task.revoke.reason"] == "revoked"
+
+
+def test_C6_observed_processes_send_no_worker_control_commands(worker: CeleryWorker) -> None:
+    program = """
+        import time, django
+        django.setup()
+        from tests.celery_site.app import work
+        work.delay()
+        time.sleep(1)
+        """
+    environ = {**worker.environ, "OTEL_DJANGO_ENABLED": "true"}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, timeout=60)
+    worker.client.control.revoke("of a test")
+    worker.wait_for(worker.control_commands)
+    assert set(worker.control_commands()) == {"revoke"}
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
