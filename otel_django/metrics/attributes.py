@@ -28,20 +28,20 @@ class AttributeKeys:
     def __init__(self, redact: Redact, limit: int) -> None:
         self._redact = redact
         self._limit = limit
-        self._known: dict[tuple[Any, Any], Values] = {}
+        self._known: dict[Values, Values] = {}
 
     def of(self, attributes: Mapping[str, Any] | None) -> Values:
         """The values for these attributes; what is None, or has no name, is left out."""
         if not attributes:
             return ()
-        raw = tuple(attributes.items()), tuple(map(type, attributes.values()))
+        raw = tuple([(key, value, type(value)) for key, value in attributes.items()])
         try:
             known = self._known.get(raw)
         except TypeError:  # a list, which can't be a key
             return self._plain(attributes)
         if known is None:
             known = self._plain(attributes)
-            if len(self._known) < self._limit and _SIMPLE.issuperset(raw[1]):
+            if len(self._known) < self._limit and all(each[2] in _SIMPLE for each in raw):
                 self._known[raw] = known
         return known
 

@@ -75,7 +75,7 @@ class CustomCounter(Custom):
     def add(self, amount: float, attributes: Any = None, context: Any = None) -> None:
         """Count ``amount`` more."""
         try:
-            number = self._number(amount)
+            number = amount if type(amount) is int and amount >= 0 else self._number(amount)
             if number is not None:
                 self._counter.add(number, self._values(attributes), self._span(context))
         except Exception:

@@ -145,7 +145,7 @@ class HostMetrics:
     def _collected(self) -> list[tuple[str, Metric]]:
         return [
             (HOST_ROLE if metric.name.startswith(HOST_METRICS) else self._role, metric)
-            for metric in self._recorder.collect()
+            for metric in self._recorder.collect(self._pause)
         ]
 
     def _folder_is_open(self) -> bool:

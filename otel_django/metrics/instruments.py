@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from otel_django.guard import LOGGER_NAME
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 OVERFLOW: Final = (("otel.metric.overflow", True),)
 """The attributes, and the values, of what is beyond the limit of series."""
 
+POINTS_BETWEEN_PAUSES: Final = 32
+
 _logger = logging.getLogger(LOGGER_NAME)
 
 
@@ -36,7 +39,7 @@ class Series:
         self._name = definition.name
         self._limit = limit
         self._overflowed = overflowed
-        self._said = False
+        self._unsaid = threading.Lock()  # taken once, by the thread that says it
         self._order = sorted((key, place) for place, key in enumerate(definition.attributes))
         self.attributes: dict[Values, Attributes] = {}
 
@@ -51,8 +54,7 @@ class Series:
             return values
         known.setdefault(OVERFLOW, OVERFLOW)
         self._overflowed(self._name)
-        if not self._said:
-            self._said = True
+        if self._unsaid.acquire(blocking=False):
             _logger.warning(
                 "The metric %s has more than %s sets of attributes: further ones are summed up as "
                 "otel.metric.overflow. OTEL_DJANGO_CARDINALITY_LIMIT raises the limit.",
@@ -89,11 +91,16 @@ class Instrument:
         """What was measured so far."""
         raise NotImplementedError
 
-    def metric(self, shards: list[Shard], start_ns: int, time_ns: int) -> Metric:
-        """The metric with all its points."""
-        return metric_of(
-            self.definition, self.scope, tuple(self.points(shards, start_ns, time_ns)), self.kind
-        )
+    def metric(
+        self, shards: list[Shard], start_ns: int, time_ns: int, pause: Callable[[], object]
+    ) -> Metric:
+        """The metric with all its points; ``pause`` is called between some of them."""
+        points = []
+        for point in self.points(shards, start_ns, time_ns):
+            points.append(point)
+            if not len(points) % POINTS_BETWEEN_PAUSES:
+                pause()
+        return metric_of(self.definition, self.scope, tuple(points), self.kind)
 
     def after_fork(self, shards: Shards) -> None:
         """In a forked child: begin at nothing, with new ``shards``."""
@@ -154,14 +161,21 @@ class Summed(Instrument, Generic[AnyCell]):
 
     def points(self, shards: list[Shard], start_ns: int, time_ns: int) -> Iterable[Point]:
         """The sums of all threads."""
-        parts = [shard[self] for shard in shards if self in shard]
-        sums = parts[0].copy() if len(parts) == 1 else {}
-        if not sums:
-            for cells in parts:
-                self.absorb(sums, cells)
+        parts: dict[Values, list[AnyCell]] = {}
+        for shard in shards:
+            if self in shard:
+                for values, cell in shard[self].copy().items():
+                    parts.setdefault(values, []).append(cell)
         attributes = self._series.attributes
-        for values, cell in sums.items():
+        for values, cells in parts.items():
+            cell = cells[0] if len(cells) == 1 else self._sum(cells)
             yield cell.point(attributes[values], start_ns, time_ns)
+
+    def _sum(self, cells: list[AnyCell]) -> AnyCell:
+        total = self.new_cell()
+        for cell in cells:
+            total.absorb(cell)
+        return total
 
     def after_fork(self, shards: Shards) -> None:
         """In a forked child: begin at nothing, with new ``shards``."""

@@ -153,8 +153,12 @@ class Recorder:
 
     # --- sums
 
-    def collect(self) -> tuple[Metric, ...]:
-        """The cumulative sums of this process, of every metric that has any."""
+    def collect(self, pause: Callable[[], object] = _nobody) -> tuple[Metric, ...]:
+        """The cumulative sums of this process, of every metric that has any.
+
+        ``pause`` is called now and then, to let other threads go on. Exemplars are the last ones of
+        each bucket, however long ago that was.
+        """
         self._drain()
         self.recording.quiet = True
         self._drain()  # what came in between, of which nobody was told
@@ -162,7 +166,7 @@ class Recorder:
         now_ns = self._clock.now_ns()
         with self._shards.read() as shards:
             metrics = [
-                instrument.metric(shards, self._start_ns, now_ns)
+                instrument.metric(shards, self._start_ns, now_ns, pause)
                 for instrument in list(self._instruments.values())
             ]
         return tuple(metric for metric in metrics if metric.points)
