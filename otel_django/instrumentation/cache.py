@@ -14,6 +14,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from time import time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils.module_loading import import_string
@@ -21,6 +22,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
 from otel_django.instrumentation.cache_key import key_prefix
+from otel_django.instrumentation.cache_metrics import CacheMetrics
 from otel_django.instrumentation.patching import Patches
 from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.tracing import current
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from django.core.cache import CacheHandler
 
     from otel_django.conf import Settings
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.provider import TracerProvider
     from otel_django.tracing.span import Span
@@ -48,14 +51,14 @@ _MISSING = object()
 
 
 class _Operation:
-    """One operation that is going on: its span, and whether the value was found.
+    """One operation that is going on: its span, if it is recorded, and whether the value was found.
 
     ``open`` while the caller's own code runs inside it (the default of ``get_or_set``).
     """
 
     __slots__ = ("hit", "name", "open", "span")
 
-    def __init__(self, name: str, span: Span) -> None:
+    def __init__(self, name: str, span: Span | None) -> None:
         self.name = name
         self.span = span
         self.hit: bool | None = None
@@ -67,6 +70,7 @@ CLIENTS = ("opentelemetry.instrumentation.pymemcache", "opentelemetry.instrument
 
 _current: ContextVar[_Operation | None] = ContextVar("otel_django_cache_operation", default=None)
 _begin: Callable[[str, SpanKind, SharedAttributes, dict[str, Plain], Span], Span] | None = None
+_metrics: CacheMetrics | None = None
 
 
 class CacheInstrumentation:
@@ -76,10 +80,15 @@ class CacheInstrumentation:
         self._patches = Patches()
         self._seen: set[type] = set()
         self._provider: TracerProvider | None = None
+        self._recorder: Recorder | None = None
+
+    def measure_with(self, recorder: Recorder) -> None:
+        """Measure operations, too, from the next ``install`` on."""
+        self._recorder = recorder
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""
-        global _begin
+        global _begin, _metrics
         if _begin is not None:
             return
         from django.core.cache import CacheHandler, caches
@@ -87,6 +96,7 @@ class CacheInstrumentation:
         _begin = (
             functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin_alike
         )
+        _metrics = None if self._recorder is None else CacheMetrics(self._recorder)
         self._provider = tracer.provider
         self._provider.cover(CLIENTS, _is_running)
         self._seen.clear()
@@ -101,13 +111,13 @@ class CacheInstrumentation:
 
     def uninstall(self) -> None:
         """Put the backends' own methods back."""
-        global _begin
+        global _begin, _metrics
         if self._provider is None:
             return
         self._provider.cover(CLIENTS, None)
         self._provider = None
         self._patches.undo()
-        _begin = None
+        _begin = _metrics = None
 
     def _create_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def create_connection(handler: CacheHandler, alias: str) -> Any:
@@ -154,7 +164,7 @@ class CacheInstrumentation:
 def _method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         parent = recording_span()
-        if parent is None:
+        if parent is None and _is_unmeasured():
             return original(self, *args, **kwargs)
         outer = _current.get()
         if outer is not None and not outer.open:
@@ -177,7 +187,7 @@ def _method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 def _async_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         parent = recording_span()
-        if parent is None:
+        if parent is None and _is_unmeasured():
             return await original(self, *args, **kwargs)
         outer = _current.get()
         if outer is not None and not outer.open:
@@ -195,6 +205,10 @@ def _async_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]
         return running.end(result)
 
     return method
+
+
+def _is_unmeasured() -> bool:
+    return _metrics is None or bool(current.get_context().get(current.SUPPRESS_KEY))
 
 
 def _is_running() -> bool:
@@ -221,7 +235,12 @@ class _Running:
     """An operation's span, current while it runs so that its queries and commands hang below."""
 
     def __init__(
-        self, cache: Any, name: str, parent: Span, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        cache: Any,
+        name: str,
+        parent: Span | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> None:
         begin = _begin
         if begin is None:
@@ -229,9 +248,14 @@ class _Running:
         alias = _alias_of(cache)
         backend = _backend_of(type(cache))
         prefix, count = _keys(name, args, kwargs)
-        span_name, shared = _alike(name, backend.name, alias, prefix)
-        own: dict[str, Plain] = {} if count is None else {names.DJANGO_CACHE_COUNT: count}
-        span = begin(span_name, _CLIENT, shared, own, parent)
+        span = None
+        if parent is not None:
+            span_name, shared = _alike(name, backend.name, alias, prefix)
+            own: dict[str, Plain] = {} if count is None else {names.DJANGO_CACHE_COUNT: count}
+            span = begin(span_name, _CLIENT, shared, own, parent)
+        self._alias = alias
+        self._prefix = prefix
+        self._count = count
         self.args = args
         self.kwargs = kwargs
         self._default = _argument(args, kwargs, 1, "default")
@@ -241,10 +265,12 @@ class _Running:
         elif name == "get" and backend.takes_any_default:
             self.args, self.kwargs = _with_default(_MISSING, args, kwargs)
         self._token = _current.set(operation)
-        self._span_token = current.attach(span)
+        self._span_token = None if span is None else current.attach(span)
+        self._start_ns = time_ns() if span is None else span._start_time
 
     def _detach(self) -> None:
-        current.detach(self._span_token)
+        if self._span_token is not None:
+            current.detach(self._span_token)
         try:
             _current.reset(self._token)
         except ValueError:  # a coroutine that is closed from another context
@@ -255,8 +281,12 @@ class _Running:
         self._detach()
         operation = self._operation
         try:
-            _note_result(operation, result, self.args, self.kwargs)
-            operation.span.end()
+            hits = _hits(operation, result, self.args, self.kwargs)
+            if operation.span is not None:
+                if hits is not None:
+                    _note_hits(operation.span, operation.name, hits)
+                operation.span.end()
+            self._measure(hits)
         except Exception:
             guard.caught("cache.end")
         return self._default if result is _MISSING else result
@@ -266,30 +296,53 @@ class _Running:
         self._detach()
         operation = self._operation
         try:
-            if operation.name in COUNTERS and isinstance(error, ValueError):
-                operation.span.note(names.DJANGO_CACHE_HIT, False)
-            else:
-                operation.span.fail(exception_type(error))
-            operation.span.end()
+            span = operation.span
+            missed = operation.name in COUNTERS and isinstance(error, ValueError)
+            if span is not None:
+                if missed:
+                    span.note(names.DJANGO_CACHE_HIT, False)
+                else:
+                    span.fail(exception_type(error))
+                span.end()
+            self._measure(0 if missed else None, failed=not missed)
         except Exception:
             guard.caught("cache.fail")
 
+    def _measure(self, hits: int | None, *, failed: bool = False) -> None:
+        metrics = _metrics
+        if metrics is not None:
+            metrics.ran(
+                (self._alias, self._operation.name, self._prefix),
+                time_ns() - self._start_ns,
+                self._operation.span,
+                -1 if failed else hits,
+                self._count,
+            )
 
-def _note_result(
+
+def _hits(
     operation: _Operation, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    name, span = operation.name, operation.span
+) -> int | None:
+    """How many keys that were asked for were there; None for what asks for none."""
+    name = operation.name
     if name == "get":
-        hit = result is not _argument(args, kwargs, 1, "default")
-        span.note(names.DJANGO_CACHE_HIT, hit)
-    elif name in ("has_key", "touch"):
-        span.note(names.DJANGO_CACHE_HIT, bool(result))
-    elif name == "get_many":
-        span.note(names.DJANGO_CACHE_HITS, len(result))
-    elif name in COUNTERS:
-        span.note(names.DJANGO_CACHE_HIT, True)
-    elif name == "get_or_set" and operation.hit is not None:
-        span.note(names.DJANGO_CACHE_HIT, operation.hit)
+        return int(result is not _argument(args, kwargs, 1, "default"))
+    if name in ("has_key", "touch"):
+        return int(bool(result))
+    if name == "get_many":
+        return len(result)
+    if name in COUNTERS:
+        return 1
+    if name == "get_or_set" and operation.hit is not None:
+        return int(operation.hit)
+    return None
+
+
+def _note_hits(span: Span, name: str, hits: int) -> None:
+    if name == "get_many":
+        span.note(names.DJANGO_CACHE_HITS, hits)
+    else:
+        span.note(names.DJANGO_CACHE_HIT, bool(hits))
 
 
 def _open_default(

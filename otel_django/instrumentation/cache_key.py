@@ -7,14 +7,14 @@ from typing import Any, Final
 
 MAX_PREFIX_CHARACTERS: Final = 64
 
-# Django's own keys, in which a session's key follows without a mark between.
-_DJANGO_KEYS = (
+DJANGO_KEYS: Final = (
     "django.contrib.sessions.cached_db",
     "django.contrib.sessions.cache",
     "views.decorators.cache.cache_page",
     "views.decorators.cache.cache_header",
     "template.cache",
 )
+"""Django's own keys, in which a session's key follows without a mark between."""
 _PARTS = re.compile(r"[A-Za-z0-9]+|[_.\-/]")
 _ALLOWED = re.compile(r"[A-Za-z0-9_.\-/]*\Z")
 
@@ -28,7 +28,7 @@ def key_prefix(key: Any) -> str | None:
     """
     if not isinstance(key, str):
         return None
-    for known in _DJANGO_KEYS:
+    for known in DJANGO_KEYS:
         if key.startswith(known):
             return known
     head, colon, _ = key[: 4 * MAX_PREFIX_CHARACTERS].partition(":")

@@ -11,6 +11,7 @@ from otel_django.instrumentation.patching import Patches
 if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.contracts import ProcessLife
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.tracer import Tracer
 
 
@@ -24,6 +25,11 @@ class CeleryInstrumentation:
         self._life = life
         self._patches = Patches()
         self._undoing: list[Callable[[], None]] = []
+        self._recorder: Recorder | None = None
+
+    def measure_with(self, recorder: Recorder) -> None:
+        """Measure tasks, too, from the next ``install`` on."""
+        self._recorder = recorder
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch now or when Celery is imported; a second call changes nothing."""
@@ -34,12 +40,15 @@ class CeleryInstrumentation:
             from otel_django.instrumentation import (
                 celery_execution,
                 celery_life,
+                celery_metrics,
                 celery_publish,
                 celery_worker,
             )
 
-            executions = celery_execution.Executions(tracer, settings)
-            self._undoing.append(celery_publish.install(tracer, settings, self._patches))
+            recorder = self._recorder
+            metrics = None if recorder is None else celery_metrics.TaskMetrics(recorder)
+            executions = celery_execution.Executions(tracer, settings, metrics)
+            self._undoing.append(celery_publish.install(tracer, settings, self._patches, metrics))
             self._undoing.append(celery_execution.install(executions, self._patches))
             self._undoing.append(celery_worker.install(executions, self._patches))
             self._undoing.append(celery_life.install(self._life))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Mapping
-from time import time
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.context import Context
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from otel_django.conf import Settings
+    from otel_django.instrumentation.celery_metrics import TaskMetrics
     from otel_django.instrumentation.patching import Patches
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
@@ -82,12 +83,15 @@ class Origin(NamedTuple):
 class Run(NamedTuple):
     """A task that is being run: its span, and what was current before it.
 
-    ``watched``: should it be cut off, the worker's main process ends its span.
+    ``watched``: should it be cut off, the worker's main process ends its span. ``shared`` is what
+    is told of all runs of its task, where it is measured.
     """
 
     span: Any
     token: Token[Context]
     watched: bool = False
+    shared: Mapping[str, Any] | None = None
+    start_ns: int = 0
 
 
 class _Shape(NamedTuple):
@@ -100,8 +104,11 @@ class _Shape(NamedTuple):
 class Executions:
     """What all runs of tasks in this process share."""
 
-    def __init__(self, tracer: Tracer, settings: Settings) -> None:
+    def __init__(
+        self, tracer: Tracer, settings: Settings, metrics: TaskMetrics | None = None
+    ) -> None:
         self.tracer = tracer
+        self.metrics = metrics
         self._carrier = carrier_of(settings.propagators)
         self._link_after_s = settings.celery_link_after_s
         self._shapes: dict[tuple[str, Any, Any, Any], _Shape] = {}
@@ -146,8 +153,7 @@ class Executions:
         start_time: int | None = None,
     ) -> Any:
         """The run's span, not made current; ``ids`` are the trace's (for a root) and its own."""
-        key = (name, hostname, delivery.get("exchange"), delivery.get("routing_key"))
-        shape = self._shapes.get(key) or self._learn(app, key)
+        shape = self._shape(app, name, hostname, delivery)
         tracer = self.tracer
         own: dict[str, Plain] = {}
         whole = tracer.straight is None or tracer.asks_sampler
@@ -171,6 +177,16 @@ class Executions:
                 span.add_link(origin.link)
             span._local.request_id = origin.request_id
         return span
+
+    def shared(
+        self, app: Any, name: str, hostname: Any, delivery: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """What is told of all runs of a task from one queue."""
+        return self._shape(app, name, hostname, delivery).shared.values
+
+    def _shape(self, app: Any, name: str, hostname: Any, delivery: Mapping[str, Any]) -> _Shape:
+        key = (name, hostname, delivery.get("exchange"), delivery.get("routing_key"))
+        return self._shapes.get(key) or self._learn(app, key)
 
     def _learn(self, app: Any, key: tuple[str, Any, Any, Any]) -> _Shape:
         name, hostname, exchange, routing_key = key
@@ -200,10 +216,16 @@ class Executions:
         if get_context().get(_RUNNING) == id(fields):
             return None  # called by another library's wrapper, which one of ours has called
         headers = custom_headers(fields)
-        origin = self.origin(headers, fields.get("eta"), time())
+        start_ns = time_ns()
+        origin = self.origin(headers, fields.get("eta"), start_ns / 1e9)
         ids = execution_ids(headers)
         delivery = fields.get("delivery_info") or {}
-        span = self.span(task.app, task.name, fields.get("hostname"), fields, delivery, origin, ids)
+        hostname = fields.get("hostname")
+        span = self.span(task.app, task.name, hostname, fields, delivery, origin, ids, start_ns)
+        shared = None
+        if self.metrics is not None:
+            shared = self.shared(task.app, task.name, hostname, delivery)
+            self.metrics.started(id(fields), shared, origin.queue_wait_s)
         # A context of its own: neither the worker's nor, in a pool that shares the thread with
         # the consumer, its suppression of tracing.
         context: dict[str, object] = {SPAN_KEY: span, _RUNNING: id(fields)}
@@ -211,7 +233,7 @@ class Executions:
             context[request_id.CONTEXT_KEY] = origin.request_id
         if origin.baggage:
             context = {**origin.baggage, **context}
-        return Run(span, set_context(Context(context)), ids[1] != 0)
+        return Run(span, set_context(Context(context)), ids[1] != 0, shared, start_ns)
 
     def _begin_eager(self, task: Any, fields: Mapping[str, Any]) -> Run | None:
         """Run in place of being sent: part of what is current, if anything is."""
@@ -225,48 +247,44 @@ class Executions:
         )
         return None if span is None else Run(span, attach(span))
 
-    def end(self, run: Run, task: Any, outcome: Any, exc: BaseException | None) -> None:
+    def end(
+        self,
+        run: Run,
+        task: Any,
+        fields: Mapping[str, Any],
+        outcome: Any,
+        exc: BaseException | None,
+    ) -> None:
         """The task has run: ``outcome`` is Celery's (return value, what went wrong, run time, …),
         None if ``exc`` got through.
         """
         detach(run.token)
-        span = run.span
-        if type(span) is not Span:
-            return
-        if exc is not None:
-            self._got_through(run, task, exc)
-            return
-        try:
-            _, trouble, run_time = outcome[:3]
-            if trouble is None:
-                # Without a run time it didn't run: an earlier delivery of it has succeeded.
-                state = IGNORED if run_time is None else SUCCESS
-                span.note(names.CELERY_TASK_STATE, state)
-            else:
-                span.note(names.CELERY_TASK_STATE, trouble.state)
-                if isinstance(trouble.retval, BaseException):
-                    self._say_why(span, task, trouble.state, trouble.retval)
-        finally:
-            span.end()
-
-    def _got_through(self, run: Run, task: Any, exc: BaseException) -> None:
-        """No result for Celery: the task or its process is stopped, or an eager task raises."""
-        if isinstance(exc, Exception):
-            run.span.note(names.CELERY_TASK_STATE, FAILURE)
-            try:
-                self._say_why(run.span, task, FAILURE, exc)
-            finally:
-                run.span.end()
-        elif run.watched:
-            run.span.relinquish()
-        else:
-            error_type = exception_type(exc)
-            revoked = error_type == _STOPPED_GREENLET
-            run.span.note(names.CELERY_TASK_STATE, REVOKED if revoked else FAILURE)
-            run.span.fail(error_type)
-            run.span.end()
+        state, error = _ending(run, outcome, exc)
+        span = run.span if type(run.span) is Span else None
+        if run.shared is not None and self.metrics is not None:
+            self.metrics.stopped(id(fields))
+            if state is not None:
+                error_type = exception_type(error) if error and state != RETRY else None
+                self.metrics.executed(run.shared, state, run.start_ns, error_type, span)
+        if span is not None:
+            self._end_span(span, task, state, error)
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):
             child_is_stopped()
+
+    def _end_span(
+        self, span: Span, task: Any, state: str | None, error: BaseException | None
+    ) -> None:
+        if state is None:
+            span.relinquish()
+            return
+        span.note(names.CELERY_TASK_STATE, state)
+        try:
+            if isinstance(error, Exception):
+                self._say_why(span, task, state, error)
+            elif error is not None:
+                span.fail(exception_type(error))
+        finally:
+            span.end()
 
     def _say_why(self, span: Span, task: Any, state: str, exc: BaseException) -> None:
         if state == RETRY:
@@ -285,6 +303,25 @@ class Executions:
             else:
                 span.record_exception(exc)
                 span.fail(exception_type(exc))
+
+
+def _ending(
+    run: Run, outcome: Any, exc: BaseException | None
+) -> tuple[str | None, BaseException | None]:
+    """The state a run ended in and what went wrong; None if the worker's main process tells."""
+    if exc is None:
+        _, trouble, run_time = outcome[:3]
+        if trouble is None:
+            # Without a run time it didn't run: an earlier delivery of it has succeeded.
+            return IGNORED if run_time is None else SUCCESS, None
+        retval = trouble.retval
+        return trouble.state, retval if isinstance(retval, BaseException) else None
+    # No result for Celery: the task or its process is stopped, or an eager task raises.
+    if isinstance(exc, Exception):
+        return FAILURE, exc
+    if run.watched:
+        return None, exc
+    return REVOKED if exception_type(exc) == _STOPPED_GREENLET else FAILURE, exc
 
 
 def _tell(
@@ -385,7 +422,7 @@ def _traced(run_task: Callable[..., Any], task: Any) -> Callable[..., Any]:
             raise
         finally:
             try:
-                executions.end(run, task, outcome, exc)
+                executions.end(run, task, request, outcome, exc)
             except Exception:
                 guard.caught("celery.end")
 

@@ -8,8 +8,8 @@ told by ``before_task_publish``, which is also where the headers are added.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, MutableMapping
-from time import time
+from collections.abc import Callable, Mapping, MutableMapping
+from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.context import Context
@@ -44,6 +44,7 @@ from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
+    from otel_django.instrumentation.celery_metrics import TaskMetrics
     from otel_django.instrumentation.patching import Patches
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
@@ -67,15 +68,36 @@ class _Shape(NamedTuple):
     by_queue: dict[str, SharedAttributes]
 
 
+class _Sending:
+    """A publish that goes on; ``queue`` is known once the message is made."""
+
+    __slots__ = ("queue", "shape", "span", "start_ns")
+
+    def __init__(self, span: Any, shape: _Shape) -> None:
+        self.span = span
+        self.shape = shape
+        self.queue: Any = None
+        self.start_ns = time_ns()
+
+    def shared(self) -> Mapping[str, Any]:
+        """What all publishes of the task to its queue say."""
+        if self.queue is None:
+            return self.shape.shared.values
+        return (self.shape.by_queue.get(self.queue) or _learn_queue(self.shape, self.queue)).values
+
+
 class Publishing:
     """What all publishes of this process share."""
 
-    def __init__(self, tracer: Tracer, settings: Settings) -> None:
+    def __init__(
+        self, tracer: Tracer, settings: Settings, metrics: TaskMetrics | None = None
+    ) -> None:
         self.carrier = carrier_of(settings.propagators)
+        self.metrics = metrics
         self._tracer = tracer
 
-    def begin(self, app: Any, name: str, countdown: Any) -> tuple[Any, Context] | None:
-        """The span and the context to publish in; None where tracing is suppressed."""
+    def begin(self, app: Any, name: str, countdown: Any) -> tuple[_Sending, Context] | None:
+        """What is being sent, and the context for it; None where tracing is suppressed."""
         base = get_context()
         if base.get(SUPPRESS_KEY):
             return None
@@ -97,7 +119,20 @@ class Publishing:
             entry: Any = base.get(_BEAT)
             if entry is not None:
                 own[names.CELERY_BEAT_ENTRY] = entry
-        return span, Context({**base, SPAN_KEY: span, _OWN: (span, shape)})
+        sending = _Sending(span, shape)
+        return sending, Context({**base, SPAN_KEY: span, _OWN: sending})
+
+    def end(self, sending: _Sending, exc: BaseException | None) -> None:
+        """The broker has the message, or ``exc`` says why it hasn't."""
+        error_type = None if exc is None else exception_type(exc)
+        span = sending.span if type(sending.span) is Span else None
+        if self.metrics is not None:
+            self.metrics.sent(sending.shared(), sending.start_ns, error_type, span)
+        if span is not None:
+            if exc is not None and error_type is not None:
+                span.record_exception(exc)
+                span.fail(error_type)
+            span.end()
 
     def describe(
         self, headers: MutableMapping[str, Any], body: Any, queue: str, properties: Any
@@ -121,17 +156,24 @@ class Publishing:
             headers[REQUEST_ID] = given_id
         if entry is not None:
             headers[BEAT_ENTRY] = entry
-        if own is not None and own[0] is span and type(span) is Span:
-            shape = own[1]
-            if span._shared is shape.shared:
-                span._shared = shape.by_queue.get(queue) or _learn_queue(shape, queue)
-            else:
-                span._attributes[names.MESSAGING_DESTINATION_NAME] = queue
-            own_attributes = span._own
-            add_lineage(body if isinstance(body, dict) else headers, own_attributes)
-            priority = properties.get("priority") if properties else None
-            if priority and isinstance(priority, int):
-                own_attributes[names.CELERY_TASK_PRIORITY] = priority
+        if own is not None and own.span is span:
+            own.queue = queue
+            if type(span) is Span:
+                _tell(own, body if isinstance(body, dict) else headers, properties)
+
+
+def _tell(sending: _Sending, fields: Mapping[str, Any], properties: Any) -> None:
+    """What the message is, on the span."""
+    span, shape = sending.span, sending.shape
+    if span._shared is shape.shared:
+        span._shared = shape.by_queue.get(sending.queue) or _learn_queue(shape, sending.queue)
+    else:
+        span._attributes[names.MESSAGING_DESTINATION_NAME] = sending.queue
+    own_attributes = span._own
+    add_lineage(fields, own_attributes)
+    priority = properties.get("priority") if properties else None
+    if priority and isinstance(priority, int):
+        own_attributes[names.CELERY_TASK_PRIORITY] = priority
 
 
 def _shapes_of(app: Any) -> dict[str, _Shape]:
@@ -165,10 +207,12 @@ def _learn_queue(shape: _Shape, queue: str) -> SharedAttributes:
     return shared
 
 
-def install(tracer: Tracer, settings: Settings, patches: Patches) -> Callable[[], None]:
+def install(
+    tracer: Tracer, settings: Settings, patches: Patches, metrics: TaskMetrics | None = None
+) -> Callable[[], None]:
     """Trace publishing once Celery is imported, without importing it; returns the undoing."""
     global _publishing
-    _publishing = Publishing(tracer, settings)
+    _publishing = Publishing(tracer, settings, metrics)
     takers = (
         when_imported("celery.app.base", functools.partial(_patch_app, patches)),
         when_imported("celery.beat", functools.partial(_patch_beat, patches)),
@@ -204,26 +248,25 @@ def _send_task(original: Callable[..., Any]) -> Callable[..., Any]:
         began = _began(self, name, args, options)
         if began is None:
             return original(self, name, *args, **options)
-        span, context = began
+        publishing, sending, context = began
         token = set_context(context)
+        failed: BaseException | None = None
         try:
             return original(self, name, *args, **options)
         except BaseException as exc:
-            if type(span) is Span:
-                span.record_exception(exc)
-                span.fail(exception_type(exc))
+            failed = exc
             raise
         finally:
             reset_context(token)
-            if type(span) is Span:
-                span.end()
+            with guard.guarded("celery.published"):
+                publishing.end(sending, failed)
 
     return send_task
 
 
 def _began(
     app: Any, name: str, args: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Any, Context] | None:
+) -> tuple[Publishing, _Sending, Context] | None:
     publishing = _publishing
     if publishing is None:
         return None
@@ -231,7 +274,8 @@ def _began(
         countdown = options.get("countdown")
         if countdown is None and len(args) > _COUNTDOWN_POSITION:
             countdown = args[_COUNTDOWN_POSITION]
-        return publishing.begin(app, name, countdown)
+        began = publishing.begin(app, name, countdown)
+        return None if began is None else (publishing, *began)
     except Exception:
         guard.caught("celery.publish")
         return None

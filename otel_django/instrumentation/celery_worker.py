@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from opentelemetry.context import Context
 
@@ -94,6 +94,10 @@ class Watch:
             **(message.delivery_info or {}),
             "priority": (message.properties or {}).get("priority"),
         }
+        metrics = self._executions.metrics
+        if metrics is not None:
+            shared = self._executions.shared(consumer.app, name, consumer.hostname, delivery)
+            metrics.consumed(shared, outcome.error_type)
         span = self._span(consumer.app, name, fields, delivery, consumer.hostname, outcome)
         if span is not None:
             span.end()
@@ -123,10 +127,29 @@ class Watch:
             (0, 0) if started_s is None else execution_ids(fields),
             None if started_s is None else int(started_s * 1e9),
         )
-        if type(span) is not Span:
+        recorded = type(span) is Span
+        if executions.metrics is not None:
+            executions.metrics.executed(
+                executions.shared(app, name, hostname, delivery),
+                outcome.state,
+                None if started_s is None else int(started_s * 1e9),
+                outcome.error_type,
+                span if recorded else None,
+            )
+        if not recorded:
             return None
         _describe(span, outcome)
-        return span
+        return cast("Span", span)
+
+    def received(self, request: Any) -> None:
+        """A message has become a request."""
+        executions = self._executions
+        if executions.metrics is not None:
+            executions.metrics.consumed(
+                executions.shared(
+                    request.task.app, request.name, request.hostname, request.delivery_info
+                )
+            )
 
 
 def _describe(span: Span, outcome: Outcome) -> None:
@@ -213,6 +236,8 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
                 self._request_dict[EXECUTION] = watch.new_ids()
             else:
                 self._request_dict.pop(EXECUTION, None)
+            with guard.guarded("celery.received"):
+                watch.received(self)
 
     return init
 

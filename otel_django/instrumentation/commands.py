@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from opentelemetry.trace import SpanKind
 
-from otel_django import guard, names
+from otel_django import guard, metric_definitions, names
 from otel_django.command_choice import CommandChoice, identity
 from otel_django.instrumentation import unit_of_work
 from otel_django.instrumentation.patching import Patches
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span as ApiSpan
 
     from otel_django.conf import Settings
+    from otel_django.metrics.instruments import Histogram
+    from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
 
@@ -35,7 +38,12 @@ class CommandInstrumentation:
         self._patches = Patches()
         self._tracer: Tracer | None = None
         self._choice: CommandChoice | None = None
+        self._duration: Histogram | None = None
         self._running: set[Span] = set()
+
+    def measure_with(self, recorder: Recorder) -> None:
+        """Measure commands, too."""
+        self._duration = recorder.histogram(metric_definitions.DJANGO_COMMAND_DURATION)
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call only changes tracer and settings."""
@@ -57,24 +65,38 @@ class CommandInstrumentation:
 
     def _traced(self, execute: Callable[..., Any]) -> Callable[..., Any]:
         def traced_execute(command: BaseCommand, *args: Any, **options: Any) -> Any:
-            span = self._begin(command)
-            if span is None:
+            began = self._begin(command)
+            if began is None:
                 return execute(command, *args, **options)
-            token = attach(span)
+            name, span, start_ns = began
+            token = None if span is None else attach(span)
+            failed: BaseException | None = None
             try:
-                output = execute(command, *args, **options)
+                return execute(command, *args, **options)
             except BaseException as exc:
-                self._finish(span, exc)
+                failed = exc
                 raise
-            else:
-                self._finish(span, None)
-                return output
             finally:
-                detach(token)
+                if span is not None:
+                    self._finish(span, failed)
+                self._measure(name, span, start_ns, failed)
+                if token is not None:
+                    detach(token)
 
         return traced_execute
 
-    def _begin(self, command: BaseCommand) -> ApiSpan | None:
+    def _measure(
+        self, name: str, span: ApiSpan | None, start_ns: int, exc: BaseException | None
+    ) -> None:
+        duration = self._duration
+        if duration is not None:
+            with guard.guarded("commands.measure"):
+                error_type = None if exit_code(exc) == 0 or exc is None else exception_type(exc)
+                recorded = span if isinstance(span, Span) else None
+                duration.record((time_ns() - start_ns) / 1e9, (name, error_type), recorded)
+
+    def _begin(self, command: BaseCommand) -> tuple[str, ApiSpan | None, int] | None:
+        """The command's name, its span if it has one of its own, and when it began."""
         tracer, choice = self._tracer, self._choice
         if tracer is None or choice is None:
             return None
@@ -91,7 +113,7 @@ class CommandInstrumentation:
             )
             if isinstance(span, Span):
                 self._running.add(span)
-            return span
+            return name, span, time_ns()
         except Exception:
             guard.caught("commands.begin")
             return None

@@ -138,3 +138,13 @@ def test_nothing_is_left_of_it_afterwards() -> None:
     with capture():
         assert BaseCommand.execute is not before
     assert BaseCommand.execute is before
+
+
+def test_commands_are_measured_by_name_and_error() -> None:
+    with capture() as captured:
+        call_command("work")
+        call_command("work")
+        with contextlib.suppress(BaseException):
+            call_command("work", "fail")
+    assert captured.metric("django.command.duration", django__command__name="work").count == 3
+    assert captured.metric("django.command.duration", error__type="ValueError").count == 1
