@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import decimal
+import http.server
 import logging
 import random
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
+import requests
 from opentelemetry import metrics as api
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.trace import NoOpTracerProvider
 
 from otel_django import guard
 from otel_django.clock import SYSTEM_CLOCK
@@ -319,3 +324,33 @@ def test_P1_a_child_forked_while_another_thread_collects_counts_from_zero() -> N
     assert "'orders': " in printed
     assert "'mine': 2" in printed
     assert "'orders': 6" not in printed
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+def test_contribs_instrumentors_measure_with_it() -> None:
+    recorder = Recorder(clock=SYSTEM_CLOCK)
+    instrumentor = RequestsInstrumentor()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        instrumentor.instrument(
+            meter_provider=MeterProvider(recorder), tracer_provider=NoOpTracerProvider()
+        )
+        try:
+            requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=10)
+        finally:
+            instrumentor.uninstrument()
+            server.shutdown()
+    metrics = [metric for metric in recorder.collect() if "http.client" in metric.name]
+    assert metrics
+    for metric in metrics:
+        (point,) = metric.points
+        assert isinstance(point, HistogramPoint)
+        assert point.count == 1
