@@ -377,6 +377,9 @@ ATTRIBUTES: Final = {
         EXCEPTION_MESSAGE: "Its text, without secrets.",
         EXCEPTION_STACKTRACE: "Its traceback, without local values.",
     },
+    "Attributes that only log records have, besides those of request and task": {
+        CODE_STACKTRACE: "Where it was written, if `stack_info` was asked for.",
+    },
     "Attributes that only metrics have": {
         DB_CLIENT_CONNECTION_STATE: "`idle`, or `used`: a request or task has it in hand.",
         DB_CLIENT_CONNECTION_POOL_NAME: "The alias in DATABASES.",

@@ -74,8 +74,8 @@ LOGS: Final = (
         p.choice("auto", "json", "console", "off"),
         "auto",
         "How log records are written to the standard error: one JSON object a line, lines for "
-        "people, `auto` (these in a terminal, JSON elsewhere), or, with `off`, as your own "
-        "`LOGGING` says.",
+        "people, `auto` (none if your `LOGGING` prints there itself, else the latter in a "
+        "terminal and JSON elsewhere), or, with `off`, as your own `LOGGING` says.",
     ),
     _logs(
         f"{PREFIX}LOG_LEVEL",
