@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -33,9 +33,14 @@ _MEDIA_TYPES: dict[str, Format] = {
     "text/plain": "prometheus",
     "application/json": "json",
 }
+_LINES_AT_A_TIME = 64
 _QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", re.ASCII)
 _VERSION = re.compile(r'\s*version\s*=\s*"?([\w.]*)"?\s*', re.ASCII)
 _VERSIONS_OF_OPENMETRICS = frozenset(["", "0.0.1", "1.0.0"])
+
+
+def _go_on() -> None:
+    """Nobody waits."""
 
 
 def wanted_format(accept: str, default: Format) -> Format:
@@ -69,15 +74,27 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def render(
-    data: Sequence[ResourceMetrics], form: Format, metric_names: MetricNames, now_ns: int
+    data: Sequence[ResourceMetrics],
+    form: Format,
+    metric_names: MetricNames,
+    now_ns: int,
+    pause: Callable[[], object] = _go_on,
 ) -> bytes:
-    """The whole page; JSON shows OpenTelemetry names whatever ``metric_names`` says."""
+    """The whole page; JSON shows OpenTelemetry names whatever ``metric_names`` says.
+
+    ``pause`` is called every now and then: a page of many series takes a while, and requests
+    beside it want the interpreter too.
+    """
     if form == "json":
-        text = metrics_json.render(data, now_ns)
-    else:
-        found = families(data, metric_names)
-        text = (openmetrics if form == "openmetrics" else prometheus_text).render(found)
-    return text.encode()
+        return metrics_json.render(data, now_ns).encode()
+    found = families(data, metric_names)
+    text = openmetrics if form == "openmetrics" else prometheus_text
+    pieces = []
+    for number, line in enumerate(text.lines(found)):
+        pieces.append(line)
+        if not number % _LINES_AT_A_TIME:
+            pause()
+    return "".join(pieces).encode()
 
 
 def families(data: Sequence[ResourceMetrics], metric_names: MetricNames) -> list[Family]:

@@ -26,9 +26,11 @@ CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _IN_HELP = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def render(families: Iterable[Family]) -> str:
+def lines(families: Iterable[Family]) -> Iterator[str]:
     """The whole page."""
-    return "".join([*(line for family in families for line in _lines(family)), "# EOF\n"])
+    for family in families:
+        yield from _lines(family)
+    yield "# EOF\n"
 
 
 def _lines(family: Family) -> Iterator[str]:

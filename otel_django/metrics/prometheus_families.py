@@ -39,6 +39,7 @@ _said: set[str] = set()
 _POWERS = {"s": range(-10, 6), "By": range(4, 36, 2)}
 """1 ms to 32 s, 16 bytes to 16 GiB: the same for all series, so that they can be added."""
 _OTHER_POWERS = range(-10, 22, 2)
+_OF_ONE_ROLE = frozenset([names.SERVICE_INSTANCE_ID, names.PROCESS_ROLE])
 _SUFFIXES: dict[FamilyKind, tuple[str, ...]] = {
     "counter": ("", "_total"),
     "gauge": ("",),
@@ -175,14 +176,17 @@ def bucket_bounds(metric: Metric) -> tuple[float, ...]:
 
 
 def target_info(data: Sequence[ResourceMetrics]) -> Family | None:
-    """What all roles have in common: service, version, environment, host."""
+    """What all roles have in common: service, version, environment, host.
+
+    The roles themselves are left out, so that it is the same when another one joins.
+    """
     if not data:
         return None
     first, *others = (resource.resource for resource in data)
     common = tuple(
         (key, value)
         for key, value in first.items()
-        if all(other.get(key) == value for other in others)
+        if key not in _OF_ONE_ROLE and all(other.get(key) == value for other in others)
     )
     labels = prometheus_names.labels(common)
     family = Family("target", "info", "", "What is measured")

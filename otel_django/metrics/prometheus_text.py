@@ -18,9 +18,10 @@ _IN_VALUES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _IN_HELP = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
-def render(families: Iterable[Family]) -> str:
+def lines(families: Iterable[Family]) -> Iterator[str]:
     """The whole page."""
-    return "".join(line for family in families for line in _lines(family))
+    for family in families:
+        yield from _lines(family)
 
 
 def _lines(family: Family) -> Iterator[str]:

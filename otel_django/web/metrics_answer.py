@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from otel_django import guard
+from otel_django.errors import ReadError
 from otel_django.metrics import active, exposition
 
 if TYPE_CHECKING:
     from otel_django.clock import Clock
     from otel_django.conf import Settings
+    from otel_django.metrics.active import HostSums
     from otel_django.metrics.exposition import Format
     from otel_django.tracing.trust import Environ
     from otel_django.web.access import Access, Verdict
 
+_logger = logging.getLogger(guard.LOGGER_NAME)
 METHODS = ("GET", "HEAD")
 _WORTH_PACKING = 1024
 
@@ -50,18 +55,27 @@ class MetricsEndpoint:
         if form is None:
             known = ", ".join(exposition.FORMATS)
             return error(400, "unknown format", f"Known formats: {known}.")
-        page = self._page(form)
-        if page is None:
-            return error(503, "no metrics", "Metrics are not recorded in this process.")
-        return _sent(page, exposition.CONTENT_TYPES[form], environ)
-
-    def _page(self, form: Format) -> bytes | None:
         host = active.host()
         if host is None:
-            return None
-        with guard.guarded("metrics.page"):
-            return exposition.render(host.read(), form, self._names, self._clock.now_ns())
+            return error(503, "no metrics", "Metrics are not recorded in this process.")
+        page = self._page(host, form)
+        if page is None:
+            return error(503, "no metrics", "They can't be read just now: try again.")
+        return _sent(page, exposition.CONTENT_TYPES[form], environ)
+
+    def _page(self, host: HostSums, form: Format) -> bytes | None:
+        try:
+            data = host.read()
+            return exposition.render(data, form, self._names, self._clock.now_ns(), _pause)
+        except (OSError, ReadError) as exc:
+            _logger.info("metrics.page: %s", exc)
+        except Exception:
+            guard.caught("metrics.page")
         return None
+
+
+def _pause() -> None:
+    time.sleep(0)
 
 
 def refusal(verdict: Verdict) -> Answer:

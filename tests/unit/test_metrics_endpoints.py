@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path, reverse
 
+from otel_django.errors import ReadError
 from otel_django.metric_points import ResourceMetrics
 from otel_django.metrics import active
 from otel_django.web import metrics_views
@@ -231,6 +232,17 @@ def test_views_take_no_part_in_transactions() -> None:
 def test_without_metrics_it_says_so(client: Client) -> None:
     with host(None):
         assert client.get("/metrics").status_code == 503
+
+
+def test_a_host_that_cannot_be_read_is_said_to_be_so(client: Client) -> None:
+    class Unreadable(Sums):
+        def read(self) -> tuple[ResourceMetrics, ...]:
+            raise ReadError("torn")
+
+    with host(Unreadable()):
+        refused = client.get("/metrics")
+    assert refused.status_code == 503
+    assert "torn" not in refused.content.decode()
 
 
 def test_scrapes_have_no_span(client: Client) -> None:
