@@ -17,11 +17,12 @@ from celery import Celery
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 
-from otel_django import get_logger, span
+from otel_django import counter, get_logger, span
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 QUEUE = "tests"
+_worked = counter("tests.worked")
 
 
 def make_app(broker: str, backend: str, folder: Path) -> Celery:
@@ -51,7 +52,8 @@ app = make_app(
 
 @app.task
 def work(number: int = 0) -> int:
-    """Does one thing."""
+    """Does one thing, and counts it."""
+    _worked.add(1)
     with span("step"):
         return number
 
