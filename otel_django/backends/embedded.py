@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from otel_django.backends import embedded_rows as rows
 from otel_django.backends import embedded_search as search
-from otel_django.backends.embedded_arrivals import arrived
+from otel_django.backends.embedded_arrivals import arrived, cursor_at
 from otel_django.backends.embedded_session import Session, session
 from otel_django.contracts import (
     OperationStats,
@@ -106,6 +106,11 @@ class EmbeddedReader:
             parts = [part.id for part in read.slices]
             found, end = arrived(read, parts, "span", rows.SPAN_SQL, cursor, limit)
         return SpanPage(tuple(make(row) for _, more in found for row in more), end)
+
+    def cursor_at(self, since_ns: int) -> str:
+        """For ``spans_since``: before all spans that began since a time."""
+        with self._session() as read:
+            return cursor_at(read.slices, since_ns)
 
     def services(self) -> tuple[str, ...]:
         """Services in which anything in the store began, by name."""

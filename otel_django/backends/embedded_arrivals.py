@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otel_django.backends.embedded_session import Session
+    from otel_django.store.slices import Slice
 
 Rows = list[tuple[Any, ...]]
 
@@ -43,6 +44,16 @@ def arrived(
             found.append((part, more))
             left -= len(more)
     return found, f"{number}:{last}"
+
+
+def cursor_at(parts: Sequence[Slice], since_ns: int) -> str:
+    """A cursor before everything that was written since a time; ``parts`` are newest first."""
+    number = 0
+    for part in parts:
+        number = part.id
+        if part.started_ns <= since_ns:
+            break
+    return f"{number}:0"
 
 
 def _last_id(read: Session, table: str, number: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.backends import embedded_log_search as search
-from otel_django.backends.embedded_arrivals import arrived
+from otel_django.backends.embedded_arrivals import arrived, cursor_at
 from otel_django.backends.embedded_log_search import LOG_SQL, Position
 from otel_django.backends.embedded_session import Session, session
 from otel_django.contracts import LogPage, LogQuery, LogRow
@@ -74,6 +74,11 @@ class EmbeddedLogReader:
             found, end = arrived(read, parts, "log", sql, cursor, limit)
         rows = (make(*each) for part, more in found for each in _placed(part, more))
         return LogPage(tuple(rows), end)
+
+    def cursor_at(self, since_ns: int) -> str:
+        """For ``logs_since``: before all records of a time and later."""
+        with self._session() as read:
+            return cursor_at(_with_logs(read), since_ns)
 
     def logs_around(self, key: str, before: int = 20, after: int = 20) -> LogPage:
         """Up to 1,000 records on each side."""

@@ -91,6 +91,12 @@ class EmbeddedMetricReader:
                         found[name] = MetricInfo(name, unit, description, kind, keys)
         return tuple(found[name] for name in sorted(found))
 
+    def began_ns(self) -> int:
+        """No point is older."""
+        with self._session() as read:
+            times = [part.started_ns for part in _with_metrics(read)]
+        return min(times, default=0) - LATE_NS
+
     def read(self, query: MetricQuery) -> MetricAnswer:
         """At most 10,000 series and 100,000 points."""
         with self._session() as read:

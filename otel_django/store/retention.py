@@ -39,7 +39,7 @@ class Retention:
         if not self._has_lease(connection, now_ns):
             return False
         return (
-            _drop_next_table(connection)
+            drop_next_table(connection)
             or self._condemn_oldest(connection, now_ns)
             or self._thin_metrics(connection, now_ns)
             or self._vacuum(connection)
@@ -87,7 +87,7 @@ class Retention:
         oldest = connection.execute(f"SELECT min(time_ns) FROM point_{number}").fetchone()[0]
         if oldest is not None and oldest < now_ns - FINE_NS:
             minute = oldest // metric_schema.MINUTE_NS
-            with _transaction(connection):
+            with in_transaction(connection):
                 for statement in metric_schema.roll_up(number):
                     connection.execute(statement, {"minute": minute})
             return True
@@ -127,7 +127,8 @@ class Retention:
 
 
 @contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def in_transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -138,7 +139,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _drop_next_table(connection: sqlite3.Connection) -> bool:
+def drop_next_table(connection: sqlite3.Connection) -> bool:
     """Drop one table of a condemned slice, or its row when none is left; False: none condemned."""
     row = connection.execute("SELECT id FROM slice WHERE dropping ORDER BY id LIMIT 1").fetchone()
     if row is None:

@@ -82,12 +82,28 @@ def current(
     newest = _newest(connection)
     if newest is not None and not _is_over(connection, newest, limits, now_ns, version):
         return newest
+    after = 0 if newest is None else newest.id
+    return begin(connection, now_ns, version, fts=fts, after=after)
+
+
+def begin(
+    connection: sqlite3.Connection,
+    now_ns: int,
+    version: int,
+    *,
+    fts: bool,
+    after: int | None = None,
+) -> Slice:
+    """A new slice; if ``after`` isn't the newest one's id any more (0: there was none), that one.
+
+    Then another process was first.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        again = _newest(connection)
-        if again is not None and again != newest:  # another process was first
+        newest = _newest(connection)
+        if after is not None and newest is not None and newest.id != after:
             connection.execute("ROLLBACK")
-            return again
+            return newest
         begun = _begin(connection, now_ns, version, fts=fts)
         connection.execute("COMMIT")
     except BaseException:
