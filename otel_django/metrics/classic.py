@@ -98,7 +98,7 @@ ALL = (
     Classic(
         "django_db_queries",
         definitions.DB_CLIENT_OPERATION_DURATION,
-        "Database calls.",
+        "Database calls, connecting included.",
         _QUERY,
         counts=True,
     ),
