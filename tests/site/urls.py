@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from tests.site import guest, views
+from tests.site import guest, metrics, views
 
 articles = (
     [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("plain/", views.plain, name="plain"),
     path("plain-async/", views.plain_async, name="plain-async"),
     path("unnamed/", views.plain),
+    path("measured/", metrics.measured),
     path("current/", views.current),
     path("current-async/", views.current_async),
     path("api/v1/", include(api)),
