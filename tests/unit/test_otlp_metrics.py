@@ -286,3 +286,15 @@ def test_ten_thousand_series_arrive() -> None:
     series = tuple(point(n, attributes=(("n", n),)) for n in range(10_000))
     encoded = ours_alone(counter(*series)).sum.data_points
     assert [one.as_int for one in encoded] == list(range(10_000))
+
+
+def test_a_name_that_upstream_loses_the_export_over_arrives() -> None:
+    made = counter(point(), name="orders\ud800", unit="\udfff", description="d\ud800")
+    with pytest.raises(UnicodeEncodeError):
+        encode_metrics(metrics_data([ResourceMetrics({}, (made,))]))
+    encoded = ours_alone(made)
+    assert (encoded.name, encoded.unit, encoded.description) == (
+        "orders\ufffd",
+        "\ufffd",
+        "d\ufffd",
+    )
