@@ -125,7 +125,8 @@ METRICS: Final = (
         "metrics_retention_hours",
         p.number("hours", above=True),
         "24",
-        "How long the embedded store keeps metrics.",
+        "How long the embedded store keeps metrics; no longer than "
+        "`OTEL_DJANGO_STORE_RETENTION_HOURS`.",
         "Metrics",
         "metrics",
     ),
