@@ -41,6 +41,8 @@ def _of_this_package(
     from otel_django.instrumentation.contrib_conflicts import DATABASES, InsteadOf
     from otel_django.instrumentation.database import DatabaseInstrumentation
     from otel_django.instrumentation.django_tasks import DjangoTasksInstrumentation
+    from otel_django.instrumentation.host_metrics import HostSystemMetrics
+    from otel_django.instrumentation.process_metrics import ProcessMetrics
 
     offered: dict[str, Callable[[], Instrumentation]] = {
         "cache": CacheInstrumentation,
@@ -53,6 +55,8 @@ def _of_this_package(
             DatabaseInstrumentation(), DATABASES, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=database"
         ),
         "django_tasks": DjangoTasksInstrumentation,
+        "process_metrics": ProcessMetrics,
+        "system_metrics": HostSystemMetrics,
     }
     if settings.django_instrument:
         offered["django"] = _django(settings)

@@ -243,8 +243,8 @@ INSTRUMENTATION: Final = (
         "",
         "Libraries that are left alone, by the entry points of their instrumentors (`requests`), "
         "and parts of this package: `django`, `database`, `cache`, `celery`, `celery_chatter`, "
-        "`celery_logs`, `commands`, `django_tasks`, `detail`; `contrib` for all other packages' "
-        "instrumentors.",
+        "`celery_logs`, `commands`, `django_tasks`, `detail`, `process_metrics`, "
+        "`system_metrics`; `contrib` for all other packages' instrumentors.",
         "Instrumentation",
     ),
     Variable(

@@ -19,6 +19,11 @@ class HostSums(Protocol):
         """As they are now, this process's own included; one entry a role."""
         ...
 
+    @property
+    def elected(self) -> bool:
+        """Whether this process does what only one of the host is to do."""
+        ...
+
 
 _recorder: Recorder | None = None
 _host: HostSums | None = None

@@ -28,6 +28,8 @@ PATHS = ("/metrics", "/api/v1/metrics", "/monitoring/metrics/")
 class Sums:
     """A host's, as they stand."""
 
+    elected = False
+
     def __init__(self, *data: ResourceMetrics) -> None:
         self.data = data
 
