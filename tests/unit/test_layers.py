@@ -66,6 +66,8 @@ PURE = [
     "pipeline/queue",
     "pipeline/retry",
     "pipeline/protobuf",
+    "pipeline/otlp_logs",
+    "pipeline/otlp_metrics",
     "pipeline/otlp_trace",
     "pipeline/spool",
     "pipeline/http_transport",
