@@ -74,18 +74,21 @@ class MetricsListener:
 
     def _serve(self) -> None:
         while not self._ended.is_set():
-            server = self._bound()
-            if server is None:
-                self._ended.wait(self._retry_s)
-                continue
-            self._server = server
-            with server:
-                while not self._ended.is_set():
-                    server.handle_request()
+            # Known before it is bound: a child forked meanwhile must not keep the port.
+            with (
+                guard.guarded("metrics.listener"),
+                _Server(self.address, self._endpoint) as self._server,
+            ):
+                if self._listens(self._server):
+                    while not self._ended.is_set():
+                        self._server.handle_request()
+            self._ended.wait(self._retry_s)
 
-    def _bound(self) -> _Server | None:
+    def _listens(self, server: _Server) -> bool:
         try:
-            return _Server(self.address, self._endpoint)
+            server.server_bind()
+            server.server_activate()
+            return True
         except OSError as exc:
             if not self._said:
                 self._said = True
@@ -96,7 +99,7 @@ class MetricsListener:
                     if exc.errno == errno.EADDRINUSE
                     else exc.strerror or type(exc).__name__,
                 )
-            return None
+            return False
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -108,7 +111,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.endpoint = endpoint
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = threading.Semaphore(_MOST_CLIENTS)
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, bind_and_activate=False)
 
     def wake(self) -> None:
         """End a ``handle_request`` that waits; where this can't, its time-out does."""
