@@ -1,6 +1,6 @@
-"""The embedded store: spans written a second, and how long pages wait at a million spans.
+"""The embedded store: what is written a second, and how long pages wait at a million of each.
 
-``python -m benchmarks.store [--spans 1000000] [--write-spans 50000] [--json]``
+``python -m benchmarks.store [--spans 1000000] [--logs 1000000] [--write-spans 50000] [--json]``
 
 Writing is measured on a thread of its own, as in a site, alone and beside a main thread that is
 busy all the time: with Python work only, and serving requests of a Django view in a loop. Reading
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks import store_logs
 
 if TYPE_CHECKING:
     from otel_django.tracing.span import Span
@@ -207,6 +209,7 @@ def main() -> None:
     )
     parser.add_argument("--write-spans", type=int, default=50_000, help="spans in each write run")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--logs", type=int, default=1_000_000, help="log records to read from")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="otel-django-store-") as name:
         folder = Path(name)
@@ -222,14 +225,24 @@ def main() -> None:
         rates["filling the large store"] = fill(path, options.spans)
         megabytes = path.stat().st_size / 1e6
         times = read_times(path)
+        logs_path = folder / "logs" / "store.sqlite3"
+        rates["filling a store with logs"] = store_logs.fill(logs_path, NoLosses(), options.logs)
+        questions = store_logs.questions(logs_path, options.logs)
+        times.update({label: median_ms(ask) for label, ask in questions.items()})
+        log_megabytes = logs_path.stat().st_size / 1e6
     if options.json:
-        print(json.dumps({"spans_per_s": rates, "read_ms": times, "size_mb": megabytes}))
+        print(
+            json.dumps(
+                {"spans_per_s": rates, "read_ms": times, "size_mb": megabytes + log_megabytes}
+            )
+        )
         return
-    print(f"written, spans/s (budget {WRITE_BUDGET:,} beside requests)")
+    print(f"written, spans or records/s (budget {WRITE_BUDGET:,} beside requests)")
     for label, rate in rates.items():
         print(f"  {label:26} {rate:10,.0f}")
     print(
-        f"read, median ms of {options.spans:,} spans in {megabytes:,.0f} MB"
+        f"read, median ms of {options.spans:,} spans in {megabytes:,.0f} MB, "
+        f"{options.logs:,} log records in {log_megabytes:,.0f} MB"
         f" (budget {READ_BUDGET_MS:.0f})"
     )
     for label, took in times.items():

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_django.log_record import LogRecord
-    from otel_django.store.file import StoreFile
 
 BATCH = 512
 RANGE_NS = 6 * 3600 * 10**9
@@ -54,11 +53,12 @@ def batches(records: int, end_ns: int) -> Iterator[list[LogRecord]]:
         yield waiting
 
 
-def fill(file: StoreFile, drops: Any, records: int) -> float:
+def fill(path: Path, drops: Any, records: int) -> float:
     """Write logs to a store; records a second."""
-    from otel_django.store.writer import LogWriter
+    from otel_django.store.writer import LogWriter, StoreWriter
 
-    writer = LogWriter(file, drops=drops)
+    store = StoreWriter(path, retention_hours=24, max_mb=4096, drops=drops)
+    writer = LogWriter(store.file, drops=drops)
     spent = 0.0
     for batch in batches(records, time.time_ns()):
         began = time.perf_counter()

@@ -46,6 +46,10 @@ def test_processes_write_to_one_file_at_once(tmp_path: Path) -> None:
     assert endpoint.count == 800
     (statement,) = EmbeddedReader(path).statements(0, 2**62)
     assert statement.count == 7200
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM log_1").fetchone() == (800,)
+        assert connection.execute("SELECT count(*) FROM series_1").fetchone() == (4,)
+    connection.close()
     check(path)
 
 
