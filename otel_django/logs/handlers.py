@@ -115,7 +115,9 @@ def is_default(logger: logging.Logger, handler: logging.Handler) -> bool:
 
 
 def _prints(handler: logging.Handler) -> bool:
-    """Exactly a stream's handler, not one of a file, on the standard output or error."""
+    """A stream's handler, not one of a file, on the standard output or error; or rich's."""
+    if type(handler).__module__ == "rich.logging":
+        return True
     if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler):
         return False
     streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)

@@ -1,4 +1,4 @@
-"""One of several processes that write one log file: ``log_writer.py PATH NAME LINES SIZE KEEP``."""
+"""One of several writers of a log file; arguments: path, name, lines, size, keep."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import pytest
 from otel_django.logs.file import LogFile
 from otel_django.logs.rotation import rotation_from
 
-WRITER = Path(__file__).with_name("log_writer.py")
+ROOT = Path(__file__).parents[2]
 DAY_S = 86_400
 NEVER = rotation_from("off")
 
@@ -35,7 +35,19 @@ def test_four_writers_rotate_one_file_with_no_line_lost_or_torn(tmp_path: Path) 
     path = tmp_path / "site.log"
     count = 4000
     writers = [
-        subprocess.Popen([sys.executable, str(WRITER), str(path), name, str(count), "4KB", "9999"])
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.faults.log_writer",
+                path,
+                name,
+                str(count),
+                "4KB",
+                "9999",
+            ],
+            cwd=ROOT,
+        )
         for name in "abcd"
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
