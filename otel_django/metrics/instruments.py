@@ -100,27 +100,20 @@ class Instrument:
             points.append(point)
             if not len(points) % POINTS_BETWEEN_PAUSES:
                 pause()
-        return metric_of(self.definition, self.scope, tuple(points), self.kind)
+        definition = self.definition
+        return Metric(
+            definition.name,
+            definition.unit,
+            definition.description,
+            self.kind,
+            tuple(points),
+            bounds=definition.bounds if self.kind == "histogram" else (),
+            scope=self.scope,
+        )
 
     def after_fork(self, shards: Shards) -> None:
         """In a forked child: begin at nothing, with new ``shards``."""
         self._series.after_fork()
-
-
-def metric_of(
-    definition: MetricDefinition, scope: Scope, points: tuple[Point, ...], kind: Kind
-) -> Metric:
-    """``points`` as the metric that is defined."""
-    bounds = definition.bounds if kind == "histogram" else ()
-    return Metric(
-        definition.name,
-        definition.unit,
-        definition.description,
-        kind,
-        points,
-        bounds=bounds,
-        scope=scope,
-    )
 
 
 class Summed(Instrument, Generic[AnyCell]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Shards:
     def __init__(self) -> None:
         self._reading = threading.RLock()  # a signal's handler may collect, too
         self._busy = False
-        self._threads: list[tuple[weakref.ref[_Life], Shard]] = []
+        self._threads: deque[tuple[weakref.ref[_Life], Shard]] = deque()
         self._ended = Shard()
         self._fold_at = FOLD_FROM
         self.own = ThreadShard(self)
@@ -55,8 +56,8 @@ class Shards:
         # A site with a thread a request has many between two collections.
         if len(self._threads) >= self._fold_at and self._reading.acquire(blocking=False):
             try:
-                if not self._busy:
-                    self._fold()
+                with self.read():
+                    pass  # to read begins with folding
             finally:
                 self._reading.release()
 
@@ -73,8 +74,11 @@ class Shards:
                 self._busy = nested
 
     def _fold(self) -> None:
-        for entry in [entry for entry in self._threads.copy() if entry[0]() is None]:
-            self._threads.remove(entry)
-            for instrument, cells in entry[1].items():
+        for _ in range(len(self._threads)):
+            life, shard = self._threads.popleft()
+            if life() is not None:
+                self._threads.append((life, shard))
+                continue
+            for instrument, cells in shard.items():
                 instrument.absorb(self._ended[instrument], cells)
         self._fold_at = max(FOLD_FROM, 2 * len(self._threads))
