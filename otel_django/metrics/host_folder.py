@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -357,6 +358,8 @@ def usable_folder(run_dir: Path, service: str, *, pause: Callable[[], object]) -
 
     A full disk is no reason to go elsewhere: other processes may have been in time.
     """
+    if sys.platform == "win32":
+        return None  # its locks keep others from reading, and its open files from being renamed
     name = folder_name(service)
     try:
         return HostFolder(run_dir / name, pause=pause)

@@ -67,6 +67,12 @@ class ProcessHooks:
             # multiprocessing's children leave by os._exit and run only its own finalizers. A child
             # clears their registry when it begins, after fork hooks; then these call-backs run.
             util.register_after_fork(self, ProcessHooks._finalize)
+            if self._is_multiprocessing_child():
+                self._finalize()  # made after that: a forkserver's child imports the site itself
+
+    def _is_multiprocessing_child(self) -> bool:
+        process = sys.modules.get("multiprocessing.process")
+        return process is not None and process.parent_process() is not None
 
     def _finalize(self) -> None:
         from multiprocessing import util

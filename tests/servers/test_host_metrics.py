@@ -207,7 +207,7 @@ def test_P1_children_of_a_pool_count_each_task_once(
     collector: StubCollector, tmp_path: Path
 ) -> None:
     recycled = ("--max-tasks-per-child", "10")
-    environ = env_for(collector, tmp_path / "run", OTEL_TRACES_EXPORTER="otlp")
+    environ: dict[str, Any] = env_for(collector, tmp_path / "run", OTEL_TRACES_EXPORTER="otlp")
     with celery_worker(tmp_path, collector, *recycled, **environ) as worker:
         for number in range(45):
             worker.send("work", number)
