@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 METHODS = ("GET", "HEAD")
+_OFF = "None are recorded here: OTEL_DJANGO_METRICS_ACCESS or OTEL_METRICS_EXPORTER would do that."
 _WORTH_PACKING = 1024
 
 
@@ -57,7 +58,7 @@ class MetricsEndpoint:
             return error(400, "unknown format", f"Known formats: {known}.")
         host = active.host()
         if host is None:
-            return error(503, "no metrics", "Metrics are not recorded in this process.")
+            return error(503, "no metrics", _OFF)
         page = self._page(host, form)
         if page is None:
             return error(503, "no metrics", "They can't be read just now: try again.")
