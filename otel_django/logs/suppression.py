@@ -13,8 +13,8 @@ from typing import Final
 
 from otel_django.guard import LOGGER_NAME
 
-WORKER_THREAD: Final = "otel_django"
-"""The name of the thread that sends and stores."""
+OWN_THREADS: Final = "otel_django"
+"""How the names of the threads begin that send and store."""
 
 
 class _Busy(threading.local):
@@ -52,4 +52,6 @@ def end() -> None:
 
 def stays_here(logger: str, thread: str | None) -> bool:
     """Whether a record is written but never sent: our own, and what exporters cause."""
-    return thread == WORKER_THREAD or logger == LOGGER_NAME or logger.startswith("otel_django.")
+    if thread is not None and thread.startswith(OWN_THREADS):
+        return True
+    return logger == LOGGER_NAME or logger.startswith("otel_django.")

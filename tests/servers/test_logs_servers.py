@@ -170,3 +170,31 @@ def test_a_level_is_changed_in_every_process_while_they_run(tmp_path: Path) -> N
             wait_for(shown)
             set_level(run_dir, "site.logs", None)
             wait_for(lambda: shown() == shown() == shown())
+
+
+def test_P6_a_delivery_that_fails_is_said_here_and_never_sent_as_a_record() -> None:
+    with StubCollector() as collector:
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.base_endpoint,
+            "OTEL_BLRP_SCHEDULE_DELAY": "50",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            "OTEL_LOG_LEVEL": "debug",
+            "OTEL_DJANGO_LOG_LEVEL": "debug",
+        }
+        with serving(gunicorn(), env) as server:
+            collector.set_mode("unavailable")
+            server.get("/logs/order/1/")
+            wait_for(lambda: [one for one in lines(server.output()) if is_ours(one)])
+            collector.set_mode("ok")
+            server.get("/logs/order/2/")
+            wait_for(lambda: any(b"order 2 shown" in body for body in collector.raw_bodies("logs")))
+            wait_for(lambda: any(b"order 1 shown" in body for body in collector.raw_bodies("logs")))
+            server.terminate()
+            said = [one["event"] for one in lines(server.output()) if is_ours(one)]
+        assert 0 < len(said) < 10
+        for body in collector.raw_bodies("logs"):
+            assert not [text for text in said if text.encode() in body]
+
+
+def is_ours(line: dict[str, Any]) -> bool:
+    return bool(line["logger"] == "otel_django")
