@@ -207,14 +207,9 @@ class _Search:
             return True
         attributes = loads(row[DATA]).get("attributes", {}) if row[DATA] else {}
         return all(
-            key in attributes and as_text(attributes[key]) == value
+            key in attributes and str(attributes[key]) == value
             for key, value in self._wanted.items()
         )
-
-
-def as_text(value: Any) -> str:
-    """As attributes are compared."""
-    return value if isinstance(value, str) else str(value)
 
 
 def _where(query: LogQuery, part: Slice, after: Position | None) -> tuple[list[str], list[Any]]:

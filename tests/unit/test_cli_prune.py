@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(path: Path) -> Site:
+def site(path: Path) -> Iterator[Site]:
     made = Site(path)
     for _ in range(10):
         made.write()
-    return made
+    yield made
+    made.spans.release()
 
 
 def prune(store: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:

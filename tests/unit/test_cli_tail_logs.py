@@ -35,6 +35,7 @@ class Site:
     def request(self, route: str, start: int, **options: Any) -> Span:
         root = self.source.request(route, start=start, **options)
         self.spans.accept(self.source.take())
+        self.spans.release()
         return root
 
     def log(self, event: str, time_ns: int, span: Span | None = None, **options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ def losses() -> Losses:
 
 
 @pytest.fixture
-def spans(path: Path, losses: Losses) -> StoreWriter:
-    return StoreWriter(path, retention_hours=24, max_mb=64, drops=losses)
+def spans(path: Path, losses: Losses) -> Iterator[StoreWriter]:
+    made = StoreWriter(path, retention_hours=24, max_mb=64, drops=losses)
+    yield made
+    made.release()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -34,8 +35,8 @@ def losses() -> Losses:
 
 
 @pytest.fixture
-def spans(path: Path, clock: SteppedClock, losses: Losses) -> StoreWriter:
-    return StoreWriter(
+def spans(path: Path, clock: SteppedClock, losses: Losses) -> Iterator[StoreWriter]:
+    made = StoreWriter(
         path,
         retention_hours=24,
         max_mb=64,
@@ -43,6 +44,8 @@ def spans(path: Path, clock: SteppedClock, losses: Losses) -> StoreWriter:
         clock=clock,
         metrics_retention_hours=3,
     )
+    yield made
+    made.release()
 
 
 @pytest.fixture
