@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.contestants import CONTRIB_TASKS, CONTRIB_TRACES, OWN, OWN_OFF, OWN_TASKS
+from benchmarks.contestants import (
+    CONTRIB_SIGNALS,
+    CONTRIB_TASKS,
+    CONTRIB_TRACES,
+    OWN,
+    OWN_METRICS,
+    OWN_OFF,
+    OWN_SIGNALS,
+    OWN_TASKS,
+    PROMETHEUS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +49,28 @@ BUDGETS = (
         lambda results: results.added_ratio(OWN.name, CONTRIB_TRACES.name, "trivial"),
     ),
     Budget(
+        "three signals, trivial request: share of what contrib's three add",
+        0.1,
+        "×",
+        lambda results: results.added_ratio(OWN_SIGNALS.name, CONTRIB_SIGNALS.name, "trivial"),
+    ),
+    Budget(
+        "metrics alone, trivial request: share of what django-prometheus adds",
+        1 / 3,
+        "×",
+        lambda results: results.added_ratio(OWN_METRICS.name, PROMETHEUS.name, "trivial"),
+    ),
+    Budget(
         "a recorded query, export included", 15, "µs", lambda results: results.query_us(OWN.name)
     ),
     Budget(
-        "a request sampled out", 10, "µs", lambda results: results.added_us(OWN_OFF.name, "trivial")
+        "a request sampled out, measured",
+        10,
+        "µs",
+        lambda results: results.added_us(OWN_OFF.name, "trivial"),
     ),
     Budget(
-        "a page of ten queries sampled out",
+        "a page of ten queries sampled out, measured",
         40,
         "µs",
         lambda results: results.added_us(OWN_OFF.name, "queries"),

@@ -34,6 +34,9 @@ _CONTRIB = (
     "opentelemetry-instrumentation-logging",
 )
 _OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
+_TRACES = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+_METRICS = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "none"}
+_SIGNALS = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}
 
 
 @dataclass(frozen=True)
@@ -132,16 +135,36 @@ OWN = Contestant(
     "otel_django, traces",
     "own",
     (f"-e {ROOT}",),
-    _OTLP,
+    {**_OTLP, **_TRACES},
     expects={"traces": SPANS},
+)
+
+OWN_SIGNALS = Contestant(
+    "otel-django-signals",
+    "otel_django, traces + metrics + logs",
+    "own",
+    (f"-e {ROOT}",),
+    {**_OTLP, **_SIGNALS},
+    expects={"traces": SPANS},
+    at_least_one=("metrics",),
+)
+
+OWN_METRICS = Contestant(
+    "otel-django-metrics",
+    "otel_django, metrics",
+    "own",
+    (f"-e {ROOT}",),
+    {**_OTLP, **_METRICS, **_OFF, "OTEL_TRACES_EXPORTER": "none"},
+    expects={"traces": NOTHING},
+    at_least_one=("metrics",),
 )
 
 OWN_OFF = Contestant(
     "otel-django-off",
-    "otel_django, traces, sampled out",
+    "otel_django, traces sampled out, metrics",
     "own",
     (f"-e {ROOT}",),
-    {**_OTLP, **_OFF},
+    {**_OTLP, **_METRICS, **_OFF},
     expects={"traces": NOTHING},
 )
 
@@ -165,7 +188,7 @@ OWN_TASKS = Contestant(
     "otel_django, traces",
     "own",
     (f"-e {ROOT}", "celery"),
-    _OTLP,
+    {**_OTLP, **_TRACES},
     expects={"traces": TASK_SPANS},
     pages=TASK_PAGES,
     bare="bare-tasks",
@@ -176,7 +199,7 @@ OWN_TASKS_OFF = Contestant(
     "otel_django, traces, sampled out",
     "own",
     (f"-e {ROOT}", "celery"),
-    {**_OTLP, **_OFF},
+    {**_OTLP, **_TRACES, **_OFF},
     expects={"traces": dict.fromkeys(TASK_PAGES, 0)},
     pages=TASK_PAGES,
     bare="bare-tasks",
@@ -189,7 +212,9 @@ ALL = (
     CONTRIB_OFF,
     OWN_OFF,
     CONTRIB_SIGNALS,
+    OWN_SIGNALS,
     PROMETHEUS,
+    OWN_METRICS,
     SENTRY,
     SENTRY_OFF,
     BARE_TASKS,
