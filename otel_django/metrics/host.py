@@ -137,7 +137,8 @@ class HostMetrics:
             metrics = self._collected()
             if (metrics or self._own is not None) and self._folder_is_open():
                 self._write(metrics, now_ns)
-                self._flushed_ns = now_ns
+                # Whoever begins to read after this time finds it.
+                self._flushed_ns = self._clock.now_ns()
         finally:
             self._flush_due_s = self._clock.monotonic_s() + IDLE_FLUSH_S
             self._writing.release()
