@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_django import guard, names
 from otel_django.conf import no_color
 from otel_django.instrumentation.on_import import when_imported
+from otel_django.instrumentation.patching import Patches
 from otel_django.logs import active
 from otel_django.logs.fields import Fields
 from otel_django.logs.file import LogFile
@@ -47,6 +48,7 @@ class Logs:
         self._overrides: Overrides | None = None
         self._file: LogFile | None = None
         self._undo: list[Callable[[], object]] = []
+        self._patches = Patches()
 
     # --- as an instrumentation
 
@@ -63,7 +65,11 @@ class Logs:
         self.journal = journal
         self._add_handlers(journal, settings)
         active.set_journal(journal)
+        from django.utils import log
+
+        self._patches.wrap(log, "configure_logging", self._followed)
         self._undo = [
+            self._patches.undo,
             when_imported("structlog", _configure_structlog),
             when_imported("celery.signals", self._watch_celery),
         ]
@@ -138,8 +144,20 @@ class Logs:
             self._undo.append(lambda signal=signal: signal.disconnect(dispatch_uid=_UID))  # type: ignore[misc]
 
     def _celery_is_set_up(self, **_: Any) -> None:
+        self._add_again()
+
+    def _followed(self, configure: Callable[..., None]) -> Callable[..., None]:
+        """``django.setup()`` configures logging each time; runserver calls it twice."""
+
+        def configure_logging(*args: Any, **kwargs: Any) -> None:
+            configure(*args, **kwargs)
+            self._add_again()
+
+        return configure_logging
+
+    def _add_again(self) -> None:
         if self._handlers is not None:
-            with guard.guarded("logs.celery"):
+            with guard.guarded("logs.add_again"):
                 self._handlers.add()
 
     def _take_charge_of_api(self) -> None:

@@ -83,10 +83,14 @@ class Handlers:
         return taken or any(not isinstance(one, logging.NullHandler) for one in logger.handlers)
 
     def _take_terminal(self, logger: logging.Logger) -> None:
-        for handler in list(logger.handlers):
-            if is_default(logger, handler):
-                self._taken.append((logger, handler))
-                logger.removeHandler(handler)
+        found = [handler for handler in logger.handlers if is_default(logger, handler)]
+        if not found:
+            return
+        # Those taken before are no longer in use: logging has been configured anew.
+        self._taken = [taken for taken in self._taken if taken[0] is not logger]
+        for handler in found:
+            self._taken.append((logger, handler))
+            logger.removeHandler(handler)
 
 
 def user_prints() -> bool:
