@@ -19,6 +19,8 @@ ARGS ?=
 
 SOURCES := $(wildcard otel_django tests examples benchmarks docs)
 PYTEST := $(BIN)/python -m pytest --timeout=300
+# Two processes, each a file at a time; ARGS="-n 0" for one, as a debugger needs.
+TWOFOLD := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-services test-faults lint format bench docs clean
@@ -32,7 +34,7 @@ demo: $(READY)  ## Serve the example shop with its worker, traffic and live trac
 	@exec $(BIN)/python examples/shop/demo.py
 
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
-	$(PYTEST) tests/unit tests/servers $(ARGS)
+	$(PYTEST) $(TWOFOLD) tests/unit tests/servers $(ARGS)
 
 test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI, and those of the demo
 	$(INSTALL) --editable . --group dev --group services
