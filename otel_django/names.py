@@ -151,7 +151,38 @@ OTEL_DJANGO_SIGNAL: Final = "otel_django.signal"
 OTEL_DJANGO_CAUSE: Final = "otel_django.cause"
 OTEL_DJANGO_METRIC: Final = "otel_django.metric"
 
+# --- fields of log events
+DURATION: Final = "duration"
+MESSAGE: Final = "message"
+HTTP_REQUEST_BODY_SIZE: Final = "http.request.body.size"
+HTTP_RESPONSE_BODY_SIZE: Final = "http.response.body.size"
+DB_QUERIES: Final = "django.request.db.queries"
+DB_DURATION: Final = "django.request.db.duration"
+DJANGO_MODEL: Final = "django.model"
+DJANGO_MODEL_ID: Final = "django.model.id"
+
 # --- log events, past tense
+REQUEST_FINISHED: Final = "request.finished"
+TASK_RECEIVED: Final = "task.received"
+TASK_STARTED: Final = "task.started"
+TASK_SUCCEEDED: Final = "task.succeeded"
+TASK_FAILED: Final = "task.failed"
+TASK_RETRIED: Final = "task.retried"
+TASK_REVOKED: Final = "task.revoked"
+TASK_REJECTED: Final = "task.rejected"
+TASK_IGNORED: Final = "task.ignored"
+QUEUE_BACKLOG_GREW: Final = "queue.backlog.grew"
+COMMAND_FINISHED: Final = "command.finished"
+QUERY_SLOW: Final = "query.slow"
+QUERY_REPEATED: Final = "query.repeated"
+MODEL_CREATED: Final = "model.created"
+MODEL_UPDATED: Final = "model.updated"
+MODEL_DELETED: Final = "model.deleted"
+LOGIN_SUCCEEDED: Final = "security.login.succeeded"
+LOGIN_FAILED: Final = "security.login.failed"
+PERMISSION_DENIED: Final = "security.permission.denied"
+SUSPICIOUS_OPERATION: Final = "security.suspicious_operation"
+CSRF_FAILED: Final = "security.csrf.failed"
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
 TELEMETRY_REJECTED: Final = "telemetry.rejected"
 DELIVERY_FAILED: Final = "telemetry.delivery_failed"
@@ -379,6 +410,14 @@ ATTRIBUTES: Final = {
     },
     "Attributes that only log records have, besides those of request and task": {
         CODE_STACKTRACE: "Where it was written, if `stack_info` was asked for.",
+        DURATION: "How long it took, in seconds.",
+        MESSAGE: "What Django's logger said of it.",
+        HTTP_REQUEST_BODY_SIZE: "Bytes of the request's body, if it says so.",
+        HTTP_RESPONSE_BODY_SIZE: "Bytes of the answer's body, if they are known.",
+        DB_QUERIES: "How many database queries the request made.",
+        DB_DURATION: "How long these took, in seconds.",
+        DJANGO_MODEL: "The model, such as `shop.Order`.",
+        DJANGO_MODEL_ID: "The object's primary key; of a user `user.hash` is told in its place.",
     },
     "Attributes that only metrics have": {
         DB_CLIENT_CONNECTION_STATE: "`idle`, or `used`: a request or task has it in hand.",
@@ -411,6 +450,33 @@ SPAN_EVENTS: Final = {
 }
 
 LOG_EVENTS: Final = {
+    REQUEST_FINISHED: "A request is answered to its last byte, or its client is gone. Level error "
+    "for a failed one, warning for a slow one (`OTEL_DJANGO_SLOW_REQUEST_MS`), else info. Stands "
+    "for the access lines of runserver, gunicorn and uvicorn. None for health and metrics paths.",
+    TASK_RECEIVED: "A Celery worker has taken a task from its queue. Level debug.",
+    TASK_STARTED: "A task begins to run. Level debug.",
+    TASK_SUCCEEDED: "A task has run to its end.",
+    TASK_FAILED: "A task has failed or was cut off. Level error.",
+    TASK_RETRIED: "A task will run again. Level warning.",
+    TASK_REVOKED: "A task was revoked or has expired. Level warning.",
+    TASK_REJECTED: "A message was refused. Level warning.",
+    TASK_IGNORED: "A task has ended without a result, as it wished.",
+    QUEUE_BACKLOG_GREW: "More tasks wait in a queue than its workers take out. Level warning.",
+    COMMAND_FINISHED: "A management command has ended. Level error if it failed.",
+    QUERY_SLOW: "A query took longer than `OTEL_DJANGO_SLOW_QUERY_MS`: its statement, and the code "
+    "that runs it. Level warning.",
+    QUERY_REPEATED: "A request or task ran one statement `OTEL_DJANGO_N_PLUS_ONE` times or more. "
+    "Level warning.",
+    MODEL_CREATED: "An object of a model that `OTEL_DJANGO_MODEL_EVENTS` names was created.",
+    MODEL_UPDATED: "It was saved again.",
+    MODEL_DELETED: "It was deleted.",
+    LOGIN_SUCCEEDED: "Somebody has logged in.",
+    LOGIN_FAILED: "Somebody has tried to, in vain; `user.hash` is that of the name that was given. "
+    "Level warning.",
+    PERMISSION_DENIED: "A request was answered with 403. Level warning.",
+    SUSPICIOUS_OPERATION: "Django has refused something suspicious, such as a wrong Host. "
+    "The level is Django's.",
+    CSRF_FAILED: "A form came without its CSRF token, or with a wrong one. Level warning.",
     TELEMETRY_DROPPED: "Telemetry was lost; says how much, of which signal and why. Once a minute.",
     TELEMETRY_REJECTED: "The receiver refused some, or took it with a warning; gives its words.",
     DELIVERY_FAILED: "The receiver can't be reached; what is there waits on disk.",

@@ -60,6 +60,10 @@ def _of_this_package(
     }
     if settings.django_instrument:
         offered["django"] = _django(settings)
+        if settings.instrumentation == "own":
+            from otel_django.instrumentation.request_log import RequestLog
+
+            offered["request_log"] = RequestLog
         if settings.detail == "full":
             from otel_django.instrumentation.detail import DetailInstrumentation
 

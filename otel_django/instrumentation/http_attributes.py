@@ -121,6 +121,19 @@ class RequestDescriber:
         if client:
             own[_CLIENT] = client
 
+    def path_and_client(self, request: Any) -> tuple[str, str | None]:
+        """What ``describe`` says of path and client, for a request without a span."""
+        path = self.safe_path(request.path)
+        match = request.resolver_match
+        if match is not None and match.kwargs:
+            secret = tuple(name for name in match.kwargs if self._redactor.is_sensitive(name))
+            path = self._masked_path(path, match, secret)
+        meta = request.META
+        client = meta.get("REMOTE_ADDR")
+        if "HTTP_X_FORWARDED_FOR" in meta or "HTTP_FORWARDED" in meta or "HTTP_X_REAL_IP" in meta:
+            client = self._client_behind_proxies(meta, client, {})
+        return path, client
+
     def _masked_path(self, path: str, match: ResolverMatch, secret_parts: tuple[str, ...]) -> str:
         for part in secret_parts:
             path = _mask_part(path, match.kwargs.get(part))

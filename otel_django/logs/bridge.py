@@ -7,9 +7,9 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_django import guard
+from otel_django import guard, names
 from otel_django.logs import suppression
-from otel_django.logs.journal import Entry
+from otel_django.logs.journal import LEFT_OUT, Entry
 from otel_django.logs.structured import Structured
 
 if TYPE_CHECKING:
@@ -59,8 +59,12 @@ class JournalHandler(logging.Handler):
         try:
             if self.filters and not self.filter(record):
                 return False
+            rule = journal.rule_of(record.name)
+            event = None if rule is None else rule(record)
+            if event == LEFT_OUT:
+                return False
             journal.take(
-                self._entry(record),
+                self._entry(record) if event is None else _as_event(event, self._entry(record)),
                 lines=self._lines,
                 lane=not suppression.stays_here(record.name, record.threadName),
             )
@@ -112,6 +116,12 @@ class JournalHandler(logging.Handler):
             _exception(exc_info) if exc_info else None,
             record.stack_info,
         )
+
+
+def _as_event(event: str, entry: Entry) -> Entry:
+    """The record as the event it is; what it said becomes a field."""
+    fields = {**entry.fields, names.MESSAGE: entry.event}
+    return entry._replace(event=event, event_name=event, fields=fields)
 
 
 def _extra(attributes: dict[str, Any]) -> dict[str, Any]:

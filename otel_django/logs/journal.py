@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from otel_django import guard, names
 from otel_django.log_record import INFO, LogRecord
 from otel_django.logs.line import stamp
-from otel_django.logs.severity import level_of, severity_of
+from otel_django.logs.severity import LEVELS, level_of, severity_of
 from otel_django.logs.suppression import quiet, suppressed
 
 if TYPE_CHECKING:
     from otel_django.logs.fields import Exceptions, Fields
 
 EVENTS_LOGGER: Final = "otel_django.events"
+LEFT_OUT: Final = ""
+"""What a rule says of a record that an event of ours stands for."""
+_TOLD: Final = "_otel_django_told"
 _LARGE: Final = 1024
+_NAMES: Final = {level: name.upper() for name, level in LEVELS.items()}
 _LOWER: Final = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _MOST_PATHS: Final = 4096
+_MOST_LOGGERS: Final = 4096
 
 
 class Place(NamedTuple):
@@ -37,6 +42,10 @@ class Place(NamedTuple):
     task: str | None = None
     task_id: str | None = None
     task_name_key: str = names.CELERY_TASK_NAME
+
+
+Rule = Callable[[logging.LogRecord], "str | None"]
+"""What becomes of a record: the event it is, ``LEFT_OUT``, or None: what it is anyway."""
 
 
 class Output(Protocol):
@@ -107,6 +116,29 @@ class Journal:
         self._environment = environment
         self._max_attributes = max_attributes
         self._paths: dict[str, str] = {}
+        self._rules: dict[str, Rule] = {}
+        self._ruled: dict[str, Rule | None] = {}
+
+    def set_rule(self, logger: str, rule: Rule | None) -> None:
+        """Ask ``rule`` of the records of ``logger`` and those below it; None: of none any more."""
+        if rule is None:
+            self._rules.pop(logger, None)
+        else:
+            self._rules[logger] = rule
+        self._ruled = {}
+
+    def rule_of(self, logger: str) -> Rule | None:
+        """The rule for a logger's records, its own or that of the next one above."""
+        try:
+            return self._ruled[logger]
+        except KeyError:
+            name = logger
+            while name and name not in self._rules:
+                name = name.rpartition(".")[0]
+            rule = self._rules.get(name)
+            if len(self._ruled) < _MOST_LOGGERS:
+                self._ruled[logger] = rule
+            return rule
 
     def emit(
         self,
@@ -140,6 +172,28 @@ class Journal:
                 span=span,
             )
 
+    def tell(
+        self,
+        event: str,
+        severity: int,
+        fields: dict[str, Any],
+        place: Place,
+        exception: BaseException | None = None,
+    ) -> None:
+        """As ``emit``, at less cost: ``fields`` are plain and hold no secret; they become ours.
+
+        What goes wrong is raised.
+        """
+        level = level_of(severity)
+        if level < self.threshold:
+            return
+        entry = Entry(
+            time_ns(), level, _NAMES[level], event, EVENTS_LOGGER, fields, event_name=event
+        )
+        if exception is not None:
+            self._add_exception(fields, exception)
+        self._write(entry, place, fields, 0, self.console, self.put)
+
     def take(self, entry: Entry, *, lines: bool, lane: bool = True, span: Any = None) -> None:
         """Write and hand on one record; what goes wrong is raised."""
         console = self.console if lines else None
@@ -149,6 +203,18 @@ class Journal:
             return
         place = self._place(span)
         fields, dropped = self._described(entry)
+        self._write(entry, place, fields, dropped, console, put)
+
+    def _write(
+        self,
+        entry: Entry,
+        place: Place,
+        fields: dict[str, Any],
+        dropped: int,
+        console: Channel | None,
+        put: Callable[[LogRecord], None] | None,
+    ) -> None:
+        file = self.file
         if console is not None or file is not None:
             line = self._line(entry, place, fields)
             if console is not None:
@@ -202,6 +268,7 @@ class Journal:
         fields[names.EXCEPTION_TYPE] = name if module == "builtins" else f"{module}.{name}"
         fields[names.EXCEPTION_MESSAGE] = self.exceptions.message(exc)
         fields[names.EXCEPTION_STACKTRACE] = self.exceptions.stacktrace(exc)
+        vars(exc)[_TOLD] = True
 
     def _line(self, entry: Entry, place: Place, fields: dict[str, Any]) -> dict[str, Any]:
         line: dict[str, Any] = {
@@ -263,6 +330,11 @@ def _add_place(line: dict[str, Any], place: Place) -> None:
         line["task"] = place.task
     if place.task_id is not None:
         line["task_id"] = place.task_id
+
+
+def untold(exc: BaseException | None) -> BaseException | None:
+    """``exc``, unless a record has told it: each is told once, by whoever logs it first."""
+    return None if exc is None or _TOLD in vars(exc) else exc
 
 
 _last_ids = (0, 0, "", "")

@@ -75,12 +75,13 @@ def test_the_sites_and_the_servers_loggers_come_out_the_same_way_once(
     assert [line["request_id"] for line in found if line["event"] == "Not Found: /nowhere/"] == [
         "caller-8"
     ]
-    access = [line for line in found if "GET /logs/order/7/" in line["event"]]
-    assert len(access) == 1
-    assert access[0]["logger"] in {"gunicorn.access", "uvicorn.access", "django.server"}
-    assert "GET /logs/order/7/" not in "".join(
-        line for line in running.output().splitlines() if not line.startswith("{")
-    )
+    finished = [line for line in found if line["event"] == "request.finished"]
+    assert [(line["url.path"], line["request_id"]) for line in finished] == [
+        ("/logs/order/7/", "caller-7"),
+        ("/nowhere/", "caller-8"),
+    ]
+    assert finished[0]["trace_id"] == order["trace_id"]
+    assert "GET /" not in running.output()
     in_file = [json.loads(line) for line in (folder / "site.log").read_text().splitlines()]
     assert order in in_file
     assert (folder / "site.log").stat().st_mode & 0o777 == 0o600
@@ -106,6 +107,16 @@ def test_no_secret_is_in_any_line_or_exported_byte(server: tuple[Server, Path]) 
         assert at < 0, body[max(0, at - 300) : at + 60]
     for path in folder.glob("store*"):
         assert MARK.encode() not in path.read_bytes()
+
+
+def test_without_the_log_of_requests_the_servers_access_lines_are_there() -> None:
+    env = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "request_log"}
+    with serving(SERVERS["gunicorn"], env) as server:
+        server.get("/logs/order/7/")
+        server.terminate()
+        found = lines(server.output())
+    access = [line for line in found if "GET /logs/order/7/" in line["event"]]
+    assert [line["logger"] for line in access] == ["gunicorn.access"]
 
 
 def test_off_leaves_the_output_alone_and_records_are_sent_all_the_same() -> None:
