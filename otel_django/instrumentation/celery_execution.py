@@ -169,7 +169,7 @@ class Executions:
             trace_id=ids[0],
             span_id=ids[1],
         )
-        if type(span) is Span:
+        if isinstance(span, Span):
             if not whole:
                 span._shared = shape.shared
                 _tell(own, fields, delivery, origin)
@@ -260,7 +260,7 @@ class Executions:
         """
         detach(run.token)
         state, error = _ending(run, outcome, exc)
-        span = run.span if type(run.span) is Span else None
+        span = run.span if isinstance(run.span, Span) else None
         if run.shared is not None and self.metrics is not None:
             self.metrics.stopped(id(fields))
             if state is not None:

@@ -40,7 +40,7 @@ from otel_django.tracing.current import (
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
 from otel_django.tracing.span_parts import SharedAttributes
-from otel_django.tracing.tracer import DroppedSpan
+from otel_django.tracing.tracer import NOTHING_BELOW
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
@@ -69,12 +69,16 @@ class _Shape(NamedTuple):
 
 
 class _Sending:
-    """A publish that goes on; ``queue`` is known once the message is made."""
+    """A publish that goes on; ``queue`` is known once the message is made.
 
-    __slots__ = ("queue", "shape", "span", "start_ns")
+    ``recorded`` is its own span, None where ``span`` is only what is current.
+    """
+
+    __slots__ = ("queue", "recorded", "shape", "span", "start_ns")
 
     def __init__(self, span: Any, shape: _Shape) -> None:
         self.span = span
+        self.recorded: Span | None = None
         self.shape = shape
         self.queue: Any = None
         self.start_ns = time_ns()
@@ -109,9 +113,11 @@ class Publishing:
             own.update(shape.shared.values)
         outer: Any = base.get(SPAN_KEY)
         span: Any = outer
-        if type(outer) is not DroppedSpan:
+        if type(outer) not in NOTHING_BELOW:
             span = unit_of_work.below(outer, tracer, shape.span_name, _PRODUCER, own)
-        if type(span) is Span:
+        sending = _Sending(span, shape)
+        if span is not outer and isinstance(span, Span):
+            sending.recorded = span
             if not whole:
                 span._shared = shape.shared
             if isinstance(countdown, int | float) and countdown:
@@ -119,13 +125,12 @@ class Publishing:
             entry: Any = base.get(_BEAT)
             if entry is not None:
                 own[names.CELERY_BEAT_ENTRY] = entry
-        sending = _Sending(span, shape)
         return sending, Context({**base, SPAN_KEY: span, _OWN: sending})
 
     def end(self, sending: _Sending, exc: BaseException | None) -> None:
         """The broker has the message, or ``exc`` says why it hasn't."""
         error_type = None if exc is None else exception_type(exc)
-        span = sending.span if type(sending.span) is Span else None
+        span = sending.recorded
         if self.metrics is not None:
             self.metrics.sent(sending.shared(), sending.start_ns, error_type, span)
         if span is not None:
@@ -158,7 +163,7 @@ class Publishing:
             headers[BEAT_ENTRY] = entry
         if own is not None and own.span is span:
             own.queue = queue
-            if type(span) is Span:
+            if own.recorded is not None:
                 _tell(own, body if isinstance(body, dict) else headers, properties)
 
 

@@ -127,7 +127,7 @@ class Watch:
             (0, 0) if started_s is None else execution_ids(fields),
             None if started_s is None else int(started_s * 1e9),
         )
-        recorded = type(span) is Span
+        recorded = isinstance(span, Span)
         if executions.metrics is not None:
             executions.metrics.executed(
                 executions.shared(app, name, hostname, delivery),

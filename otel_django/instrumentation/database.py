@@ -26,11 +26,11 @@ from otel_django.instrumentation.database_fetch import (
     MeasuredFetching,
     end_fetching,
 )
+from otel_django.instrumentation.database_metrics import unit_of
 from otel_django.instrumentation.database_recorder import Call, Recorder, connection_of
 from otel_django.instrumentation.patching import Patches
 from otel_django.instrumentation.sql import Statement
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, recording_span
-from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -151,9 +151,7 @@ def _measured(
     if context.get(SUPPRESS_KEY):
         return original(cursor, sql, params)
     try:
-        unit: Any = context.get(SPAN_KEY)
-        if type(unit) is not DroppedSpan:
-            unit = None
+        unit = unit_of(context.get(SPAN_KEY))
         db = cursor.db
         connection: Connection = db.__dict__.get("_otel_django_connection") or connection_of(db)
         if type(sql) is str:

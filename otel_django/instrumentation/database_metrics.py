@@ -9,6 +9,7 @@ from otel_django import metric_definitions as metrics
 from otel_django import names
 from otel_django.metrics.gathering import Gathering
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
+from otel_django.tracing.thinning import SoleSpan
 from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
@@ -40,7 +41,13 @@ def unmeasured() -> bool:
 
 def unrecorded_unit() -> Unit | None:
     """The unit of work that is current and isn't recorded."""
-    span: Any = get_context().get(SPAN_KEY)
+    return unit_of(get_context().get(SPAN_KEY))
+
+
+def unit_of(span: Any) -> Unit | None:
+    """What counts the queries of a current span that has no children, else None."""
+    if type(span) is SoleSpan:
+        return span._local
     return span if type(span) is DroppedSpan else None
 
 

@@ -21,6 +21,7 @@ from otel_django.instrumentation.span_limits import are_narrow, begin_within
 from otel_django.instrumentation.sql import UNKNOWN, Statement
 from otel_django.tracing.current import recording_span
 from otel_django.tracing.exceptions import driver_code, exception_type
+from otel_django.tracing.local_trace import LocalTrace
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from otel_django.instrumentation.database_metrics import Unit
     from otel_django.metrics.recorder import Recorder as MetricsRecorder
     from otel_django.tracing.limits import Plain
-    from otel_django.tracing.local_trace import LocalTrace
     from otel_django.tracing.span import Span
     from otel_django.tracing.span_parts import SharedAttributes
     from otel_django.tracing.tracer import Tracer
@@ -149,6 +149,8 @@ class Recorder:
         try:
             if call.span is not None:
                 mark_failed(call.span, error)
+            elif isinstance(call.unit, LocalTrace):
+                call.unit.errors = True
             self.end(call, exception_type(error))
         except Exception:
             guard.caught("database.fail")

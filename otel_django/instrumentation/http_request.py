@@ -42,6 +42,7 @@ from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, sta
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.propagation import Inbound
 from otel_django.tracing.span import Span
+from otel_django.tracing.thinning import SoleSpan
 from otel_django.tracing.tracer import DroppedSpan
 from otel_django.tracing.trust import FORWARDING_HEADERS, Environ, TrustPolicy
 
@@ -186,6 +187,8 @@ class RequestTracing:
                 return self.tracer.begin(name, kind, attributes, outer)
         elif type(outer) is DroppedSpan:
             return outer
+        elif type(outer) is SoleSpan:
+            return DroppedSpan(outer._context)
         else:
             stand_in = stand_in_for(outer)
             if stand_in is not None:
@@ -262,7 +265,7 @@ class ServedRequest:
         self._tracing = tracing
         self._given_id = given_id
         self.span = span
-        self.recording = type(span) is Span
+        self.recording = isinstance(span, Span)
         self.request: HttpRequest | None = None
         self.scope: Any = None
         self.status_code: int | None = None

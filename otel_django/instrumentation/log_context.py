@@ -31,7 +31,7 @@ def place(span: Any = None) -> Place:
         return Place(task=task, task_id=task_id, task_name_key=key)
     trace = getattr(current, "_context", None) or current.get_span_context()
     if task is None:
-        root = current._local.root if type(current) is Span else None
+        root = current._local.root if isinstance(current, Span) else None
         if root is not None:
             task, task_id, key = _task_of(root)
     holder: Any = context.get(request_id.REQUEST_KEY)

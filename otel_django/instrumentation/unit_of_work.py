@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
 from otel_django.tracing.span import Span
-from otel_django.tracing.tracer import DroppedSpan
+from otel_django.tracing.tracer import NOTHING_BELOW
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanKind
@@ -23,7 +23,7 @@ def begin(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain
     """
     context = get_context()
     outer: Any = context.get(SPAN_KEY)
-    if context.get(SUPPRESS_KEY) or type(outer) is DroppedSpan:
+    if context.get(SUPPRESS_KEY) or type(outer) in NOTHING_BELOW:
         return None
     return below(outer, tracer, name, kind, attributes)
 
@@ -31,7 +31,7 @@ def begin(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain
 def below(
     outer: Any, tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Plain]
 ) -> Any:
-    """A span below ``outer``, which isn't a ``DroppedSpan``; None: the first of a trace."""
+    """A span below ``outer``, which may have any; None: the first of a trace."""
     if type(outer) is Span:
         if outer._local.stands_for_nothing(outer):
             return tracer.begin_local_root(name, kind, attributes)

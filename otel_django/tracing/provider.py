@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from otel_django.tracing.local_trace import KeepPolicy
     from otel_django.tracing.samplers import HeadSampler
     from otel_django.tracing.span import Span
+    from otel_django.tracing.thinning import Thinning
 
 
 class Pipeline(Protocol):
@@ -74,6 +75,8 @@ class TracerProvider(SdkTracerProvider):
         self.exceptions = exceptions
         self.exception_events = exception_events
         self.keep = keep
+        self.thinning: Thinning | None = None
+        self.slow_ns = 0
         self.generation = 0
         self.processors: tuple[SpanProcessor, ...] = ()
         self._covered: dict[str, Callable[[], bool]] = {}
@@ -152,6 +155,16 @@ class TracerProvider(SdkTracerProvider):
             for scope, tracer in tracers.items():
                 if scope.name in names:
                     tracer.inside = inside
+
+    def thin(self, thinning: Thinning | None) -> None:
+        """Thin out traces that begin from now on; None: none any more."""
+        with self._tracers_lock:
+            if thinning is not None:
+                self.slow_ns = thinning.slow_ns
+            self.thinning = thinning
+            tracers: dict[InstrumentationScope, Any] = self._tracers
+            for tracer in tracers.values():
+                tracer.thinning = thinning
 
     # --- a span's life
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from os import getpid
 from time import time_ns
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import trace as trace_api
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
@@ -13,9 +13,10 @@ from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from otel_django.tracing.current import SPAN_KEY, get_context
 from otel_django.tracing.local_trace import LocalTrace
-from otel_django.tracing.samplers import Custom
+from otel_django.tracing.samplers import Custom, with_threshold
 from otel_django.tracing.span import UNSET, Span
 from otel_django.tracing.span_parts import Origin
+from otel_django.tracing.thinning import SoleSpan
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -43,6 +44,10 @@ class DroppedSpan(NonRecordingSpan):
 
     queries = 0
     query_ns = 0
+
+
+NOTHING_BELOW: Final = (DroppedSpan, SoleSpan)
+"""Current spans of these types have no children."""
 
 
 class Tracer(trace_api.Tracer):
@@ -77,6 +82,7 @@ class Tracer(trace_api.Tracer):
         self.asks_sampler = self._ask is not None
         """Whether a sampler of the user's looks at the attributes a local root begins with."""
         self._keep = provider.keep
+        self.thinning = provider.thinning
         self.inside: Callable[[], bool] | None = None
         """Set where another instrumentation's spans cover this scope's (``provider.cover``)."""
         self.straight = None if self.processors or self._keep is not None else self.sink
@@ -205,14 +211,23 @@ class Tracer(trace_api.Tracer):
                 else self._ask(parent, trace_id, name, kind, attributes)
             )
         keep = self._keep
+        kind_of_span = Span
+        thinning = self.thinning
+        if thinning is not None and (sampled or keep is not None):
+            head = thinning.head(sampled, state, trace_id)
+            if head is None:
+                sampled, state = False, with_threshold(state, None)
+                kind_of_span = SoleSpan
+            else:
+                sampled, state = head
         context: SpanContext = _new_tuple(
             SpanContext,
             (trace_id, span_id or self._bits(64) or 1, False, _FLAGS[flags | sampled], state, True),
         )
-        if not sampled and keep is None:
+        if not sampled and keep is None and kind_of_span is Span:
             return DroppedSpan(context)
         local = LocalTrace(self.generation, sampled)
-        span = Span(
+        span = kind_of_span(
             self,
             local,
             name,
@@ -223,7 +238,7 @@ class Tracer(trace_api.Tracer):
             time_ns() if start_time is None else start_time,
         )
         local.root = span
-        if keep is not None and keep.holds(sampled, state):
+        if keep is not None and kind_of_span is Span and keep.holds(sampled, state):
             local.held = []
         if announce and self.processors:
             self.provider.started(span, None)
@@ -262,6 +277,8 @@ class Tracer(trace_api.Tracer):
         current: Any = (get_context() if context is None else context).get(SPAN_KEY)
         if type(current) is DroppedSpan:
             return current
+        if type(current) is SoleSpan:
+            return DroppedSpan(current._context)
         if self.inside is not None and self.inside():
             return DroppedSpan((current or INVALID_SPAN).get_span_context())
         if not self._enabled:
@@ -275,7 +292,7 @@ class Tracer(trace_api.Tracer):
             if parent is not None and not parent.is_valid:
                 parent = None
             root = self.begin_local_root(str(name), kind, plain, parent, start_time, announce=False)
-            if type(root) is not Span:
+            if not isinstance(root, Span):
                 return root
             span = root
         if dropped:
