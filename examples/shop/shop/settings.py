@@ -29,6 +29,7 @@ OTEL_DJANGO = {
     "OTEL_SERVICE_NAME": "shop",
     "STORE": str(DATA_DIR / "telemetry" / "store.sqlite3"),
     "SPOOL_DIR": str(DATA_DIR / "telemetry" / "spool"),
+    "RUN_DIR": str(DATA_DIR / "telemetry" / "run"),
 }
 
 MIDDLEWARE = [

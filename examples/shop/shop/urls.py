@@ -8,4 +8,6 @@ urlpatterns = [
     path("", include("orders.urls")),
     path("accounts/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
+    path("monitoring/", include("otel_django.urls")),
+    path("", include("otel_django.probe_urls")),  # /metrics
 ]

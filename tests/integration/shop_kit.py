@@ -1,0 +1,220 @@
+"""The example shop under gunicorn with a Celery worker, and visitors who keep count."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.server_process import ROOT, Server, serving
+from tests.stub_collector import StubCollector, plain_dict
+
+SHOP = ROOT / "examples" / "shop"
+GOOD_CARD = "4242 4242 4242 4242"
+BAD_CARD = "4000 0000 0000 0002"
+_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+_PRODUCT = re.compile(r'href="/product/([^"/]+)/"')
+_CATEGORY = re.compile(r'href="/category/([^"/]+)/"')
+
+Counts = Counter[tuple[Any, ...]]
+
+
+class Shop:
+    """A running shop: ``server`` and ``worker``, which export to ``collector``."""
+
+    def __init__(
+        self, server: Server, worker: subprocess.Popen[bytes], log: Path, collector: StubCollector
+    ) -> None:
+        self.server = server
+        self.worker = worker
+        self.worker_log = log
+        self.collector = collector
+
+    def samples(self) -> dict[tuple[str, ...], float]:
+        """What ``/metrics`` says: names with their labels, and values."""
+        page = self.server.get("/metrics").body.decode()
+        return {
+            (sample.name, *(f"{key}={value}" for key, value in sorted(sample.labels.items()))): (
+                sample.value
+            )
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+        }
+
+    def counted(self, name: str, *labels: str) -> Counts:
+        """A sample's sums by these labels ("" where one is absent)."""
+        counts: Counts = Counter()
+        for (sample, *pairs), value in self.samples().items():
+            given = dict(pair.split("=", 1) for pair in pairs)
+            if sample == name:
+                counts[tuple(given.get(label, "") for label in labels)] += int(value)
+        return counts
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The lines of JSON that tell of an event, of both processes."""
+        texts = (self.server.output(), self.worker_log.read_text(errors="replace"))
+        found = [
+            json.loads(line) for text in texts for line in text.splitlines() if line[:1] == "{"
+        ]
+        return [line for line in found if line["event"] == event]
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        """The attributes of the log records of an event that have arrived."""
+        return [
+            plain_dict(record.attributes)
+            for body in self.collector.raw_bodies("logs")
+            for resource in ExportLogsServiceRequest.FromString(body).resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+            if record.event_name == event
+        ]
+
+    @property
+    def server_workers(self) -> list[int]:
+        """gunicorn's children."""
+        threads = Path(f"/proc/{self.server.pid}/task").glob("*/children")
+        return [int(pid) for thread in threads for pid in thread.read_text().split()]
+
+
+@contextlib.contextmanager
+def shop(folder: Path, *options: str) -> Iterator[Shop]:
+    """Make the shop ready in ``folder`` and serve it; everything is ended with the block."""
+    with StubCollector() as collector:
+        env = {
+            "DJANGO_SETTINGS_MODULE": "shop.settings",
+            "DEMO_DIR": str(folder / "demo"),
+            "DEMO_PASSWORD": "demo",
+            "DEMO_CUSTOMER_PASSWORD": "regular",
+            "PYTHONPATH": str(ROOT),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.base_endpoint,
+            "OTEL_DJANGO_STORE": "off",
+            "OTEL_DJANGO_LOG_FORMAT": "json",
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "OTEL_BLRP_SCHEDULE_DELAY": "100",
+        }
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "PYTEST_"))}
+        whole = {**kept, **env}
+        prepare = [sys.executable, "manage.py", "prepare_demo"]
+        subprocess.run(prepare, cwd=SHOP, env=whole, check=True, capture_output=True)
+        log = folder / "worker.log"
+        with (
+            serving(_gunicorn(*options), env, cwd=SHOP, ready="/metrics") as server,
+            _worker(whole, log) as worker,
+        ):
+            yield Shop(server, worker, log, collector)
+
+
+def _gunicorn(*options: str) -> Callable[[int], list[str]]:
+    return lambda port: [
+        *(sys.executable, "-m", "gunicorn", "shop.wsgi:application"),
+        *("--bind", f"127.0.0.1:{port}", "--no-control-socket", *options),
+    ]
+
+
+@contextlib.contextmanager
+def _worker(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2"),
+        *("--max-tasks-per-child", "10", "--without-mingle", "--without-gossip"),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=SHOP,
+            env=env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    except BaseException:
+        print(log.read_text(errors="replace")[-20_000:])
+        raise
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Each request is one."""
+
+
+class Visitor:
+    """A browser that counts its requests by (route, status) in ``counts``."""
+
+    def __init__(self, port: int) -> None:
+        self.base_url = f"http://127.0.0.1:{port}"
+        self.counts: Counts = Counter()
+        self.unanswered = 0
+        self._browser = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(CookieJar()),
+            urllib.request.ProxyHandler({}),
+            _NoRedirect,
+        )
+
+    def ask(self, route: str, path: str = "", **form: str) -> str:
+        """Get ``path`` (the route by default), or post a form; its answer's text."""
+        data = urllib.parse.urlencode(form).encode() if form else None
+        request = urllib.request.Request(self.base_url + (path or route), data)
+        try:
+            with self._browser.open(request, timeout=60) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        except (OSError, HTTPException):
+            self.unanswered += 1
+            return ""
+        self.counts[route, str(status)] += 1
+        return str(text)
+
+    def look_around(self) -> None:
+        """A page of each kind."""
+        page = self.ask("/")
+        for category in _CATEGORY.findall(page)[:1]:
+            self.ask("/category/<slug:slug>/", f"/category/{category}/")
+        self.ask("/brands/")
+        self.ask("/api/bargains/")
+        self.ask("/export/products.csv")
+        self.ask("/product/<slug:slug>/", "/product/discontinued/")
+        self.ask("", "/nowhere")
+
+    def buy(self, card: str) -> None:
+        """Put something into the cart and pay."""
+        for slug in _PRODUCT.findall(self.ask("/"))[:1]:
+            page = self.ask("/product/<slug:slug>/", f"/product/{slug}/")
+            self.ask("/cart/add/<slug:slug>/", f"/cart/add/{slug}/", **_token(page))
+            page = self.ask("/checkout/")
+            self.ask("/checkout/", email="visitor@example.org", card=card, **_token(page))
+
+
+def _token(page: str) -> dict[str, str]:
+    found = _TOKEN.search(page)
+    return {"csrfmiddlewaretoken": found[1] if found else ""}
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
+    """Until ``condition`` holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.2)
