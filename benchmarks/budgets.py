@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import (
+    CONTRIB_LOGS,
     CONTRIB_SIGNALS,
     CONTRIB_TASKS,
     CONTRIB_TRACES,
     OWN,
+    OWN_LOGS,
     OWN_METRICS,
     OWN_OFF,
+    OWN_REQUEST_LOG,
     OWN_SIGNALS,
     OWN_TASKS,
     PROMETHEUS,
@@ -93,6 +96,18 @@ BUDGETS = (
         0.2,
         "×",
         lambda results: results.added_ratio(OWN_TASKS.name, CONTRIB_TASKS.name, "run"),
+    ),
+    Budget(
+        "a log record, line and export: share of what python-json-logger and contrib add",
+        1 / 3,
+        "×",
+        lambda results: results.added_ratio(OWN_LOGS.name, CONTRIB_LOGS.name, "record"),
+    ),
+    Budget(
+        "request.finished, line and export",
+        15,
+        "µs",
+        lambda results: results.more_us(OWN_REQUEST_LOG.name, OWN_SIGNALS.name, "trivial"),
     ),
     Budget("memory of a process", 20, "MiB", lambda results: results.memory_mib(OWN.name)),
     Budget(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("trivial", "queries", "repeated", "cached")
 TASK_PAGES = ("publish", "run")
+LOG_PAGES = ("record",)
 SPANS = {"trivial": 1, "queries": 11, "repeated": 11, "cached": 1}
 # A message to run has been published before.
 TASK_SPANS = {"publish": 1, "run": 2}
@@ -37,6 +38,9 @@ _OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
 _TRACES = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 _METRICS = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "none"}
 _SIGNALS = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}
+_LOGS = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "otlp"}
+# No peer writes a record of each request.
+_NO_REQUEST_LOG = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "request_log"}
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,18 @@ OWN_SIGNALS = Contestant(
     "otel_django, traces + metrics + logs",
     "own",
     (f"-e {ROOT}",),
-    {**_OTLP, **_SIGNALS},
+    {**_OTLP, **_SIGNALS, **_NO_REQUEST_LOG},
     expects={"traces": SPANS},
+    at_least_one=("metrics",),
+)
+
+OWN_REQUEST_LOG = Contestant(
+    "otel-django-request-log",
+    "otel_django, all three and request.finished",
+    "own",
+    (f"-e {ROOT}",),
+    {**_OTLP, **_SIGNALS},
+    expects={"traces": SPANS, "logs": _ONE_EACH},
     at_least_one=("metrics",),
 )
 
@@ -205,6 +219,37 @@ OWN_TASKS_OFF = Contestant(
     bare="bare-tasks",
 )
 
+BARE_LOGS = Contestant("bare-logs", "logging alone", "bare_logs", pages=LOG_PAGES, bare="bare-logs")
+
+CONTRIB_LOGS = Contestant(
+    "contrib-logs",
+    "python-json-logger, contrib's handler",
+    "contrib_logs",
+    (*_CONTRIB, "python-json-logger"),
+    {**_OTLP, "BENCH_FORMATTER": "python-json-logger"},
+    expects={"logs": {"record": 1}},
+    pages=LOG_PAGES,
+    bare="bare-logs",
+)
+
+CONTRIB_LOGS_DUMPS = replace(
+    CONTRIB_LOGS,
+    name="contrib-logs-dumps",
+    title="json.dumps, contrib's handler",
+    environment={**_OTLP, "BENCH_FORMATTER": "json.dumps"},
+)
+
+OWN_LOGS = Contestant(
+    "otel-django-logs",
+    "otel_django",
+    "own_logs",
+    (f"-e {ROOT}",),
+    {**_OTLP, **_LOGS},
+    expects={"logs": {"record": 1}},
+    pages=LOG_PAGES,
+    bare="bare-logs",
+)
+
 ALL = (
     BARE,
     CONTRIB_TRACES,
@@ -213,6 +258,7 @@ ALL = (
     OWN_OFF,
     CONTRIB_SIGNALS,
     OWN_SIGNALS,
+    OWN_REQUEST_LOG,
     PROMETHEUS,
     OWN_METRICS,
     SENTRY,
@@ -221,6 +267,10 @@ ALL = (
     CONTRIB_TASKS,
     OWN_TASKS,
     OWN_TASKS_OFF,
+    BARE_LOGS,
+    CONTRIB_LOGS,
+    CONTRIB_LOGS_DUMPS,
+    OWN_LOGS,
 )
 # Behind a real server, and at start-up, a contestant that is sampled out tells nothing new.
 SERVED = (BARE, CONTRIB_TRACES, OWN, PROMETHEUS, SENTRY)

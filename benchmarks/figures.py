@@ -60,6 +60,13 @@ class Results:
         )
         return _median([(ten - none) / QUERIES for ten, none in pages])
 
+    def more_us(self, name: str, other: str, page: str) -> float | None:
+        """How much more one contestant adds than another."""
+        pairs = zip(
+            self._added(name, "cpu_us", page), self._added(other, "cpu_us", page), strict=False
+        )
+        return _median([one - less for one, less in pairs])
+
     def added_ratio(self, name: str, other: str, page: str) -> float | None:
         """What one contestant adds, as a share of what another does."""
         pairs = zip(

@@ -25,8 +25,9 @@ BURST = {
     "cached": 400,
     "publish": 400,
     "run": 400,
+    "record": 1000,
 }
-"""Requests, or tasks, a turn: below every contestant's queue, more than most batches of spans."""
+"""Requests, tasks or log records a turn: below every contestant's queue, more than most batches."""
 WARM_UP_BURSTS = 2
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.budgets import BUDGETS
-from benchmarks.contestants import BARE, BARE_TASKS, PAGES, TASK_PAGES
+from benchmarks.contestants import BARE, BARE_LOGS, BARE_TASKS, LOG_PAGES, PAGES, TASK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,8 @@ def sections(results: Results) -> list[Section]:
         parts.append(_cost(results))
     if BARE_TASKS.name in results.turns:
         parts.append(_tasks(results))
+    if BARE_LOGS.name in results.turns:
+        parts.append(_logs(results))
     if results.served:
         parts.append(_latency(results))
     if results.started:
@@ -47,7 +49,7 @@ def _budgets(results: Results) -> Section:
     rows = [
         [
             budget.what,
-            f"≤ {budget.limit:g} {budget.unit}",
+            f"≤ {budget.limit:.3g} {budget.unit}",
             _shown(budget.measured(results), "{:.3g} " + budget.unit),
             budget.verdict(results),
         ]
@@ -105,6 +107,27 @@ def _tasks(results: Results) -> Section:
         "The first line is Celery's own; the others are what each adds to it.",
         ("", "publishing", "running"),
         rows,
+    )
+
+
+def _logs(results: Results) -> Section:
+    rows = [
+        [
+            contestant.title,
+            _shown(results.added_us(contestant.name, "record"), "{:+.1f}"),
+            _shown(results.added_us(contestant.name, "record", "main_cpu_us"), "{:+.1f}"),
+        ]
+        for contestant in results.contestants
+        if contestant.name in results.turns
+        and contestant.pages == LOG_PAGES
+        and contestant.name != BARE_LOGS.name
+    ]
+    bare = _shown(results.cpu_us(BARE_LOGS.name, "record"), "{:.1f}")
+    return Section(
+        "Processor time of a log record in µs, its line and sending included",
+        "The first line is what `logging` takes for itself; the others are what each adds to it.",
+        ("", "a record", "on its thread"),
+        [[BARE_LOGS.title, bare, ""], *rows],
     )
 
 

@@ -15,6 +15,7 @@ from benchmarks.contestants import (
     ALL,
     BARE,
     CONTRIB_TRACES,
+    LOG_PAGES,
     OWN,
     PAGES,
     SERVED,
@@ -30,7 +31,7 @@ from benchmarks.processes import Bench, bench
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = ("cpu", "tasks", "latency", "startup")
+PARTS = ("cpu", "tasks", "logs", "latency", "startup")
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ def _measured(
     turns: dict[str, processor_time.Turns] = {}
     served: dict[str, latency.Served] = {}
     started: dict[str, startup.Started] = {}
-    for part, pages in (("cpu", PAGES), ("tasks", TASK_PAGES)):
+    for part, pages in (("cpu", PAGES), ("tasks", TASK_PAGES), ("logs", LOG_PAGES)):
         measured = [one for one in chosen if one.pages == pages]
         if part in parts and measured:
-            say(f"processor time of {part}" if part == "tasks" else "processor time")
+            say("processor time" if part == "cpu" else f"processor time of {part}")
             turns |= processor_time.measure(
                 running, measured, generations=effort.generations, turns=effort.turns
             )

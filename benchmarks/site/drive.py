@@ -99,6 +99,8 @@ class Driver:
             self._observer.flush()
             time.sleep(SETTLE_S)
             return work
+        if page == "record":
+            return [functools.partial(serve, self._application, environ_for(f"/record/{count}/"))]
         return [functools.partial(serve, self._application, environ_for(f"/{page}/"))] * count
 
     def memory(self) -> dict[str, Any]:

@@ -9,4 +9,5 @@ urlpatterns = [
     path("queries/", views.queries),
     path("repeated/", views.repeated),
     path("cached/", views.cached),
+    path("record/<int:count>/", views.record),
 ]

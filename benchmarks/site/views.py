@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.core.cache import cache
 from django.db.models import Avg, Max
 from django.http import HttpRequest, JsonResponse
@@ -9,6 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from benchmarks.site.models import Item
 
 QUERIES = 10
+_logger = logging.getLogger("shop.orders")
 
 
 def trivial(request: HttpRequest) -> JsonResponse:
@@ -41,3 +44,10 @@ def repeated(request: HttpRequest) -> JsonResponse:
 
 def cached(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"greeting": cache.get("greeting", "hello")})
+
+
+def record(request: HttpRequest, count: int) -> JsonResponse:
+    """``count`` log records with two arguments and one field."""
+    for number in range(count):
+        _logger.info("order %d placed by %s", number, "web", extra={"basket": 3})
+    return JsonResponse({"ok": True})
