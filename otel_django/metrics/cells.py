@@ -64,11 +64,12 @@ class Recording:
 class SumCell:
     """A part of a counter's sum; the last measurement in a recorded trace stands for all."""
 
-    __slots__ = ("_recording", "exemplar", "value")
+    __slots__ = ("_recording", "changed", "exemplar", "value")
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.value: int | float = 0
+        self.changed = True
         self.exemplar: Taken | None = None
 
     def add(self, amount: float, span: HasContext | None = None) -> None:
@@ -77,6 +78,7 @@ class SumCell:
         recording = self._recording
         if span is not None or recording.always:
             self.exemplar = recording.taken(amount, span) or self.exemplar
+        self.changed = True
         if recording.quiet:
             recording.rouse()
 
@@ -84,6 +86,7 @@ class SumCell:
         """Add what another thread measured."""
         self.value += other.value
         self.exemplar = latest(self.exemplar, other.exemplar)
+        self.changed = True
 
     def point(self, attributes: Attributes, start_ns: int, time_ns: int) -> NumberPoint:
         """The sum so far."""
@@ -91,7 +94,12 @@ class SumCell:
 
 
 class Cell(Protocol):
-    """What the sums of threads have in common."""
+    """What the sums of threads have in common.
+
+    ``changed`` is set after each measurement; who reads what has changed takes it back first.
+    """
+
+    changed: bool
 
     def absorb(self, other: Any) -> None:
         """Add what another thread measured."""

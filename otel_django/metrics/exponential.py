@@ -104,7 +104,7 @@ class ExponentialCell:
     """A histogram that needs no bounds."""
 
     __slots__ = (
-        "_buckets", "_exemplars", "_high", "_low", "_max", "_min", "_recording", "_sum", "_zeros",
+        "_buckets", "_exemplars", "_max", "_min", "_recording", "_sum", "_zeros", "changed",
     )  # fmt: skip
 
     def __init__(self, recording: Recording) -> None:
@@ -115,6 +115,7 @@ class ExponentialCell:
         self._min = inf
         self._max = -inf
         self._exemplars: dict[int, Taken] = {}
+        self.changed = True
 
     def record(self, value: float, span: HasContext | None = None) -> None:
         """Take a measurement; ``span`` is where, for the exemplar."""
@@ -130,6 +131,7 @@ class ExponentialCell:
             taken = recording.taken(value, span)
             if taken is not None:
                 self._exemplars[taken[0] % MAX_EXEMPLARS] = taken
+        self.changed = True
         if recording.quiet:
             recording.rouse()
 
@@ -160,6 +162,7 @@ class ExponentialCell:
         self._min = min(self._min, other._min)
         self._max = max(self._max, other._max)
         self._exemplars.update(other._exemplars.copy())
+        self.changed = True
 
     def point(self, attributes: Attributes, start_ns: int, time_ns: int) -> ExponentialPoint:
         """All that was measured so far."""

@@ -49,7 +49,9 @@ def checked_bounds(bounds: Sequence[float]) -> tuple[float, ...]:
 class HistogramCell:
     """How many measurements lie at or below each bound and above the one before."""
 
-    __slots__ = ("_bounds", "_counts", "_exemplars", "_max", "_min", "_recording", "_sum")
+    __slots__ = (
+        "_bounds", "_counts", "_exemplars", "_max", "_min", "_recording", "_sum", "changed",
+    )  # fmt: skip
 
     def __init__(self, recording: Recording, bounds: tuple[float, ...]) -> None:
         self._recording = recording
@@ -59,6 +61,7 @@ class HistogramCell:
         self._min = inf
         self._max = -inf
         self._exemplars: dict[int, Taken] = {}
+        self.changed = True
 
     def record(self, value: float, span: HasContext | None = None) -> None:
         """Take a measurement; ``span`` is where, for the exemplar."""
@@ -73,6 +76,7 @@ class HistogramCell:
             taken = recording.taken(value, span)
             if taken is not None:
                 self._exemplars[index] = taken
+        self.changed = True
         if recording.quiet:
             recording.rouse()
 
@@ -88,6 +92,7 @@ class HistogramCell:
         self._max = max(self._max, other._max)
         for index, taken in other._exemplars.copy().items():
             self._exemplars[index] = latest(self._exemplars.get(index), taken) or taken
+        self.changed = True
 
     def point(self, attributes: Attributes, start_ns: int, time_ns: int) -> HistogramPoint:
         """All that was measured so far."""

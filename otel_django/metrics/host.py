@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
@@ -85,6 +85,7 @@ class HostMetrics:
         self._writing = threading.Lock()
         self._own: ProcessFile | None = None
         self._opened = self._folder is not None
+        self._shown = False
         self._flush_due_s = self._clock.monotonic_s() + IDLE_FLUSH_S
         self._runs = False
         self._left = False
@@ -134,7 +135,7 @@ class HostMetrics:
             self._runs = True
             self._measured_s = None
             now_ns = self._clock.now_ns()
-            metrics = self._collected()
+            metrics = self._by_role(self._changes())
             if (metrics or self._own is not None) and self._folder_is_open():
                 self._write(metrics, now_ns)
                 # Whoever begins to read after this time finds it.
@@ -143,10 +144,17 @@ class HostMetrics:
             self._flush_due_s = self._clock.monotonic_s() + IDLE_FLUSH_S
             self._writing.release()
 
-    def _collected(self) -> list[tuple[str, Metric]]:
+    def _changes(self) -> tuple[Metric, ...]:
+        """What the file doesn't hold yet: all, where it can't be known."""
+        if self._shown and self._own is not None and self._own.file.is_at(self._own.path):
+            self._shown = False  # until it is written
+            return self._recorder.changes(self._pause)
+        return self._recorder.collect(self._pause)
+
+    def _by_role(self, metrics: Iterable[Metric]) -> list[tuple[str, Metric]]:
         return [
             (HOST_ROLE if metric.name.startswith(HOST_METRICS) else self._role, metric)
-            for metric in self._recorder.collect(self._pause)
+            for metric in metrics
         ]
 
     def _folder_is_open(self) -> bool:
@@ -165,9 +173,11 @@ class HostMetrics:
         try:
             if self._own is not None and not self._own.file.is_at(self._own.path):
                 self._leave()
+            had_file = self._own is not None
             if self._own is None:
                 self._own = self._folder.create()
             self._own.file.write(metrics, now_ns)
+            self._shown = had_file  # a new one may have been taken away's, and given changes only
         except OSError as error:
             if "write" not in self._said:
                 self._said.add("write")
@@ -187,6 +197,8 @@ class HostMetrics:
             ReadError: they could not be read as a whole just now.
         """
         self.flush()
+        with self._writing:
+            self._folder_is_open()  # with nothing to show, too
         return tuple(
             ResourceMetrics(self._resource(role), metrics)
             for role, metrics in self._table().metrics(self._clock.now_ns()).items()
@@ -196,7 +208,8 @@ class HostMetrics:
         folder = self._folder
         table = Table(self._start_ns, self._pause) if folder is None else folder.read()
         if self._own is None and not self._left:
-            table.add_metrics(self._collected(), self._clock.now_ns())
+            own = self._by_role(self._recorder.collect(self._pause))
+            table.add_metrics(own, self._clock.now_ns())
         table.drop_outdated()
         table.limit(self._limit)
         return table

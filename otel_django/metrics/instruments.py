@@ -91,12 +91,14 @@ class Instrument:
         """What was measured so far."""
         raise NotImplementedError
 
-    def metric(
-        self, shards: list[Shard], start_ns: int, time_ns: int, pause: Callable[[], object]
-    ) -> Metric:
-        """The metric with all its points; ``pause`` is called between some of them."""
+    def changed_points(self, shards: list[Shard], start_ns: int, time_ns: int) -> Iterable[Point]:
+        """Those that may be others than when this was called last. For one caller alone."""
+        return self.points(shards, start_ns, time_ns)
+
+    def metric(self, points_now: Iterable[Point], pause: Callable[[], object]) -> Metric:
+        """The metric with these points; ``pause`` is called between some of them."""
         points = []
-        for point in self.points(shards, start_ns, time_ns):
+        for point in points_now:
             points.append(point)
             if not len(points) % POINTS_BETWEEN_PAUSES:
                 pause()
@@ -162,6 +164,24 @@ class Summed(Instrument, Generic[AnyCell]):
         attributes = self._series.attributes
         for values, cells in parts.items():
             cell = cells[0] if len(cells) == 1 else self._sum(cells)
+            yield cell.point(attributes[values], start_ns, time_ns)
+
+    def changed_points(self, shards: list[Shard], start_ns: int, time_ns: int) -> Iterable[Point]:
+        """The sums of what any thread has measured since; all states, which come and go."""
+        if self.definition.kind == "up_down_counter":
+            yield from self.points(shards, start_ns, time_ns)
+            return
+        threads = [shard[self].copy() for shard in shards if self in shard]
+        changed: dict[Values, None] = {}
+        for cells in threads:
+            for values, cell in cells.items():
+                if cell.changed:
+                    cell.changed = False
+                    changed[values] = None
+        attributes = self._series.attributes
+        for values in changed:
+            found = [cells[values] for cells in threads if values in cells]
+            cell = found[0] if len(found) == 1 else self._sum(found)
             yield cell.point(attributes[values], start_ns, time_ns)
 
     def _sum(self, cells: list[AnyCell]) -> AnyCell:

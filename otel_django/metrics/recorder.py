@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from otel_django.clock import Clock
+    from otel_django.metric_points import Point
     from otel_django.metrics.attributes import Redact
     from otel_django.metrics.cells import HasContext
-    from otel_django.metrics.shards import Values
+    from otel_django.metrics.shards import Shard, Values
+
+    PointsOf = Callable[[list[Shard], int, int], Iterable[Point]]
 
 OUR_SCOPE = Scope()
 Made = TypeVar("Made", bound=Instrument)
@@ -159,6 +162,17 @@ class Recorder:
         ``pause`` is called now and then, to let other threads go on. Exemplars are the last ones of
         each bucket, however long ago that was.
         """
+        return self._collected(lambda instrument: instrument.points, pause)
+
+    def changes(self, pause: Callable[[], object] = _nobody) -> tuple[Metric, ...]:
+        """The same, of counters and histograms without the series that nobody has measured since
+        this was called last: it costs what was measured. For one caller alone.
+        """
+        return self._collected(lambda instrument: instrument.changed_points, pause)
+
+    def _collected(
+        self, points_of: Callable[[Instrument], PointsOf], pause: Callable[[], object]
+    ) -> tuple[Metric, ...]:
         self._drain()
         self.recording.quiet = True
         self._drain()  # what came in between, of which nobody was told
@@ -166,7 +180,7 @@ class Recorder:
         now_ns = self._clock.now_ns()
         with self._shards.read() as shards:
             metrics = [
-                instrument.metric(shards, self._start_ns, now_ns, pause)
+                instrument.metric(points_of(instrument)(shards, self._start_ns, now_ns), pause)
                 for instrument in list(self._instruments.values())
             ]
         return tuple(metric for metric in metrics if metric.points)

@@ -6,11 +6,13 @@ import itertools
 import logging
 import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
 
 from otel_django.metric_points import AttributeValue, HistogramPoint, MetricDefinition, NumberPoint
+from otel_django.metrics import host_file
 from otel_django.metrics.host_folder import HostFolder, folder_name
 from otel_django.metrics.roles import role_resource
 from tests.host_kit import (
@@ -333,6 +335,55 @@ def test_an_idle_process_is_polled_seldom_and_writes_nothing(
 
 
 # --- folders and files
+
+
+def test_a_flush_writes_only_what_was_measured_since_the_last(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    process, reader = Process(tmp_path, clock, limit=3000), Process(tmp_path, clock, limit=3000)
+    for number in range(2000):
+        process.count(1, f"/{number}/")
+    for _ in range(3):
+        process.host.flush()
+    process.recorder.counter(REQUESTS).add(1, ("/7/",))
+    process.recorder.histogram(DURATION).record(0.5, ("/8/",))
+    changes = process.recorder.changes()
+    assert {metric.name: len(metric.points) for metric in changes} == {"requests": 1, "duration": 1}
+    process.count(1, "/7/")
+    process.host.flush()
+    assert sums(reader.host.read())["/7/"] == 3
+    assert sum(sums(reader.host.read()).values()) == 2002
+
+
+def test_what_a_thread_measured_before_it_ended_is_written(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    process, reader = Process(tmp_path, clock), Process(tmp_path, clock)
+    for number in range(1, 200):
+        thread = threading.Thread(target=process.count, args=(1,))
+        thread.start()
+        thread.join()
+        if number % 3 == 0:
+            process.host.flush()
+            assert sums(reader.host.read()) == {"/a/": number}
+
+
+def test_what_could_not_be_written_once_is_written_later(
+    tmp_path: Path, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, reader = Process(tmp_path, clock), Process(tmp_path, clock)
+    process.count(1)
+    for _ in range(3):
+        process.host.flush()
+    with monkeypatch.context() as full:
+        full.setattr(host_file, "MAX_SIZE", 0)
+        process.recorder.gauge(MetricDefinition("long", "gauge", "1", "Long.", ("route",))).set(
+            1, ("x" * 100_000,)
+        )
+        process.count(1)
+        process.host.flush()
+    process.host.flush()
+    assert sums(reader.host.read()) == {"/a/": 2}
 
 
 def test_a_host_without_a_folder_has_each_process_export_its_own_sums(
