@@ -6,8 +6,7 @@ Recording, export, scraping and the store meet here. Times are nanoseconds since
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from otel_django import names
 
@@ -19,8 +18,7 @@ Kind = Literal["counter", "up_down_counter", "gauge", "histogram", "exponential_
 Temporality = Literal["cumulative", "delta"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exemplar:
+class Exemplar(NamedTuple):
     """A measurement that stands for its bucket: which span it was taken in."""
 
     value: float
@@ -30,8 +28,7 @@ class Exemplar:
     attributes: Attributes = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NumberPoint:
+class NumberPoint(NamedTuple):
     """A counter's sum or a gauge's last value."""
 
     attributes: Attributes
@@ -41,8 +38,7 @@ class NumberPoint:
     exemplars: tuple[Exemplar, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HistogramPoint:
+class HistogramPoint(NamedTuple):
     """``counts`` has one more than the metric's ``bounds``: what is above the last one."""
 
     attributes: Attributes
@@ -55,13 +51,12 @@ class HistogramPoint:
     exemplars: tuple[Exemplar, ...] = ()
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]
         """How many measurements."""
         return sum(self.counts)
 
 
-@dataclass(frozen=True, slots=True)
-class ExponentialPoint:
+class ExponentialPoint(NamedTuple):
     """Base-2 exponential buckets: bucket ``i`` of ``positive`` holds what is above
     ``base ** (positive_offset + i)`` up to the next power, ``base`` being ``2 ** (2 ** -scale)``.
     """
@@ -81,7 +76,7 @@ class ExponentialPoint:
     exemplars: tuple[Exemplar, ...] = ()
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]
         """How many measurements."""
         return self.zero_count + sum(self.positive) + sum(self.negative)
 
@@ -89,8 +84,7 @@ class ExponentialPoint:
 Point = NumberPoint | HistogramPoint | ExponentialPoint
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The instrumentation scope a metric was made in."""
 
     name: str = names.SCOPE
@@ -99,8 +93,7 @@ class Scope:
     attributes: Attributes = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MetricDefinition:
+class MetricDefinition(NamedTuple):
     """What is fixed of a metric of ours: ``attributes`` are its keys, in the order of recording.
 
     ``bounds`` are those of the convention, for a histogram.
@@ -114,8 +107,7 @@ class MetricDefinition:
     bounds: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One metric with its points, one for each set of attributes.
 
     ``bounds`` are a histogram's, upper and inclusive. ``temporality`` means nothing for gauges.
@@ -128,11 +120,10 @@ class Metric:
     points: tuple[Point, ...]
     bounds: tuple[float, ...] = ()
     temporality: Temporality = "cumulative"
-    scope: Scope = field(default_factory=Scope)
+    scope: Scope = Scope()
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceMetrics:
+class ResourceMetrics(NamedTuple):
     """Metrics of one resource at one time."""
 
     resource: Mapping[str, AttributeValue]

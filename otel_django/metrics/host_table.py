@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from otel_django.metrics.host_file import (
@@ -97,7 +97,7 @@ class Table:
         for role, metric in metrics:
             key = MetricKey.of(role, metric)
             for point in metric.points:
-                own = Series(now_ns, replace(point, start_ns=self.start_ns))
+                own = Series(now_ns, point._replace(start_ns=self.start_ns))
                 packed = pack_attributes(point.attributes)
                 self._add_one(key, metric.description, now_ns, packed, own)
 
@@ -141,7 +141,7 @@ class Table:
             series = group.series.pop(attributes)
             rest = group.series.get(_OVERFLOW_KEY)
             if rest is None:
-                point = replace(series.point, attributes=OVERFLOW)
+                point = series.point._replace(attributes=OVERFLOW)
                 group.series[_OVERFLOW_KEY] = Series(series.created_ns, point)
             else:
                 rest.point = _both(key, rest.point, series.point)
@@ -154,7 +154,7 @@ class Table:
         for key, group in sorted(self.groups.items(), key=lambda item: item[0].name):
             self._pause()
             points = tuple(
-                replace(series.point, time_ns=now_ns) for series in group.series.values()
+                series.point._replace(time_ns=now_ns) for series in group.series.values()
             )
             roles.setdefault(key.role, []).append(key.metric(group.description, points))
         return {role: tuple(metrics) for role, metrics in sorted(roles.items())}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from otel_django.metrics.host_table import Group, Series, Table
@@ -47,18 +46,18 @@ def _changed(group: Group, earlier: Group | None, before_ns: int) -> Iterator[tu
         point = series.point if change is None else change
         if not _is_nothing(point):
             start_ns = before_ns or point.start_ns
-            yield attributes, Series(series.created_ns, replace(point, start_ns=start_ns))
+            yield attributes, Series(series.created_ns, point._replace(start_ns=start_ns))
 
 
 def _is_nothing(point: Point) -> bool:
     value = getattr(point, "value", None)
-    return not (point.count if value is None else value)  # type: ignore[union-attr]
+    return not (point.count if value is None else value)
 
 
 def as_delta(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
     """Say of the metrics of ``since`` that they are differences."""
     return tuple(
-        replace(metric, temporality="delta") if metric.kind in DELTA_KINDS else metric
+        metric._replace(temporality="delta") if metric.kind in DELTA_KINDS else metric
         for metric in metrics
     )
 
@@ -77,7 +76,7 @@ def _with_fresh(series: Series, since_ns: int) -> Series:
     fresh = tuple(exemplar for exemplar in old if exemplar.time_ns > since_ns)
     if len(fresh) == len(old):
         return series
-    return Series(series.created_ns, replace(series.point, exemplars=fresh))
+    return Series(series.created_ns, series.point._replace(exemplars=fresh))
 
 
 def _no_pause() -> None:

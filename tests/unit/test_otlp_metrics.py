@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,8 +179,7 @@ def upstream(data: Iterable[ResourceMetrics]) -> ExportMetricsServiceRequest:
 
 
 def _spared(metric: Metric) -> Metric:
-    return replace(
-        metric,
+    return metric._replace(
         name=without_surrogates(metric.name),
         unit=without_surrogates(metric.unit),
         description=without_surrogates(metric.description),
@@ -191,11 +189,10 @@ def _spared(metric: Metric) -> Metric:
 
 def _spared_point(point: Any) -> Any:
     changes: dict[str, Any] = {"value": _number(point.value)} if hasattr(point, "value") else {}
-    return replace(
-        point,
+    return point._replace(
         attributes=_attributes(point.attributes),
         exemplars=tuple(
-            replace(one, value=_number(one.value), attributes=_attributes(one.attributes))
+            one._replace(value=_number(one.value), attributes=_attributes(one.attributes))
             for one in point.exemplars
         ),
         **changes,
@@ -224,11 +221,11 @@ def test_any_export_parses_to_upstreams_message(data: Sequence[ResourceMetrics])
 
 
 def counter(*points: NumberPoint, **changes: Any) -> Metric:
-    return replace(Metric("orders", "{order}", "Orders.", "counter", points), **changes)
+    return Metric("orders", "{order}", "Orders.", "counter", points)._replace(**changes)
 
 
 def point(value: float = 1, **changes: Any) -> NumberPoint:
-    return replace(NumberPoint((), value, 1, 2), **changes)
+    return NumberPoint((), value, 1, 2)._replace(**changes)
 
 
 def test_nothing_is_an_empty_request() -> None:
