@@ -256,6 +256,15 @@ def _container_id() -> str | None:
     return None
 
 
+def has_greenlets() -> bool:
+    """Whether what looks like threads shares one of the system's: gevent's or eventlet's."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    return bool(
+        (gevent is not None and gevent.is_module_patched("threading"))
+        or (eventlet is not None and eventlet.is_monkey_patched("thread"))
+    )
+
+
 def git_revision(folder: Path) -> str | None:
     """The checked-out revision of the project in ``folder``, 12 digits; git itself isn't run."""
     git = folder / ".git"

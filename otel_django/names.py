@@ -185,6 +185,8 @@ SUSPICIOUS_OPERATION: Final = "security.suspicious_operation"
 CSRF_FAILED: Final = "security.csrf.failed"
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
 TELEMETRY_REJECTED: Final = "telemetry.rejected"
+TELEMETRY_REDUCED: Final = "telemetry.reduced"
+TELEMETRY_RESTORED: Final = "telemetry.restored"
 DELIVERY_FAILED: Final = "telemetry.delivery_failed"
 DELIVERY_RESUMED: Final = "telemetry.delivery_resumed"
 
@@ -479,6 +481,9 @@ LOG_EVENTS: Final = {
     CSRF_FAILED: "A form came without its CSRF token, or with a wrong one. Level warning.",
     TELEMETRY_DROPPED: "Telemetry was lost; says how much, of which signal and why. Once a minute.",
     TELEMETRY_REJECTED: "The receiver refused some, or took it with a warning; gives its words.",
+    TELEMETRY_REDUCED: "Telemetry takes more than `OTEL_DJANGO_MAX_OVERHEAD`: less is recorded of "
+    "traces, and this says what. Once a step.",
+    TELEMETRY_RESTORED: "There is room again: a step back towards everything.",
     DELIVERY_FAILED: "The receiver can't be reached; what is there waits on disk.",
     DELIVERY_RESUMED: "The receiver answers again.",
 }

@@ -107,5 +107,6 @@ def _as_guest(settings: Settings, host_provider: SdkTracerProvider) -> Settings:
         logs_exporters=(),
         store=None,
         keep=frozenset(),
+        max_overhead=0.0,
         span_limits=host.limits_of(host_provider),
     )

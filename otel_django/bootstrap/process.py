@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_django import guard, names
 from otel_django.bootstrap import exporters, instrumentations, tracing
+from otel_django.bootstrap.governor import Governing
 from otel_django.bootstrap.listening import Listening
 from otel_django.bootstrap.logs import Logs
 from otel_django.bootstrap.metrics import Metrics
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from otel_django.conf import Settings
+    from otel_django.contracts import Instrumentation
     from otel_django.log_record import LogRecord
     from otel_django.pipeline.lanes import Lane
     from otel_django.pipeline.worker import Worker
@@ -69,10 +71,15 @@ class Runtime:
         self.records = Logs(
             self, self.logs.put if self.logs.sinks else None, collecting=collect is not None
         )
+        governing: list[Governing] = []
         if collect is None:
             self.worker.add_polled(self.records)
-        self.instrumentations = (
+            if settings.max_overhead > 0:
+                governing = [Governing(self)]
+                self.worker.add_polled(governing[0])
+        self.instrumentations: tuple[Instrumentation, ...] = (
             self.records,
+            *governing,
             *instrumentations.chosen(settings, self),
             *([Listening()] if collect is None else []),
         )

@@ -17,6 +17,7 @@ from django.template.base import Template
 from opentelemetry.trace import SpanKind
 
 from otel_django import names
+from otel_django.instrumentation import thrift
 from otel_django.tracing.current import attach, detach, recording_span
 from otel_django.tracing.exceptions import exception_type
 
@@ -71,7 +72,7 @@ class _Inside:
         self._span: Any = None
 
     def __enter__(self) -> None:
-        tracer = _tracer
+        tracer = None if thrift.on else _tracer
         parent = recording_span()
         if tracer is not None and parent is not None:
             self._span = tracer.begin(self._name, SpanKind.INTERNAL, {}, parent)
@@ -162,7 +163,7 @@ def _named_receivers(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def live_receivers(self: Signal, sender: Any) -> Any:
         found = original(self, sender)
-        if _tracer is None or recording_span() is None:
+        if _tracer is None or thrift.on or recording_span() is None:
             return found
         if isinstance(found, tuple):
             return tuple([_receiver(each) for each in group] for group in found)

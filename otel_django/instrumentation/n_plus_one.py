@@ -6,6 +6,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_django import names
+from otel_django.instrumentation import thrift
 from otel_django.tracing.span import Event
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class RepeatedStatements:
     def _note_caller(self, repeat: Repeat, span: Span) -> None:
         line = repeat.line or self._known.get(repeat.statement)
         if line is None or line.place is None or not line.place.is_here():
-            if repeat.walks >= MAX_WALKS:
+            if repeat.walks >= MAX_WALKS or thrift.on:
                 return
             repeat.walks += 1
             caller, place = self._known.finder.locate()

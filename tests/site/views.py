@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import connection
 from django.http import (
     FileResponse,
     Http404,
@@ -63,6 +64,14 @@ def queries(request: HttpRequest, count: int) -> HttpResponse:
 
     for _ in range(count):
         list(Author.objects.all())
+    return HttpResponse("asked")
+
+
+def small_queries(request: HttpRequest, count: int) -> HttpResponse:
+    """So many queries that take next to nothing, and need no table."""
+    with connection.cursor() as cursor:
+        for _ in range(count):
+            cursor.execute("SELECT 1")
     return HttpResponse("asked")
 
 

@@ -1,0 +1,195 @@
+"""The governor: times in, levels out; and how the times of other threads are found."""
+
+from __future__ import annotations
+
+import threading
+from time import thread_time_ns
+from typing import Any
+
+import pytest
+
+from otel_django.instrumentation import detail, http_request, thrift
+from otel_django.instrumentation.probing import Probe
+from otel_django.tracing.governor import LEVELS, Governor, Look
+from tests.tracing_kit import Collected
+
+
+class Site:
+    """A process whose work is ``work`` of each second, and what telemetry adds to it."""
+
+    def __init__(
+        self, *, work: float = 0.8, always: float = 0.01, detail: float = 0.02, traces: float = 0.12
+    ) -> None:
+        self.work, self.always, self.detail, self.traces = work, always, detail, traces
+        self.governor = Governor(0.05)
+        self.now_s = self.process_s = self.own_s = self.spent_s = self.looked_at_s = 0.0
+        self.changes: list[tuple[float, int]] = []
+
+    def telemetry(self) -> float:
+        """Seconds of each second."""
+        level = LEVELS[self.governor.level]
+        if not self.work:
+            return 0.0001
+        return self.always + level.detail * self.detail + level.ratio * self.traces
+
+    @property
+    def share(self) -> float:
+        return self.telemetry() / (self.telemetry() + self.work)
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            telemetry = self.telemetry()
+            self.now_s += 1.0
+            self.own_s += telemetry / 3
+            self.process_s += self.work + telemetry
+            self.looked_at_s += 0.02 * (self.work + telemetry * 2 / 3)
+            self.spent_s += 0.02 * telemetry * 2 / 3
+            look = Look(self.now_s, self.process_s, self.own_s, self.spent_s, self.looked_at_s)
+            if self.governor.look(look):
+                self.changes.append((self.now_s, self.governor.level))
+
+
+def test_fifteen_per_cent_fall_below_five_within_a_minute() -> None:
+    site = Site()
+    assert site.share > 0.15
+    site.run(4)
+    assert site.governor.share == pytest.approx(0.158, abs=0.01)
+    site.run(56)
+    assert site.share <= 0.05
+    assert [level for _, level in site.changes] == list(range(1, site.governor.level + 1))
+
+
+def test_everything_is_recorded_again_when_the_load_ends() -> None:
+    site = Site()
+    site.run(60)
+    site.work = 0.0
+    site.run(60)
+    assert site.governor.level == 0
+
+
+def test_everything_is_recorded_again_when_requests_become_longer() -> None:
+    site = Site()
+    site.run(60)
+    site.always = site.detail = site.traces = 0.005
+    site.run(300)
+    assert site.governor.level == 0
+
+
+def test_what_is_little_enough_stays_as_it_is() -> None:
+    site = Site(always=0.01, detail=0.0, traces=0.02)
+    site.run(600)
+    assert site.changes == []
+
+
+def test_an_idle_process_is_left_alone_though_telemetry_is_most_of_what_it_does() -> None:
+    site = Site(work=0.001, always=0.003, detail=0.0, traces=0.0)
+    site.run(600)
+    assert site.changes == []
+
+
+def test_a_level_that_does_not_last_is_tried_ever_more_seldom() -> None:
+    site = Site(always=0.0, detail=0.0, traces=0.11)  # 0.0275 is too little, 0.055 too much
+    site.run(1800)
+    late = [when for when, _ in site.changes if when > 900]
+    assert site.changes
+    assert len(late) <= 8
+
+
+def test_where_nothing_is_left_to_save_it_stays_at_the_last_level() -> None:
+    site = Site(always=0.2)
+    site.run(120)
+    assert site.governor.level == len(LEVELS) - 1
+
+
+# --- looking
+
+
+def busy(thread_ms: float) -> None:
+    end_ns = thread_time_ns() + int(thread_ms * 1e6)
+    while thread_time_ns() < end_ns:
+        pass
+
+
+class Journal:
+    def take(self) -> None:
+        busy(4)
+        self.tell()
+
+    def tell(self) -> None:
+        busy(4)
+
+    emit = tell
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe(Collected().provider, lambda: None)
+
+
+def on_another_thread(work: Any) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_what_is_called_on_other_threads_is_timed_once() -> None:
+    journal = Journal()
+    probe = Probe(Collected().provider, lambda: journal)
+
+    def request() -> None:
+        busy(20)
+        journal.take()
+
+    probe.open()
+    on_another_thread(request)
+    probe.close()
+    assert 0.0079 < probe.spent_s < 0.0145
+    assert 0.027 < probe.looked_at_s < 0.1
+    assert vars(journal) == {}
+
+
+def test_the_thread_that_sends_is_not_looked_at() -> None:
+    journal = Journal()
+    probe = Probe(Collected().provider, lambda: journal)
+    probe.open()
+    journal.take()
+    probe.close()
+    assert probe.spent_s == 0
+    assert probe.looked_at_s < 0.004
+
+
+def test_everything_is_as_it_was_afterwards(probe: Probe) -> None:
+    served, inside = http_request.ServedRequest, detail._Inside
+    probe.open()
+    assert http_request.ServedRequest is not served
+    probe.close()
+    assert http_request.ServedRequest is served
+    assert detail._Inside is inside
+
+
+def test_spans_that_are_made_by_hand_are_looked_at() -> None:
+    collected = Collected()
+    probe = Probe(collected.provider, lambda: None)
+    probe.open()
+    on_another_thread(lambda: [collected.tracer.start_span("x").end() for _ in range(50)])
+    probe.close()
+    assert probe.spent_s > 0
+    assert len(collected.spans) == 50
+
+
+def test_a_child_that_is_forked_meanwhile_leaves_everything_as_it_was(probe: Probe) -> None:
+    served = http_request.ServedRequest
+    probe.open()
+    probe.after_fork()
+    assert http_request.ServedRequest is served
+    assert probe.looked_at_s == 0
+
+
+def test_thrift_makes_no_spans_of_parts() -> None:
+    thrift.set_on(True)
+    try:
+        inside = detail._Inside("part")
+        with inside:
+            assert inside._span is None
+    finally:
+        thrift.set_on(False)
