@@ -26,6 +26,14 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+def unlock(fd: int) -> None:
+    """Let go of the lock, in whatever child that was forked meanwhile, too."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def is_locked(fd: int) -> bool:
     """Whether another process, or another open file of this one, has the whole file locked.
 

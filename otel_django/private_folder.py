@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
+from otel_django import host_environment
 from otel_django.conf.settings import DATA_DIR
 
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
@@ -31,6 +35,33 @@ def make_private_folder(path: Path) -> None:
     for folder in (path, *path.parents):
         if folder.name == DATA_DIR:
             _ignore(folder / ".gitignore")
+
+
+def temporary_run_dir(run_dir: Path) -> Path:
+    """Ours in the system's temporary directory, another one for each ``run_dir``.
+
+    Raises:
+        OSError: it can't be made, or isn't this user's alone.
+    """
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    ours = host_environment.temporary_folder() / f"otel_django-{user}"
+    make_private_folder(ours)
+    refuse_others(ours, even_as_root=True)
+    return ours / hashlib.sha256(str(run_dir).encode()).hexdigest()[:12]
+
+
+def refuse_others(path: Path, *, even_as_root: bool = False) -> None:
+    """OSError unless it is a folder of this user's; root works in a site's own folders as well.
+
+    Anybody may have made one of this name in the temporary directory, for root to work in too.
+    """
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
+    if not hasattr(os, "geteuid") or (not os.geteuid() and not even_as_root):
+        return
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
 
 
 def give_to_owner_above(path: Path) -> None:

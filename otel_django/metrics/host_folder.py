@@ -31,7 +31,7 @@ from typing import Final, NamedTuple
 
 from otel_django import guard, host_environment
 from otel_django.errors import ReadError
-from otel_django.file_lock import BINARY, CLOEXEC, is_locked, try_lock
+from otel_django.file_lock import BINARY, CLOEXEC, is_locked, try_lock, unlock
 from otel_django.metrics.host_file import Content, FileError, HostFile, read_content
 from otel_django.metrics.host_table import Table
 from otel_django.private_folder import (
@@ -39,6 +39,8 @@ from otel_django.private_folder import (
     PRIVATE_FILE,
     give_to_owner_above,
     make_private_folder,
+    refuse_others,
+    temporary_run_dir,
 )
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
@@ -49,6 +51,8 @@ EXPORTER_LOCK: Final = "exporter.lock"
 NEW: Final = ".new-"
 ATTEMPTS: Final = 50
 HALF_MADE_S: Final = 60.0
+FILES_A_FOLD: Final = 100
+"""They are held open together, by a process that needs descriptors for its own."""
 
 
 class ProcessFile(NamedTuple):
@@ -79,7 +83,7 @@ class HostFolder:
         if self._folded.exists():
             return
         make_private_folder(self.path)
-        _refuse_others(self.path)
+        refuse_others(self.path)
         empty = Table(time.time_ns(), self._pause).encode()
         with self._new_file(empty) as new, contextlib.suppress(FileExistsError):
             os.link(new, self._folded)
@@ -227,28 +231,37 @@ class HostFolder:
         lock = self.lock(FOLD_LOCK)
         if lock is None:
             return False
-        dead: dict[Path, int] = {}
         try:
             self._sweep()
-            dead = self._dead_files()
+            while self._fold_some(limit) == FILES_A_FOLD:
+                self._pause()
+        finally:
+            _let_go(lock)
+        return True
+
+    def _fold_some(self, limit: int) -> int:
+        """How many files."""
+        dead: dict[Path, int] = {}
+        try:
+            self._hold_dead_files(dead)
             if dead:
                 self._fold(dead, limit)
         finally:
-            for fd in (*dead.values(), lock):
-                os.close(fd)
-        return True
+            for fd in dead.values():
+                _let_go(fd)
+        return len(dead)
 
-    def _dead_files(self) -> dict[Path, int]:
+    def _hold_dead_files(self, held: dict[Path, int]) -> None:
         """Those nobody holds, held by us from now on."""
-        held: dict[Path, int] = {}
         for path in self._process_files():
+            if len(held) == FILES_A_FOLD:
+                return
             with contextlib.suppress(OSError):
                 fd = os.open(path, os.O_RDWR | _FLAGS)
                 if try_lock(fd):
                     held[path] = fd
                 else:
                     os.close(fd)
-        return held
 
     def _fold(self, dead: dict[Path, int], limit: int) -> None:
         folded = self._read_folded()
@@ -333,6 +346,13 @@ def _wait() -> None:
     time.sleep(0.001)
 
 
+def _let_go(fd: int) -> None:
+    """A child that was forked meanwhile has the descriptor, too, and knows nothing of it."""
+    with contextlib.suppress(OSError):
+        unlock(fd)
+    os.close(fd)
+
+
 def _lives(path: Path) -> bool:
     try:
         fd = os.open(path, os.O_RDWR | _FLAGS)
@@ -342,15 +362,6 @@ def _lives(path: Path) -> bool:
         return is_locked(fd)
     finally:
         os.close(fd)
-
-
-def _refuse_others(path: Path) -> None:
-    """Anybody may have made a folder of this name in the temporary directory."""
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
-    if hasattr(os, "geteuid") and os.geteuid() and found.st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
 
 
 def usable_folder(run_dir: Path, service: str, *, pause: Callable[[], object]) -> HostFolder | None:
@@ -372,19 +383,6 @@ def usable_folder(run_dir: Path, service: str, *, pause: Callable[[], object]) -
     except OSError as error:
         _logger.info("No folder for this host's sums in the temporary directory: %s", error)
         return None
-
-
-def temporary_run_dir(run_dir: Path) -> Path:
-    """Ours in the system's temporary directory, another one for each ``run_dir``.
-
-    Raises:
-        OSError: it can't be made, or isn't this user's alone.
-    """
-    user = os.geteuid() if hasattr(os, "geteuid") else 0
-    ours = host_environment.temporary_folder() / f"otel_django-{user}"
-    make_private_folder(ours)
-    _refuse_others(ours)
-    return ours / hashlib.sha256(str(run_dir).encode()).hexdigest()[:12]
 
 
 def folder_name(service: str) -> str:

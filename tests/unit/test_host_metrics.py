@@ -6,14 +6,18 @@ import itertools
 import logging
 import os
 import random
+import resource
+import signal
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from otel_django.metric_points import AttributeValue, HistogramPoint, MetricDefinition, NumberPoint
 from otel_django.metrics import host_file
-from otel_django.metrics.host_folder import HostFolder, folder_name
+from otel_django.metrics.host_folder import HostFolder, folder_name, usable_folder
 from otel_django.metrics.roles import role_resource
 from tests.host_kit import (
     ACTIVE,
@@ -323,6 +327,57 @@ def test_a_thousand_recycled_processes_leave_one_set_of_series_and_a_small_folde
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 200_000
 
 
+def test_folding_holds_few_files_open_however_many_processes_are_gone(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    watcher = Process(tmp_path, clock)
+    watcher.count(0)
+    for _ in range(250):
+        process = Process(tmp_path, clock)
+        process.count(1)
+        process.kill()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 150, limits[1]))
+    try:
+        watcher.poll(6.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(files(tmp_path)) == 1
+    assert sums(watcher.host.read()) == {"/a/": 250}
+
+
+def test_a_child_forked_while_files_are_folded_keeps_no_lock_of_it(
+    tmp_path: Path, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, gone = Process(tmp_path, clock), Process(tmp_path, clock)
+    watcher.count(0)
+    gone.count(1)
+    gone.kill()
+    folding = HostFolder._fold
+    children: list[int] = []
+
+    def fork_amid(self: HostFolder, dead: dict[Path, int], limit: int) -> None:
+        child = os.fork()
+        if not child:
+            time.sleep(30)
+            os._exit(0)
+        children.append(child)
+        folding(self, dead, limit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HostFolder, "_fold", fork_amid)
+        watcher.poll(6.0)
+    try:
+        again = HostFolder(tmp_path, pause=nothing)
+        assert again.fold(2000)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert children
+
+
 def test_an_idle_process_is_polled_seldom_and_writes_nothing(
     tmp_path: Path, clock: SteppedClock
 ) -> None:
@@ -505,6 +560,20 @@ def test_the_folder_is_this_users_alone(tmp_path: Path) -> None:
     assert folder.path.stat().st_mode & 0o777 == 0o700
     assert made.path.stat().st_mode & 0o777 == 0o600
     made.file.close()
+
+
+def test_root_works_in_no_strangers_folder_of_the_temporary_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    strangers = tmp_path / "otel_django-0"
+    strangers.mkdir()
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    else:
+        os.chown(strangers, 65534, 65534)
+    (tmp_path / "blocked").write_text("")
+    assert usable_folder(tmp_path / "blocked", "shop", pause=nothing) is None
 
 
 def test_services_have_folders_of_their_own() -> None:
