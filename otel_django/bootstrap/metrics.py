@@ -103,10 +103,11 @@ class Metrics:
         from otel_django.metrics.roles import role_resource
 
         process: Any = self._runtime.provider.resource.attributes
-        given = self._runtime.settings.resource_attributes.get(names.SERVICE_INSTANCE_ID)
+        settings = self._runtime.settings
+        given = settings.resource_attributes.get(names.SERVICE_INSTANCE_ID)
         if alone:
             given = process[names.SERVICE_INSTANCE_ID]
-        return role_resource(process, role, given)
+        return role_resource(process, role, given, settings.run_dir)
 
     def install(self, instrumentations: Sequence[Any]) -> None:
         """Have ``instrumentations`` measure, and the Python API; a second call changes nothing."""

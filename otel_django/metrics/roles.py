@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -15,12 +16,16 @@ _NAMESPACE: Final = uuid.UUID("6f1f7c1e-52a4-4a0c-9a3f-0d0c6e2b7a55")
 
 
 def role_resource(
-    process: Mapping[str, AttributeValue], role: str, given_instance: str | None
+    process: Mapping[str, AttributeValue],
+    role: str,
+    given_instance: str | None,
+    run_dir: str | os.PathLike[str],
 ) -> dict[str, AttributeValue]:
     """``process``'s resource without what is one process's own.
 
-    The instance is made of host, service and role: it stays while processes come and go. Of an
-    instance that the user gave, the role is added.
+    The instance is made of host, service, role and the folder in which the processes add up their
+    sums: it stays while they come and go, and two sites of one name on a host have each their own.
+    To an instance that the user gave, the role is added.
     """
     resource = {
         key: value
@@ -28,7 +33,7 @@ def role_resource(
         if not key.startswith("process.") or key.startswith("process.runtime.")
     }
     service, host = resource.get(names.SERVICE_NAME), resource.get(names.HOST_NAME)
-    made = uuid.uuid5(_NAMESPACE, f"{host}\n{service}\n{role}")
+    made = uuid.uuid5(_NAMESPACE, f"{host}\n{service}\n{role}\n{os.path.realpath(run_dir)}")
     resource[names.SERVICE_INSTANCE_ID] = (
         f"{given_instance}-{role}" if given_instance else str(made)
     )

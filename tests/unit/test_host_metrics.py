@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -582,18 +583,29 @@ def test_services_have_folders_of_their_own() -> None:
     assert all("/" not in name and not name.startswith(".") for name in names)
 
 
-def test_the_instance_of_a_role_is_stable_and_names_no_process() -> None:
+def test_the_instance_of_a_role_is_stable_and_names_no_process(tmp_path: Path) -> None:
     process: dict[str, AttributeValue] = {
         "service.name": "shop",
         "host.name": "h",
         "process.pid": 1,
         "process.command": "x",
     }
-    web = role_resource({**process, "service.instance.id": "a"}, "web", None)
-    again = role_resource({**process, "process.pid": 2, "service.instance.id": "b"}, "web", None)
-    assert web == again
+
+    def resource_of(role: str = "web", given: str | None = None, **more: AttributeValue) -> Any:
+        return role_resource({**process, **more}, role, given, tmp_path)
+
+    web = resource_of(**{"service.instance.id": "a"})
+    assert web == resource_of(**{"service.instance.id": "b", "process.pid": 2})
     assert not any(key.startswith("process.") for key in web)
-    assert (
-        web["service.instance.id"] != role_resource(process, "worker", None)["service.instance.id"]
+    assert web["service.instance.id"] != resource_of("worker")["service.instance.id"]
+    assert resource_of("web", "pod-1")["service.instance.id"] == "pod-1-web"
+
+
+def test_two_sites_of_one_name_on_a_host_are_two_instances(tmp_path: Path) -> None:
+    process: dict[str, AttributeValue] = {"service.name": "shop", "host.name": "h"}
+    (tmp_path / "current").symlink_to(tmp_path / "one")
+    one, same, other = (
+        role_resource(process, "web", None, tmp_path / name)["service.instance.id"]
+        for name in ("one", "current", "other")
     )
-    assert role_resource(process, "web", "pod-1")["service.instance.id"] == "pod-1-web"
+    assert one == same != other
