@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -272,15 +272,29 @@ class Observer(Protocol):
     """Looks at something outside the process from time to time, such as a broker's queues.
 
     ``scope``: ``host`` has one process a host look, ``deployment`` one of all hosts' (without a
-    database, one a host). ``observe`` runs on a thread of its own and may take its time up to
-    ``timeout_s``; what it raises is counted and said once. Its result is kept where every process
-    of the scope can read it, and shown as metrics until it is older than three intervals.
+    database, one a host), ``process`` each that can; ``name`` is its own then. ``observe`` runs on
+    a thread of its own and keeps to ``timeout_s`` itself; what it raises is counted and said once,
+    and it is called less often until it succeeds. Its result is kept where every process of the
+    scope can read it, and shown as metrics, by the process that looked, until it is older than
+    three intervals.
     """
 
-    name: str
-    scope: str
     interval_s: float
     timeout_s: float
+
+    @property
+    def name(self) -> str:
+        """Names it for the other processes."""
+        ...
+
+    @property
+    def scope(self) -> Literal["process", "host", "deployment"]:
+        """Who of those that can is to look."""
+        ...
+
+    def is_possible(self) -> bool:
+        """Whether this process can look; cheap, and asked often."""
+        ...
 
     def observe(self) -> Iterable[Observation]:
         """What is there now."""

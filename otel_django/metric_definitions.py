@@ -219,6 +219,27 @@ CELERY_QUEUE_LENGTH: Final = MetricDefinition(
     "Messages that wait in a queue for a worker.",
     (names.MESSAGING_DESTINATION_NAME,),
 )
+CELERY_QUEUE_OLDEST_MESSAGE_AGE: Final = MetricDefinition(
+    "celery.queue.oldest_message.age",
+    "gauge",
+    "s",
+    "Time since the message that waits longest was sent, where that is known.",
+    (names.MESSAGING_DESTINATION_NAME,),
+)
+CELERY_QUEUE_UNACKNOWLEDGED: Final = MetricDefinition(
+    "celery.queue.unacknowledged",
+    "gauge",
+    "{message}",
+    "Messages of all queues that workers have taken and not acknowledged, those with an eta "
+    "included; where the broker tells, as Redis does.",
+)
+CELERY_WORKER_TASKS: Final = MetricDefinition(
+    "celery.worker.tasks",
+    "gauge",
+    "{task}",
+    "Tasks that a worker runs or has taken from the broker for later.",
+    (names.CELERY_WORKER, names.CELERY_WORKER_TASK_STATE),
+)
 CELERY_WORKERS: Final = MetricDefinition(
     "celery.workers",
     "gauge",
@@ -247,6 +268,17 @@ CELERY_BEAT_MISSED_RUNS: Final = MetricDefinition(
     "Runs of beat's schedule that did not come when they were due.",
     (names.CELERY_BEAT_ENTRY,),
 )
+
+OBSERVED: Final = (
+    CELERY_QUEUE_LENGTH,
+    CELERY_QUEUE_OLDEST_MESSAGE_AGE,
+    CELERY_QUEUE_UNACKNOWLEDGED,
+    CELERY_WORKER_TASKS,
+    CELERY_WORKERS,
+    CELERY_WORKER_LAST_HEARTBEAT,
+    CELERY_WORKER_RESPONSE_TIME,
+)
+"""What observers see."""
 
 # --- management commands
 DJANGO_COMMAND_DURATION: Final = MetricDefinition(
@@ -512,6 +544,13 @@ OTEL_DJANGO_METRIC_OVERFLOWS: Final = MetricDefinition(
 )
 OTEL_DJANGO_OVERHEAD_RATIO: Final = MetricDefinition(
     "otel_django.overhead.ratio", "gauge", "1", "Share of the CPU time that telemetry takes."
+)
+OBSERVER_FAILURES: Final = MetricDefinition(
+    "otel_django.observer.failures",
+    "counter",
+    "{failure}",
+    "Looks at something outside, such as a broker, that failed or took too long.",
+    (names.OTEL_DJANGO_OBSERVER, names.ERROR_TYPE),
 )
 
 ALL: Final[tuple[MetricDefinition, ...]] = tuple(

@@ -119,6 +119,7 @@ CELERY_TASK_GROUP_ID: Final = "celery.task.group_id"
 CELERY_TASK_EAGER: Final = "celery.task.eager"
 CELERY_WORKER: Final = "celery.worker"
 CELERY_WORKER_STATE: Final = "celery.worker.state"
+CELERY_WORKER_TASK_STATE: Final = "celery.worker.task.state"
 CELERY_BEAT_ENTRY: Final = "celery.beat.entry"
 DJANGO_TASK_NAME: Final = "django.task.name"
 DJANGO_TASK_BACKEND: Final = "django.task.backend"
@@ -150,6 +151,11 @@ OTEL_SPAN_SAMPLING_RESULT: Final = "otel.span.sampling_result"
 OTEL_DJANGO_SIGNAL: Final = "otel_django.signal"
 OTEL_DJANGO_CAUSE: Final = "otel_django.cause"
 OTEL_DJANGO_METRIC: Final = "otel_django.metric"
+OTEL_DJANGO_OBSERVER: Final = "otel_django.observer"
+
+# --- in events only
+CELERY_QUEUE_LENGTH: Final = "celery.queue.length"
+CELERY_QUEUE_LENGTH_BEFORE: Final = "celery.queue.length_before"
 
 # --- fields of log events
 DURATION: Final = "duration"
@@ -412,6 +418,8 @@ ATTRIBUTES: Final = {
     },
     "Attributes that only log records have, besides those of request and task": {
         CODE_STACKTRACE: "Where it was written, if `stack_info` was asked for.",
+        CELERY_QUEUE_LENGTH: "How many messages wait in the queue.",
+        CELERY_QUEUE_LENGTH_BEFORE: "How many did when it began to grow.",
         DURATION: "How long it took, in seconds.",
         MESSAGE: "What Django's logger said of it.",
         HTTP_REQUEST_BODY_SIZE: "Bytes of the request's body, if it says so.",
@@ -427,6 +435,8 @@ ATTRIBUTES: Final = {
         DJANGO_CACHE_RESULT: "`hit` or `miss` of what was read; else what was done, such as "
         "`set`; `error`.",
         CELERY_WORKER_STATE: "Whether a worker is heard of: `online` or `offline`.",
+        CELERY_WORKER_TASK_STATE: "`active`: it runs; `reserved`: it waits in the worker for its "
+        "turn; `scheduled`: for its eta.",
         CPU_MODE: "What the time went to: `user`, `system` and, of a host, more.",
         CPYTHON_GC_GENERATION: "The garbage collector's generation: 0, 1 or 2.",
         DISK_IO_DIRECTION: "`read` or `write`.",
@@ -443,6 +453,7 @@ ATTRIBUTES: Final = {
         OTEL_DJANGO_SIGNAL: "`traces`, `metrics` or `logs`.",
         OTEL_DJANGO_CAUSE: "Why it was lost.",
         OTEL_DJANGO_METRIC: "The metric's name.",
+        OTEL_DJANGO_OBSERVER: "What was looked at, such as `celery.queues`.",
     },
 }
 
@@ -452,6 +463,8 @@ SPAN_EVENTS: Final = {
 }
 
 LOG_EVENTS: Final = {
+    QUEUE_BACKLOG_GREW: "A queue has grown for several looks in a row, and is long; once until it "
+    "shrinks.",
     REQUEST_FINISHED: "A request is answered to its last byte, or its client is gone. Level error "
     "for a failed one, warning for a slow one (`OTEL_DJANGO_SLOW_REQUEST_MS`), else info. Stands "
     "for the access lines of runserver, gunicorn and uvicorn. None for health and metrics paths.",
@@ -463,7 +476,6 @@ LOG_EVENTS: Final = {
     TASK_REVOKED: "A task was revoked or has expired. Level warning.",
     TASK_REJECTED: "A message was refused. Level warning.",
     TASK_IGNORED: "A task has ended without a result, as it wished.",
-    QUEUE_BACKLOG_GREW: "More tasks wait in a queue than its workers take out. Level warning.",
     COMMAND_FINISHED: "A management command has ended. Level error if it failed.",
     QUERY_SLOW: "A query took longer than `OTEL_DJANGO_SLOW_QUERY_MS`: its statement, and the code "
     "that runs it. Level warning.",

@@ -116,7 +116,8 @@ METRICS: Final = (
         "collection_interval_s",
         p.number("seconds", above=True),
         "60",
-        "How often the state of the system, such as disks and queues, is looked at.",
+        "How often the state of the system, such as disks and queues, is looked at. Without it, "
+        "Celery's queues and workers are looked at every 15 s.",
         "Metrics",
         "metrics",
     ),

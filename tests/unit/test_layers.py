@@ -33,8 +33,9 @@ BASE = {
 
 LAYERS: list[set[str]] = [
     BASE,
-    {"tracing", "metrics", "logs", "pipeline", "store"},
+    {"tracing", "metrics", "logs", "pipeline", "store", "models", "migrations"},
     {"instrumentation", "backends"},
+    {"observers"},
     {
         "cli",
         "checks",
@@ -42,9 +43,7 @@ LAYERS: list[set[str]] = [
         "manual_logs",
         "manual_metrics",
         "middleware",
-        "models",
         "web",
-        "migrations",
     },
     {"management", "bootstrap", "urls", "probe_urls"},
     {"apps", "testing", "__init__"},

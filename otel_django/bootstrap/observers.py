@@ -1,0 +1,105 @@
+"""What is observed outside the process: who looks at what, and where it is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_django import host_environment
+from otel_django.clock import SYSTEM_CLOCK
+
+if TYPE_CHECKING:
+    from otel_django.bootstrap.process import Runtime
+    from otel_django.conf import Settings
+    from otel_django.contracts import Instrumentation
+    from otel_django.observers.celery_presence import CeleryPresence
+    from otel_django.observers.folder_board import FolderBoard
+    from otel_django.observers.runner import Runner
+    from otel_django.tracing.tracer import Tracer
+
+INTERVAL_S: Final = 15.0
+"""Unless METRICS_COLLECTION_INTERVAL says otherwise."""
+TIMEOUT_S: Final = 5.0
+NAME: Final = "celery_observers"
+"""In OTEL_PYTHON_DISABLED_INSTRUMENTATIONS."""
+
+
+class Observers:
+    """Where a host's metrics are kept, ``instrumentations`` listen and the thread's runner looks.
+
+    An instrumentation itself, the last one of them.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.instrumentations: tuple[Instrumentation, ...] = ()
+        self._runner: Runner | None = None
+        disabled = runtime.settings.disabled_instrumentations
+        if runtime.metrics.host is not None and disabled.isdisjoint({"*", NAME}):
+            self._make(runtime)
+
+    def _make(self, runtime: Runtime) -> None:
+        from otel_django.observers.celery_beat import CeleryBeat
+        from otel_django.observers.celery_presence import CeleryPresence
+
+        presence = CeleryPresence(
+            _interval_s(runtime.settings), TIMEOUT_S, heard=runtime.worker.wake
+        )
+        self._runner = _runner(runtime, presence)
+        runtime.worker.add_polled(self._runner)
+        self.instrumentations = (CeleryBeat(), presence, self)
+
+    def install(self, tracer: Tracer, settings: Settings) -> None:
+        """Have the rest of the process know of what is seen."""
+        from otel_django.observers import active
+
+        active.set_runner(self._runner)
+
+    def uninstall(self) -> None:
+        """Nothing is seen any more."""
+        from otel_django.observers import active
+
+        active.set_runner(None)
+
+
+def _runner(runtime: Runtime, presence: CeleryPresence) -> Runner:
+    from otel_django.observers.celery_queues import CeleryQueues
+    from otel_django.observers.celery_workers import CeleryWorkers
+    from otel_django.observers.database_board import DatabaseBoard
+    from otel_django.observers.places import Places
+    from otel_django.observers.runner import Runner
+
+    settings = runtime.settings
+    places = Places(DatabaseBoard(settings.database), lambda: _folder(settings))
+    interval_s = _interval_s(settings)
+    workers = CeleryWorkers(
+        interval_s, TIMEOUT_S, lambda: places.deployment(SYSTEM_CLOCK.monotonic_s())
+    )
+    return Runner(
+        (presence, workers, CeleryQueues(interval_s, TIMEOUT_S, workers.queues)),
+        places,
+        clock=SYSTEM_CLOCK,
+        recorder=runtime.metrics.recorder,
+        may_run=_is_server,
+    )
+
+
+def _interval_s(settings: Settings) -> float:
+    given: Any = settings.origins.get("collection_interval_s")
+    if given is None or given.place == "default":
+        return INTERVAL_S
+    return settings.collection_interval_s
+
+
+def _folder(settings: Settings) -> FolderBoard | None:
+    from otel_django.metrics.host_folder import usable_folder
+    from otel_django.observers.folder_board import FolderBoard
+
+    folder = usable_folder(settings.run_dir, settings.service_name, pause=_nothing)
+    return None if folder is None else FolderBoard(folder)
+
+
+def _is_server() -> bool:
+    return host_environment.current_process().kind == "server"
+
+
+def _nothing() -> None:
+    """Is to be let go on."""

@@ -1,0 +1,1 @@
+"""What is looked at outside the process from time to time, by one process of all."""

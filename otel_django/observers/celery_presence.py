@@ -1,0 +1,138 @@
+"""What a worker's main process tells of itself: that it is there, what it has in hand.
+
+Celery's heartbeats say that the loop which takes messages goes round; this thread goes on even
+where that is stuck. Nobody asks a worker anything, so none is woken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from otel_django import guard, names
+from otel_django import metric_definitions as metrics
+from otel_django.contracts import Observation
+from otel_django.instrumentation.celery_message import SENT_AT, custom_headers
+from otel_django.instrumentation.on_import import when_imported
+from otel_django.observers import celery_app
+
+if TYPE_CHECKING:
+    from otel_django.conf import Settings
+    from otel_django.tracing.tracer import Tracer
+
+PREFIX: Final = "celery.worker/"
+HEARTBEAT_AGE: Final = "heartbeat_age"
+QUEUE: Final = "queue"
+"""What other processes read of a worker and isn't shown as a metric."""
+LONGEST_S: Final = 10.0
+_UID: Final = "otel_django-presence"
+
+
+class CeleryPresence:
+    """An instrumentation, which listens to a worker, and the observer that tells what it heard.
+
+    ``heard`` is called at the first heartbeat.
+    """
+
+    scope: Literal["process"] = "process"
+
+    def __init__(self, interval_s: float, timeout_s: float, heard: Callable[[], object]) -> None:
+        self.interval_s = min(interval_s, LONGEST_S)
+        self.timeout_s = timeout_s
+        self._heard = heard
+        self._undo: list[Callable[[], object]] = []
+        self._worker = ""
+        self._heard_s = 0.0
+        self._idle_since_s: float | None = None
+        self._response_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The worker's node name, among those of others."""
+        return PREFIX + self._worker
+
+    # --- listening, on the worker's main thread
+
+    def install(self, tracer: Tracer, settings: Settings) -> None:
+        """Listen once Celery is imported; a second call changes nothing."""
+        if not self._undo:
+            self._undo.append(when_imported("celery.signals", self._listen))
+
+    def uninstall(self) -> None:
+        """Hear nothing more."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _listen(self) -> None:
+        """Before a worker starts: it sends no heartbeats of which nobody wants to hear."""
+        from celery.signals import heartbeat_sent, task_received
+
+        heartbeat_sent.connect(self._heartbeat, weak=False, dispatch_uid=_UID)
+        self._undo.append(lambda: heartbeat_sent.disconnect(dispatch_uid=_UID))
+        self._undo.append(lambda: task_received.disconnect(dispatch_uid=_UID))
+
+    def _heartbeat(self, sender: Any = None, **_: Any) -> None:
+        with guard.guarded("celery.heartbeat"):
+            first = not self._worker
+            self._worker = str(sender.eventer.hostname)
+            self._heard_s = time()
+            self._look_whether_idle()
+            if first:
+                self._heard()
+
+    def _look_whether_idle(self) -> None:
+        """Only an idle worker listens for tasks, so that a busy one pays nothing."""
+        from celery.signals import task_received
+        from celery.worker import state
+
+        if state.active_requests or state.reserved_requests:
+            self._idle_since_s = None
+        elif self._idle_since_s is None:
+            self._idle_since_s = time()
+            task_received.connect(self._received, weak=False, dispatch_uid=_UID)
+
+    def _received(self, request: Any = None, **_: Any) -> None:
+        """The first task after a time with nothing to do: it had to wait for nobody."""
+        from celery.signals import task_received
+
+        with guard.guarded("celery.response_time"):
+            now_s, idle_since_s = time(), self._idle_since_s
+            self._idle_since_s = None
+            task_received.disconnect(dispatch_uid=_UID)
+            sent_s = custom_headers(request.request_dict).get(SENT_AT)
+            if idle_since_s is None or not isinstance(sent_s, int | float) or request.eta:
+                return
+            if sent_s >= idle_since_s:
+                self._response_s = max(0.0, now_s - sent_s)
+
+    # --- telling, on the observers' thread
+
+    def is_possible(self) -> bool:
+        """This is a worker's main process that sends heartbeats."""
+        return bool(self._worker) and celery_app.current() is not None
+
+    def observe(self) -> Iterator[Observation]:
+        """What the worker has in hand, and for the others when it was heard of."""
+        from celery.worker import state
+
+        yield Observation(HEARTBEAT_AGE, max(0.0, time() - self._heard_s))
+        for queue in _queues_taken_from():
+            yield Observation(QUEUE, 1, {QUEUE: queue})
+        worker = {names.CELERY_WORKER: self._worker}
+        active, reserved = len(state.active_requests), len(state.reserved_requests)
+        counts = {"active": active, "reserved": max(0, reserved - active)}
+        scheduled = getattr(state, "scheduled_requests", None)
+        if scheduled is not None:  # not in Celery before 5.7
+            counts["scheduled"] = len(scheduled)
+        for what, count in counts.items():
+            attributes = {**worker, names.CELERY_WORKER_TASK_STATE: what}
+            yield Observation(metrics.CELERY_WORKER_TASKS.name, count, attributes)
+        if self._response_s is not None:
+            yield Observation(metrics.CELERY_WORKER_RESPONSE_TIME.name, self._response_s, worker)
+
+
+def _queues_taken_from() -> list[str]:
+    app = celery_app.current()
+    taken = {} if app is None else app.amqp.queues.consume_from
+    return [str(queue.name) for queue in list(taken.values())]
