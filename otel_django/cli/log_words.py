@@ -36,11 +36,22 @@ _LEFT_OUT: Final = frozenset(
     }
 )
 _RESTATING: Final = frozenset({"celery.app.trace", "celery.worker.strategy"})
+_RESTATING_EVENTS: Final = frozenset(
+    {
+        names.REQUEST_FINISHED,
+        names.TASK_RECEIVED,
+        names.TASK_STARTED,
+        names.TASK_SUCCEEDED,
+        names.COMMAND_FINISHED,
+    }
+)
 _LEFT_OUT_GROUPS: Final = ("code.", "exception.")
 
 
 def restates(row: LogRow) -> bool:
     """Whether it says what the spans say: a request's line, a task that came or succeeded."""
+    if row.event in _RESTATING_EVENTS:
+        return True
     if row.logger == "django.server":
         return "status_code" in row.attributes
     return row.logger in _RESTATING and row.severity_number < log_record.WARN

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from otel_django import names
+
 _RESET, _BOLD, _DIM, _RED, _GREEN, _AMBER, _CYAN = (
     f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33, 36)
 )
@@ -24,6 +26,13 @@ _BESIDE: Final = frozenset(
     ]
 )
 """What has a place of its own in the line, or is left to the JSON."""
+_OF_REQUEST: Final = frozenset(
+    [
+        *(names.HTTP_REQUEST_METHOD, names.URL_PATH, names.HTTP_RESPONSE_STATUS_CODE),
+        *(names.DURATION, names.DB_QUERIES, names.DB_DURATION, names.HTTP_ROUTE),
+        *(names.HTTP_REQUEST_BODY_SIZE, names.HTTP_RESPONSE_BODY_SIZE, names.CLIENT_ADDRESS),
+    ]
+)
 
 
 class Console:
@@ -34,19 +43,21 @@ class Console:
 
     def line(self, fields: Mapping[str, Any]) -> bytes:
         """``12:00:01.123 WARNING  shop.orders  paid late  order=7``, then the stack trace."""
-        level = fields["level"]
+        level, event, beside = fields["level"], fields["event"], _BESIDE
+        if event == names.REQUEST_FINISHED and names.DURATION in fields:
+            event, beside = _request(fields), _BESIDE | _OF_REQUEST
         parts = [
             self._paint(_clock(fields["timestamp"]), _DIM),
             self._paint(f"{level.upper():<8}", _COLORS.get(level, "")),
             self._paint(fields["logger"], _CYAN),
             "",
-            _inert(fields["event"]),
+            _inert(event),
             "",
         ]
         parts += [
             f"{self._paint(_inert(name), _DIM)}={_shown(value)}"
             for name, value in fields.items()
-            if name not in _BESIDE
+            if name not in beside
         ]
         text = " ".join(parts).rstrip()
         for name in ("code.stacktrace", "exception.stacktrace"):
@@ -56,6 +67,23 @@ class Console:
 
     def _paint(self, text: str, code: str) -> str:
         return f"{code}{text}{_RESET}" if self._color and code else text
+
+
+def _request(fields: Mapping[str, Any]) -> str:
+    """``GET /orders/7/ 200  48 ms  3 queries (2.1 ms)``."""
+    parts = (names.HTTP_REQUEST_METHOD, names.URL_PATH, names.HTTP_RESPONSE_STATUS_CODE)
+    text = " ".join(str(fields[name]) for name in parts if fields.get(name) is not None)
+    text += f"  {_milliseconds(fields[names.DURATION])}"
+    queries = fields.get(names.DB_QUERIES)
+    if queries:
+        took = _milliseconds(fields.get(names.DB_DURATION, 0.0))
+        text += f"  {queries} {'query' if queries == 1 else 'queries'} ({took})"
+    return text
+
+
+def _milliseconds(seconds: float) -> str:
+    ms = seconds * 1e3
+    return f"{ms:.1f} ms" if ms < 10 else f"{ms:,.0f} ms"
 
 
 def _clock(stamp: str) -> str:

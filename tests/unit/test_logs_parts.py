@@ -113,6 +113,30 @@ def test_a_line_for_people_can_not_move_the_cursor() -> None:
     assert drawn.count("\n") == 3
 
 
+def test_a_finished_request_is_a_short_line_for_people() -> None:
+    line = {
+        "timestamp": stamp(0),
+        "level": "error",
+        "event": "request.finished",
+        "logger": "otel_django.events",
+        "trace_id": "5ecd719d863887061f00dbd7a927b914",
+        "http.route": "/orders/<int:pk>/",
+        "http.request.method": "GET",
+        "http.response.status_code": 500,
+        "url.path": "/orders/7/",
+        "client.address": "192.0.2.7",
+        "duration": 0.048069,
+        "django.request.db.queries": 3,
+        "django.request.db.duration": 0.0021,
+        "http.response.body.size": 812,
+        "error.type": "ValueError",
+    }
+    assert Console(color=False).line(line).decode().split("  ", 1)[1] == (
+        "  otel_django.events  GET /orders/7/ 500  48 ms  3 queries (2.1 ms)"
+        "  trace_id=5ecd719d863887061f00dbd7a927b914 error.type=ValueError\n"
+    )
+
+
 def test_levels_and_severities_fit() -> None:
     assert [severity_of(level) for level in (5, 10, 15, 20, 25, 30, 40, 50, 60)] == [
         *(1, 5, 5, 9, 9, 13, 17, 21, 21)
