@@ -56,12 +56,12 @@ class Sink(Protocol):
 class ProcessLife(Protocol):
     """What an instrumentation may ask of its process, where exit hooks don't reach."""
 
-    def shutdown(self) -> None:
-        """Flush within ``OTEL_DJANGO_SHUTDOWN_TIMEOUT`` and stop: the process ends."""
+    def serving_ends(self) -> None:
+        """Flush within ``OTEL_DJANGO_SHUTDOWN_TIMEOUT``: the process may end at any moment."""
         ...
 
     def end_soon(self) -> None:
-        """The same within a quarter of a second: something waits for this process to end."""
+        """Flush within a quarter of a second and stop: something waits for this process to end."""
         ...
 
     def keep_all(self) -> None:

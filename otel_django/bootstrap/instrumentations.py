@@ -26,7 +26,7 @@ def chosen(settings: Settings, life: ProcessLife) -> tuple[Instrumentation, ...]
     if "django" in offered and "django" not in disabled:
         from otel_django.instrumentation.asgi_lifespan import AsgiLifespanInstrumentation
 
-        parts.append(AsgiLifespanInstrumentation(life.shutdown))
+        parts.append(AsgiLifespanInstrumentation(life.serving_ends))
     return tuple(parts)
 
 

@@ -253,6 +253,12 @@ class Runtime:
         self.provider.shutdown_timeout_s = min(self.provider.shutdown_timeout_s, SOON_S)
         self.shutdown()
 
+    def serving_ends(self) -> None:
+        """The server stops and may end the process any moment, but has some words to log first."""
+        self.worker.hurry()
+        if not self.flush(self.settings.shutdown_timeout_s):
+            self.end_soon()
+
     def keep_all(self) -> None:
         """Put what waits on disk at once: the process may be killed at any moment."""
         self.worker.keep_all()

@@ -87,6 +87,22 @@ def test_the_sites_and_the_servers_loggers_come_out_the_same_way_once(
     assert (folder / "site.log").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_uvicorn_says_at_its_end_is_sent_too(tmp_path: Path) -> None:
+    with StubCollector() as collector:
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.base_endpoint,
+            "OTEL_DJANGO_LOG_FORMAT": "json",
+            "OTEL_DJANGO_STRICT": "0",
+        }
+        with serving(SERVERS["uvicorn"], env) as running:
+            running.get("/plain/")
+            running.terminate()
+            assert "telemetry.dropped" not in running.output()
+        sent = b"".join(collector.raw_bodies("logs"))
+        assert b"Application shutdown complete." in sent
+        assert collector.raw_bodies("metrics")
+
+
 def test_no_secret_is_in_any_line_or_exported_byte(server: tuple[Server, Path]) -> None:
     running, folder = server
     running.get(

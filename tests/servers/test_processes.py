@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.server_process import ROOT, Server, gunicorn, runserver, serving, uvicorn
+from tests.server_process import ROOT, Command, Server, gunicorn, runserver, serving, uvicorn
 from tests.stub_collector import StubCollector
 
 
@@ -102,12 +102,13 @@ def test_P2_with_the_collector_away_the_exit_is_not_delayed_and_the_next_process
     assert collector.counts()["duplicates"] == 0
 
 
+@pytest.mark.parametrize("command", [gunicorn(), uvicorn()], ids=["gunicorn", "uvicorn"])
 def test_P2_with_a_collector_that_hangs_the_exit_keeps_to_its_deadline(
-    collector: StubCollector, tmp_path: Path
+    collector: StubCollector, tmp_path: Path, command: Command
 ) -> None:
     env = exporting(collector, OTEL_DJANGO_SPOOL_DIR=str(tmp_path / "spool"))
     collector.set_mode("hang")
-    with serving(gunicorn(), env) as server:
+    with serving(command, env) as server:
         get_many(server, 20)
         time.sleep(1)
         assert server.terminate() < 5
