@@ -1,13 +1,16 @@
 """Guest mode: a tracer provider was set up before us, and our instrumentation records on it.
 
 Spans of ours keep their own class and tracer, on a provider that isn't the global one; when they
-begin and end the host's processors are told. So what leaves, where to and how much of it is the
-host's business: there is no queue, thread, spool or store of ours.
+begin and end the host's processors are told. So what leaves of them, where to and how much is the
+host's business. Metrics and log records leave as they do elsewhere, unless the host has a provider
+for them, too. Where nothing leaves there is no queue, thread or spool of ours; and never a store,
+which would lack the traces.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -69,7 +72,10 @@ class GuestRuntime(Runtime):
         return super()._sampler() if self._collect is not None else Custom(self.host.sampler)
 
     def _pipeline(self) -> Pipeline:
-        return host.HostPipeline(self.host)
+        theirs = host.HostPipeline(self.host)
+        if self.metrics.host is None and not any(self.sinks.values()):
+            return theirs
+        return _Both(self.worker, theirs)
 
     def start(self) -> None:
         """Patch what is instrumented, watch for fork and exit."""
@@ -81,6 +87,8 @@ class GuestRuntime(Runtime):
         )
         self.install()
         self.hooks.install()
+        if self.settings.spool_dir.is_dir():
+            self.adopt()
 
     def install(self) -> None:
         """Patch what is instrumented; a second call changes nothing."""
@@ -99,12 +107,33 @@ class GuestRuntime(Runtime):
         self.host.add_span_processor(processor)
 
 
+class _Both:
+    """Ours first: the host flushes once more at the end of the process."""
+
+    def __init__(self, ours: Pipeline, theirs: Pipeline) -> None:
+        self._ours = ours
+        self._theirs = theirs
+
+    def flush(self, timeout_s: float) -> bool:
+        """Both, one after the other."""
+        until_s = time.monotonic() + timeout_s
+        done = self._ours.flush(timeout_s)
+        return self._theirs.flush(max(until_s - time.monotonic(), 0.0)) and done
+
+    def shutdown(self, timeout_s: float) -> bool:
+        """Both, one after the other."""
+        until_s = time.monotonic() + timeout_s
+        done = self._ours.shutdown(timeout_s)
+        return self._theirs.shutdown(max(until_s - time.monotonic(), 0.0)) and done
+
+
 def _as_guest(settings: Settings, host_provider: SdkTracerProvider) -> Settings:
+    theirs = in_charge.others_signals()
     return replace(
         settings,
         traces_exporters=(),
-        metrics_exporters=(),
-        logs_exporters=(),
+        metrics_exporters=() if "metrics" in theirs else settings.metrics_exporters,
+        logs_exporters=() if "logs" in theirs else settings.logs_exporters,
         store=None,
         keep=frozenset(),
         max_overhead=0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from otel_django import guard, host_environment, names
@@ -102,11 +103,13 @@ class Metrics:
     def _resource(self, role: str, *, alone: bool) -> Any:
         from otel_django.metrics.roles import role_resource
 
-        process: Any = self._runtime.provider.resource.attributes
+        # Another provider's resource may name neither.
+        found = self._runtime.provider.resource.attributes
+        process: Any = {names.HOST_NAME: host_environment.host_name(), **found}
         settings = self._runtime.settings
         given = settings.resource_attributes.get(names.SERVICE_INSTANCE_ID)
         if alone:
-            given = process[names.SERVICE_INSTANCE_ID]
+            given = process.get(names.SERVICE_INSTANCE_ID) or str(os.getpid())
         return role_resource(process, role, given, settings.run_dir)
 
     def install(self, instrumentations: Sequence[Any]) -> None:

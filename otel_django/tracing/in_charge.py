@@ -1,4 +1,4 @@
-"""The global tracer provider: whether there is one, and whose. Imports nothing of OpenTelemetry."""
+"""The global providers: whether there is one, and whose. Imports nothing of OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ if TYPE_CHECKING:
 def provider_in_charge() -> Any | None:
     """The provider that was set, None while there is none."""
     return getattr(sys.modules.get("opentelemetry.trace"), "_TRACER_PROVIDER", None)
+
+
+def others_signals() -> frozenset[str]:
+    """Those besides traces for which a provider was set that isn't ours, and so exports them."""
+    providers = {
+        "metrics": getattr(
+            sys.modules.get("opentelemetry.metrics._internal"), "_METER_PROVIDER", None
+        ),
+        "logs": getattr(sys.modules.get("opentelemetry._logs._internal"), "_LOGGER_PROVIDER", None),
+    }
+    return frozenset(
+        signal
+        for signal, provider in providers.items()
+        if provider is not None and not is_ours(provider)
+    )
 
 
 def as_host(provider: Any) -> SdkTracerProvider | None:

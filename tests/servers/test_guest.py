@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 
 from tests import server_process
 from tests.server_process import ROOT, Command
@@ -137,6 +140,37 @@ def test_instrumentors_that_the_site_switches_on_double_nothing(command: Command
     assert "as a guest" not in log
     assert "DjangoInstrumentor" in log
     assert "SQLite3Instrumentor" in log
+
+
+@pytest.mark.parametrize("options", [[], ["--preload"]], ids=["", "preload"])
+def test_metrics_and_logs_leave_where_the_sites_provider_is_for_spans_only(
+    options: list[str], tmp_path: Path
+) -> None:
+    own = {
+        "DJANGO_SETTINGS_MODULE": "tests.site.settings_with_provider",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_DJANGO_RUN_DIR": str(tmp_path),
+    }
+    with serving(server_process.gunicorn("--workers=2", *options), **own) as server:
+        assert_one_span_a_call(served_spans(server))
+        sums = server.collector.raw_bodies("metrics")
+        records = server.collector.raw_bodies("logs")
+    last = ExportMetricsServiceRequest.FromString(sums[-1])
+    counted = [
+        (resource.resource, point.count)
+        for resource in last.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == "http.server.request.duration"
+        for point in metric.histogram.data_points
+        if any(one.value.string_value == "/guest/" for one in point.attributes)
+    ]
+    assert [count for _, count in counted] == [REQUESTS]
+    names = {one.key: one.value.string_value for one in counted[0][0].attributes}
+    assert names["service.name"] == "theirs"
+    assert names["host.name"]
+    assert records
 
 
 def test_instrumentors_beside_a_provider_of_the_sites_double_nothing() -> None:

@@ -392,6 +392,34 @@ def test_nothing_of_ours_is_started_for_a_guest(site: Site) -> None:
     assert not any("otel_django" in thread.name for thread in threading.enumerate())
 
 
+def test_metrics_and_logs_are_left_to_the_host_only_where_it_has_providers_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from opentelemetry._logs import _internal as logs_state
+    from opentelemetry.metrics import _internal as metrics_state
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.metrics import MeterProvider
+
+    settings = replace(
+        conf.from_django(),
+        strict=True,
+        metrics_exporters=("otlp",),
+        logs_exporters=("otlp",),
+    )
+    host = TracerProvider(shutdown_on_exit=False)
+    monkeypatch.setattr(metrics_state, "_METER_PROVIDER", None)
+    monkeypatch.setattr(logs_state, "_LOGGER_PROVIDER", None)
+    assert sending(GuestRuntime(settings, host)) == {"metrics", "logs"}
+    monkeypatch.setattr(metrics_state, "_METER_PROVIDER", MeterProvider(shutdown_on_exit=False))
+    assert sending(GuestRuntime(settings, host)) == {"logs"}
+    monkeypatch.setattr(logs_state, "_LOGGER_PROVIDER", LoggerProvider(shutdown_on_exit=False))
+    assert sending(GuestRuntime(settings, host)) == set()
+
+
+def sending(runtime: GuestRuntime) -> set[str]:
+    return {signal for signal, sinks in runtime.sinks.items() if sinks}
+
+
 def test_only_the_sdks_provider_can_be_a_host() -> None:
     class Theirs:
         """Another implementation of the API."""
