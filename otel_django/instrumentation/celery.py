@@ -43,6 +43,7 @@ class CeleryInstrumentation:
                 celery_metrics,
                 celery_publish,
                 celery_worker,
+                task_events,
             )
 
             recorder = self._recorder
@@ -52,6 +53,8 @@ class CeleryInstrumentation:
             self._undoing.append(celery_execution.install(executions, self._patches))
             self._undoing.append(celery_worker.install(executions, self._patches))
             self._undoing.append(celery_life.install(self._life))
+            told_here = celery_execution.is_running
+            self._undoing.append(task_events.replace_celerys_lines(told_here))
 
         self._undoing.append(when_imported("celery.app.base", trace))
 

@@ -19,7 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
-from otel_django.instrumentation import unit_of_work
+from otel_django.instrumentation import task_events, unit_of_work
 from otel_django.instrumentation.celery_life import child_is_stopped
 from otel_django.instrumentation.celery_message import (
     BEAT_ENTRY,
@@ -84,7 +84,8 @@ class Run(NamedTuple):
     """A task that is being run: its span, and what was current before it.
 
     ``watched``: should it be cut off, the worker's main process ends its span. ``shared`` is what
-    is told of all runs of its task, where it is measured.
+    is told of all runs of its task, None for one that runs in place; ``request_id`` that of the
+    request which caused it.
     """
 
     span: Any
@@ -92,6 +93,7 @@ class Run(NamedTuple):
     watched: bool = False
     shared: Mapping[str, Any] | None = None
     start_ns: int = 0
+    request_id: str | None = None
 
 
 class _Shape(NamedTuple):
@@ -222,10 +224,10 @@ class Executions:
         delivery = fields.get("delivery_info") or {}
         hostname = fields.get("hostname")
         span = self.span(task.app, task.name, hostname, fields, delivery, origin, ids, start_ns)
-        shared = None
+        shared = self.shared(task.app, task.name, hostname, delivery)
         if self.metrics is not None:
-            shared = self.shared(task.app, task.name, hostname, delivery)
             self.metrics.started(id(fields), shared, origin.queue_wait_s)
+        task_events.started(shared, fields.get("id"), span, origin.request_id, origin.queue_wait_s)
         # A context of its own: neither the worker's nor, in a pool that shares the thread with
         # the consumer, its suppression of tracing.
         context: dict[str, object] = {SPAN_KEY: span, _RUNNING: id(fields)}
@@ -233,7 +235,8 @@ class Executions:
             context[request_id.CONTEXT_KEY] = origin.request_id
         if origin.baggage:
             context = {**origin.baggage, **context}
-        return Run(span, set_context(Context(context)), ids[1] != 0, shared, start_ns)
+        token = set_context(Context(context))
+        return Run(span, token, ids[1] != 0, shared, start_ns, origin.request_id)
 
     def _begin_eager(self, task: Any, fields: Mapping[str, Any]) -> Run | None:
         """Run in place of being sent: part of what is current, if anything is."""
@@ -261,15 +264,44 @@ class Executions:
         detach(run.token)
         state, error = _ending(run, outcome, exc)
         span = run.span if isinstance(run.span, Span) else None
-        if run.shared is not None and self.metrics is not None:
-            self.metrics.stopped(id(fields))
+        if run.shared is not None:
+            if self.metrics is not None:
+                self.metrics.stopped(id(fields))
+                if state is not None:
+                    error_type = exception_type(error) if error and state != RETRY else None
+                    self.metrics.executed(run.shared, state, run.start_ns, error_type, span)
             if state is not None:
-                error_type = exception_type(error) if error and state != RETRY else None
-                self.metrics.executed(run.shared, state, run.start_ns, error_type, span)
+                self._log_end(run, task, fields, state, error)
         if span is not None:
             self._end_span(span, task, state, error)
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):
             child_is_stopped()
+
+    def _log_end(
+        self,
+        run: Run,
+        task: Any,
+        fields: Mapping[str, Any],
+        state: str,
+        error: BaseException | None,
+    ) -> None:
+        more: dict[str, Any] = {names.CELERY_TASK_RETRIES: fields.get("retries") or None}
+        if state == RETRY:
+            more[names.CELERY_TASK_RETRY_REASON] = self._retry_reason(error) or None
+            error = getattr(error, "exc", None)
+        elif state != FAILURE:
+            error = None
+        task_events.ended(
+            run.shared or {},
+            fields.get("id"),
+            state,
+            run.span,
+            run.request_id,
+            run.start_ns,
+            error if isinstance(error, BaseException) else None,
+            expected=state == FAILURE and _is_expected(task, error),
+            **more,
+        )
 
     def _end_span(
         self, span: Span, task: Any, state: str | None, error: BaseException | None
@@ -291,18 +323,31 @@ class Executions:
             cause = getattr(exc, "exc", None)
             if isinstance(cause, BaseException):
                 span.record_exception(cause)
-                reason = f"{exception_type(cause)}: {self.tracer.exceptions.message(cause)}"
-            else:
-                reason = self.tracer.normaliser.redactor.text(str(getattr(exc, "message", "")))
+            reason = self._retry_reason(exc)
             if reason:
                 span.note(names.CELERY_TASK_RETRY_REASON, reason)
         elif state == FAILURE:
-            expected = getattr(task, "throws", ())
-            if expected and isinstance(exc, expected):
+            if _is_expected(task, exc):
                 span.note(names.ERROR_TYPE, exception_type(exc))
             else:
                 span.record_exception(exc)
                 span.fail(exception_type(exc))
+
+    def _retry_reason(self, exc: BaseException | None) -> str:
+        cause = getattr(exc, "exc", None)
+        if isinstance(cause, BaseException):
+            return f"{exception_type(cause)}: {self.tracer.exceptions.message(cause)}"
+        return self.tracer.normaliser.redactor.text(str(getattr(exc, "message", "")))
+
+
+def is_running() -> bool:
+    """Whether what is current is a run that isn't eager."""
+    return get_context().get(_RUNNING) is not None
+
+
+def _is_expected(task: Any, exc: BaseException | None) -> bool:
+    expected = getattr(task, "throws", ())
+    return bool(expected) and isinstance(exc, expected)
 
 
 def _ending(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from opentelemetry.context import Context
 
 from otel_django import guard, names
+from otel_django.instrumentation import task_events
 from otel_django.instrumentation.celery_execution import (
     FAILURE,
     REVOKED,
@@ -128,14 +129,23 @@ class Watch:
             None if started_s is None else int(started_s * 1e9),
         )
         recorded = isinstance(span, Span)
+        shared = executions.shared(app, name, hostname, delivery)
+        start_ns = None if started_s is None else int(started_s * 1e9)
         if executions.metrics is not None:
             executions.metrics.executed(
-                executions.shared(app, name, hostname, delivery),
-                outcome.state,
-                None if started_s is None else int(started_s * 1e9),
-                outcome.error_type,
-                span if recorded else None,
+                shared, outcome.state, start_ns, outcome.error_type, span if recorded else None
             )
+        task_events.ended(
+            shared,
+            fields.get("id"),
+            outcome.state,
+            span,
+            origin.request_id,
+            start_ns,
+            outcome.exception,
+            outcome.error_type,
+            **{names.CELERY_TASK_REVOKE_REASON: outcome.reason},
+        )
         if not recorded:
             return None
         _describe(span, outcome)
@@ -144,12 +154,12 @@ class Watch:
     def received(self, request: Any) -> None:
         """A message has become a request."""
         executions = self._executions
+        shared = executions.shared(
+            request.task.app, request.name, request.hostname, request.delivery_info
+        )
         if executions.metrics is not None:
-            executions.metrics.consumed(
-                executions.shared(
-                    request.task.app, request.name, request.hostname, request.delivery_info
-                )
-            )
+            executions.metrics.consumed(shared)
+        task_events.received(shared, request.id)
 
 
 def _describe(span: Span, outcome: Outcome) -> None:

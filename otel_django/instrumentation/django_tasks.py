@@ -11,16 +11,18 @@ import functools
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
-from otel_django.instrumentation import unit_of_work
+from otel_django.instrumentation import task_events, unit_of_work
 from otel_django.instrumentation.django_tasks_link import Links
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.instrumentation.patching import Patches
+from otel_django.tracing import request_id
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, set_context
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
@@ -40,12 +42,20 @@ _PLACE: Final = "otel_django-task"
 class _Run:
     """A task that is being run: its span, and the context from before."""
 
-    __slots__ = ("before", "span", "task_id")
+    __slots__ = ("before", "shared", "span", "start_ns", "task_id")
 
-    def __init__(self, span: Any, task_id: str, before: Context) -> None:
+    def __init__(self, span: Any, task_id: str, before: Context, shared: dict[str, Plain]) -> None:
         self.span = span
         self.task_id = task_id
         self.before = before
+        self.shared = shared
+        self.start_ns = time_ns()
+
+    @property
+    def request_id(self) -> str | None:
+        """Of the request that runs it in place."""
+        known = self.before.get(request_id.CONTEXT_KEY)
+        return known if isinstance(known, str) else None
 
 
 class DjangoTasksInstrumentation:
@@ -64,6 +74,7 @@ class DjangoTasksInstrumentation:
         if self._undoing:
             return
         self._links = Links()
+        self._undoing.append(task_events.replace_djangos_lines())
         for framework in _FRAMEWORKS:
             for module, act in (("base", self._patch), ("signals", self._connect)):
                 name = f"{framework}.{module}"
@@ -176,8 +187,10 @@ class DjangoTasksInstrumentation:
             span = tracer.begin_local_root(name, SpanKind.CONSUMER, attributes)
             if sender is not None:
                 span.add_link(sender)
-        run = _Run(span, str(result.id), before)
+        run = _Run(span, str(result.id), before, attributes)
         self._running.add(run)
+        waited_s: Any = attributes.get(names.DJANGO_TASK_QUEUE_WAIT)
+        task_events.started(attributes, run.task_id, span, run.request_id, waited_s)
         set_context(_inside(before, span, run))
 
     def _finished(self, *, task_result: Any, **_: Any) -> None:
@@ -188,6 +201,7 @@ class DjangoTasksInstrumentation:
             set_context(run.before)
             if run in self._running:
                 self._running.discard(run)
+                _log_outcome(run, task_result)
                 if isinstance(run.span, Span):
                     _tell_outcome(run.span, task_result)
         except Exception:
@@ -269,6 +283,25 @@ def _add_queue_wait(attributes: dict[str, Plain], result: Any) -> None:
         due_s = max(due_s, result.task.run_after.timestamp())
     waited_s = max(0.0, result.started_at.timestamp() - due_s)
     attributes[names.DJANGO_TASK_QUEUE_WAIT] = round(waited_s, 6)
+
+
+def _log_outcome(run: _Run, result: Any) -> None:
+    state = str(result.status.value)
+    error = sys.exc_info()[1] if state == "FAILED" else None
+    error_type = None
+    if state == "FAILED" and error is None:
+        errors = result.errors
+        error_type = errors[-1].exception_class_path.removeprefix("builtins.") if errors else state
+    task_events.ended(
+        run.shared,
+        run.task_id,
+        state,
+        run.span,
+        run.request_id,
+        run.start_ns,
+        error,
+        error_type,
+    )
 
 
 def _tell_outcome(span: Span, result: Any) -> None:

@@ -89,8 +89,7 @@ class Shop:
     @property
     def server_workers(self) -> list[int]:
         """gunicorn's children."""
-        threads = Path(f"/proc/{self.server.pid}/task").glob("*/children")
-        return [int(pid) for thread in threads for pid in thread.read_text().split()]
+        return children_of(self.server.pid)
 
 
 @contextlib.contextmanager
@@ -210,6 +209,12 @@ class Visitor:
 def _token(page: str) -> dict[str, str]:
     found = _TOKEN.search(page)
     return {"csrfmiddlewaretoken": found[1] if found else ""}
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has forked."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 
-from tests.integration.shop_kit import BAD_CARD, GOOD_CARD, Counts, Shop, Visitor, shop, wait_for
+from tests.integration.shop_kit import (
+    BAD_CARD,
+    GOOD_CARD,
+    Counts,
+    Shop,
+    Visitor,
+    children_of,
+    shop,
+    wait_for,
+)
 
 VISITORS = 4
 ROUNDS = 6
 ROUTE = "http.route"
 STATUS = "http.response.status_code"
+TASK = "celery.task.name"
+EVENTS = {"success": "task.succeeded", "retry": "task.retried", "failure": "task.failed"}
+SERVER, PRODUCER, CONSUMER = 2, 4, 5
+STATE_LABEL = "celery_task_state"
+SUMS = ("_total", "_count", "_sum", "_bucket")
 PROBES = {"/metrics", "/monitoring/metrics/"}
 
 
@@ -49,7 +68,7 @@ def test_requests_and_tasks_are_the_same_numbers_wherever_they_are_counted(tmp_p
         by_client = visitors(running.server.port)
         assert by_client["/checkout/", "302"] == VISITORS * ROUNDS
         assert by_client["/checkout/", "500"] == VISITORS
-        wait_for(lambda: sum(by_spans(running, 2, ROUTE).values()) >= by_client.total())
+        wait_for(lambda: sum(by_spans(running, SERVER, ROUTE).values()) >= by_client.total())
 
         def is_measured() -> bool:
             found = running.counted(
@@ -64,6 +83,80 @@ def test_requests_and_tasks_are_the_same_numbers_wherever_they_are_counted(tmp_p
             but_probes(running.counted("django_http_requests_total", "endpoint", "status"))
             == by_client
         )
-        assert by_spans(running, 2, ROUTE, STATUS) == by_client
+        assert by_spans(running, SERVER, ROUTE, STATUS) == by_client
         for told in (running.lines("request.finished"), running.records("request.finished")):
             assert Counter((one.get(ROUTE, ""), str(one[STATUS])) for one in told) == by_client
+        assert_tasks_are_equal(running, orders=by_client["/checkout/", "302"])
+
+
+def assert_tasks_are_equal(running: Shop, orders: int) -> None:
+    """Each order sends three tasks, one after the other; the bank may be busy, even four times."""
+
+    def measured() -> Counts:
+        return running.counted("celery_task_executions_total", "celery_task_name", STATE_LABEL)
+
+    def are_done() -> bool:
+        found = measured()
+        failed = sum(count for (_, state), count in found.items() if state == "failure")
+        return found["shop.tasks.send_receipt", "success"] + failed == orders
+
+    wait_for(are_done, 120)
+    executions = measured()
+    runs: Counts = Counter()
+    for (name, _), count in executions.items():
+        runs[name,] += count
+    assert running.counted("messaging_client_sent_messages_total", "celery_task_name") == runs
+    wait_for(lambda: sum(by_spans(running, CONSUMER, TASK).values()) == executions.total())
+    spans = by_spans(running, CONSUMER, TASK, "celery.task.state")
+    assert Counter({(name, state.lower()): n for (name, state), n in spans.items()}) == executions
+    assert by_spans(running, PRODUCER, TASK) == runs
+    for state, event in EVENTS.items():
+        ended = {name: count for (name, found), count in executions.items() if found == state}
+        assert Counter(line["task"] for line in running.lines(event)) == ended
+        assert Counter(record[TASK] for record in running.records(event)) == ended
+
+
+def test_no_counter_falls_while_processes_are_killed(tmp_path: Path) -> None:
+    over = threading.Event()
+    with shop(tmp_path, "--workers", "4") as running, ThreadPoolExecutor(VISITORS + 1) as pool:
+        killing = pool.submit(kill_workers, running, over)
+        come = [pool.submit(visit, running.server.port) for _ in range(VISITORS)]
+        try:
+            seen = sums(running)
+            while not all(each.done() for each in come):
+                now = sums(running)
+                assert {key: value for key, value in seen.items() if now.get(key, 0) < value} == {}
+                seen = now
+        finally:
+            over.set()
+        killed = killing.result()
+        assert killed >= 3
+        seen = sums(running)
+    answered = sum((each.result().counts for each in come), Counter[tuple[str, ...]]()).total()
+    counted = sum(
+        value
+        for (name, *labels), value in seen.items()
+        if name == "django_http_requests_total" and "endpoint=/metrics" not in labels
+    )
+    lost = sum(each.result().unanswered for each in come)
+    assert abs(answered - counted) <= lost + 2 * killed
+
+
+def sums(running: Shop) -> dict[tuple[str, ...], float]:
+    """All that may never fall; a worker that is killed meanwhile is asked again."""
+    while True:
+        with contextlib.suppress(OSError, HTTPException):
+            found = running.samples()
+            return {key: value for key, value in found.items() if key[0].endswith(SUMS)}
+
+
+def kill_workers(running: Shop, over: threading.Event) -> int:
+    """SIGKILL one of gunicorn's workers or Celery's children each second; how many it were."""
+    killed = 0
+    while not over.wait(1.0):
+        children = [*running.server_workers, *children_of(running.worker.pid)]
+        victim = children[killed % len(children)]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+            killed += 1
+    return killed

@@ -172,8 +172,8 @@ def test_a_celery_workers_lines_have_task_and_trace_of_what_caused_them(tmp_path
         assert line["trace_id"] == sent.trace_id
         assert line["task"] == "tests.celery_site.app.tells"
         assert line["task_id"] == sent.id
-    (succeeded,) = [line for line in found if " succeeded in " in line["event"]]
-    assert succeeded["logger"] == "celery.app.trace"
+    assert [line["task_id"] for line in found if line["event"] == "task.succeeded"] == [sent.id]
+    assert not [line for line in found if " succeeded in " in line["event"]]
     assert not [line for line in worker.output().splitlines() if line.startswith("[20")]
     assert MARK not in worker.output()
     assert not any(MARK.encode() in body for body in collector.raw_bodies())
