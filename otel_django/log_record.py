@@ -12,6 +12,7 @@ WARN: Final = 13
 ERROR: Final = 17
 FATAL: Final = 21
 """Severity numbers of OpenTelemetry's log data model, each the first of its range of four."""
+_new: Final = object.__new__
 
 
 class LogRecord:
@@ -75,3 +76,37 @@ class LogRecord:
         self.dropped_attributes = dropped_attributes
         self._large_bytes = large_bytes
         """What the queue counts beyond an ordinary record's size."""
+
+
+def log_record(
+    time_ns: int,
+    severity_number: int,
+    severity_text: str,
+    body: Any,
+    attributes: Mapping[str, Any],
+    resource: Any,
+    event_name: str,
+    scope_name: str,
+    trace_id: int,
+    span_id: int,
+    trace_flags: int,
+    dropped_attributes: int,
+    large_bytes: int,
+) -> LogRecord:
+    """As ``LogRecord(…)``, at a third of its cost."""
+    record = _new(LogRecord)
+    record.time_ns = record.observed_ns = time_ns
+    record.severity_number = severity_number
+    record.severity_text = severity_text
+    record.body = body
+    record.attributes = attributes
+    record.resource = resource
+    record.event_name = event_name
+    record.scope_name = scope_name
+    record.scope_version = ""
+    record.trace_id = trace_id
+    record.span_id = span_id
+    record.trace_flags = trace_flags
+    record.dropped_attributes = dropped_attributes
+    record._large_bytes = large_bytes
+    return record

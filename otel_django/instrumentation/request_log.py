@@ -10,7 +10,8 @@ from otel_django.instrumentation.http_headers import loaded_user
 from otel_django.instrumentation.http_request import RequestTracing, user_attribute
 from otel_django.log_record import ERROR, INFO, WARN
 from otel_django.logs import active
-from otel_django.logs.journal import LEFT_OUT, Place, untold
+from otel_django.logs.journal import LEFT_OUT, untold
+from otel_django.logs.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard, names
 from otel_django.logs import suppression
-from otel_django.logs.journal import LEFT_OUT, Entry
+from otel_django.logs.journal import LEFT_OUT
 from otel_django.logs.structured import Structured
 
 if TYPE_CHECKING:
@@ -56,19 +56,12 @@ class JournalHandler(logging.Handler):
         if record.levelno < journal.threshold and not self._overrides.want(record):
             return False
         suppression.begin()
+        failed = None
         try:
             if self.filters and not self.filter(record):
                 return False
-            rule = journal.rule_of(record.name)
-            event = None if rule is None else rule(record)
-            if event == LEFT_OUT:
+            if not self._take(record):
                 return False
-            journal.take(
-                self._entry(record) if event is None else _as_event(event, self._entry(record)),
-                lines=self._lines,
-                lane=not suppression.stays_here(record.name, record.threadName),
-            )
-            failed = None
         except Exception as error:
             failed = error
         finally:
@@ -83,45 +76,62 @@ class JournalHandler(logging.Handler):
         """For those who call it in place of ``handle``."""
         self.handle(record)
 
-    def _entry(self, record: logging.LogRecord) -> Entry:
+    def _take(self, record: logging.LogRecord) -> bool:
+        """Give it to the journal; False: an event stands for it."""
+        journal = self._journal
+        rule, stays_here = journal.source(record.name)
+        event_name = rule(record) if rule is not None else None
+        if event_name == LEFT_OUT:
+            return False
+        console = journal.console if self._lines else None
+        put = journal.put
+        if stays_here or suppression.on_own_thread(record.threadName):
+            put = None
+        if put is None and console is None and journal.file is None:
+            return True
+        text, given, exc_info = self._told(record)
+        fields = journal.code(record.pathname, record.lineno, record.funcName or "")
+        dropped = journal.add_fields(fields, given) if given else 0
+        if event_name is not None:
+            fields[names.MESSAGE] = text
+        if record.stack_info:
+            fields[names.CODE_STACKTRACE] = journal.fields.text(record.stack_info)
+        exc = _exception(exc_info) if exc_info else None
+        if exc is not None:
+            journal.add_exception(fields, exc)
+        journal.write(
+            int(record.created * 1e9),
+            record.levelno,
+            record.levelname,
+            event_name or text,
+            record.name,
+            fields,
+            journal.place(None),
+            console,
+            put,
+            event_name or "",
+            dropped,
+        )
+        return True
+
+    def _told(self, record: logging.LogRecord) -> tuple[str, dict[str, Any], Any]:
+        """The message with its arguments in it, the caller's fields, the exception's."""
         fields = self._journal.fields
         attributes = vars(record)
-        exc_info = record.exc_info
-        given: Any = {}
-        if len(attributes) > _FEW:
-            given = _extra(attributes)
+        given = _extra(attributes) if len(attributes) > _FEW else {}
         message: Any = record.msg
         kind = type(message)
         if kind is Structured:
-            given = {**given, **message.fields}
-            event = fields.text(message.event)
-        elif kind is dict and "event" in message:  # a user's own structlog set-up
+            return fields.text(message.event), {**given, **message.fields}, record.exc_info
+        if kind is dict and "event" in message:  # a user's own structlog set-up
             given.update(
                 (name, value)
                 for name, value in message.items()
                 if name not in _STRUCTURED_OWN and name[:1] != "_"
             )
-            event = fields.message(message["event"], None)
-            exc_info = exc_info or message.get("exc_info")
-        else:
-            event = fields.message(message, record.args)
-        return Entry(
-            int(record.created * 1e9),
-            record.levelno,
-            record.levelname,
-            event,
-            record.name,
-            given,
-            (record.pathname, record.lineno, record.funcName or ""),
-            _exception(exc_info) if exc_info else None,
-            record.stack_info,
-        )
-
-
-def _as_event(event: str, entry: Entry) -> Entry:
-    """The record as the event it is; what it said becomes a field."""
-    fields = {**entry.fields, names.MESSAGE: entry.event}
-    return entry._replace(event=event, event_name=event, fields=fields)
+            text = fields.message(message["event"], None)
+            return text, given, record.exc_info or message.get("exc_info")
+        return fields.message(message, record.args), given, record.exc_info
 
 
 def _extra(attributes: dict[str, Any]) -> dict[str, Any]:

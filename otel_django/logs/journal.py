@@ -9,13 +9,14 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from otel_django import guard, names
-from otel_django.log_record import INFO, LogRecord
-from otel_django.logs.line import stamp
-from otel_django.logs.severity import LEVELS, level_of, severity_of
-from otel_django.logs.suppression import quiet, suppressed
+from otel_django.log_record import INFO, LogRecord, log_record
+from otel_django.logs.line import json_line, stamp
+from otel_django.logs.severity import LEVELS, USUAL, level_of, severity_of
+from otel_django.logs.suppression import quiet, stays_here, suppressed
 
 if TYPE_CHECKING:
     from otel_django.logs.fields import Exceptions, Fields
+    from otel_django.logs.place import Place
 
 EVENTS_LOGGER: Final = "otel_django.events"
 LEFT_OUT: Final = ""
@@ -26,22 +27,6 @@ _NAMES: Final = {level: name.upper() for name, level in LEVELS.items()}
 _LOWER: Final = {name: name.lower() for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _MOST_PATHS: Final = 4096
 _MOST_LOGGERS: Final = 4096
-
-
-class Place(NamedTuple):
-    """Where in the system a record was written; 0 and None: outside any.
-
-    ``task_names`` are the attributes under which task and id leave.
-    """
-
-    trace_id: int = 0
-    span_id: int = 0
-    trace_flags: int = 0
-    request_id: str | None = None
-    route: str | None = None
-    task: str | None = None
-    task_id: str | None = None
-    task_name_key: str = names.CELERY_TASK_NAME
 
 
 Rule = Callable[[logging.LogRecord], "str | None"]
@@ -63,22 +48,11 @@ class Channel(NamedTuple):
     output: Output
 
 
-class Entry(NamedTuple):
-    """A record as it comes in; ``fields`` are the caller's, not looked at yet.
+class Source(NamedTuple):
+    """What is known of a logger: the rule for its records, and whether they are never sent."""
 
-    ``event`` is safe already. ``code`` is (file, line, function).
-    """
-
-    time_ns: int
-    level: int
-    level_name: str
-    event: str
-    logger: str
-    fields: Mapping[Any, Any]
-    code: tuple[str, int, str] | None = None
-    exception: BaseException | None = None
-    stack: str | None = None
-    event_name: str = ""
+    rule: Rule | None
+    stays_here: bool
 
 
 class Journal:
@@ -110,14 +84,15 @@ class Journal:
         self.console: Channel | None = None
         self.file: Channel | None = None
         self.threshold = logging.INFO
-        self._place = place
+        self.place = place
         self._resource = resource
-        self._service = service
-        self._environment = environment
+        self._process = {"service": service}
+        if environment is not None:
+            self._process["environment"] = environment
         self._max_attributes = max_attributes
         self._paths: dict[str, str] = {}
         self._rules: dict[str, Rule] = {}
-        self._ruled: dict[str, Rule | None] = {}
+        self._sources: dict[str, Source] = {}
 
     def set_rule(self, logger: str, rule: Rule | None) -> None:
         """Ask ``rule`` of the records of ``logger`` and those below it; None: of none any more."""
@@ -125,20 +100,20 @@ class Journal:
             self._rules.pop(logger, None)
         else:
             self._rules[logger] = rule
-        self._ruled = {}
+        self._sources = {}
 
-    def rule_of(self, logger: str) -> Rule | None:
-        """The rule for a logger's records, its own or that of the next one above."""
+    def source(self, logger: str) -> Source:
+        """What is known of a logger; its rule is its own or that of the next one above."""
         try:
-            return self._ruled[logger]
+            return self._sources[logger]
         except KeyError:
             name = logger
             while name and name not in self._rules:
                 name = name.rpartition(".")[0]
-            rule = self._rules.get(name)
-            if len(self._ruled) < _MOST_LOGGERS:
-                self._ruled[logger] = rule
-            return rule
+            source = Source(self._rules.get(name), stays_here(logger))
+            if len(self._sources) < _MOST_LOGGERS:
+                self._sources[logger] = source
+            return source
 
     def emit(
         self,
@@ -157,19 +132,22 @@ class Journal:
         if level < self.threshold or suppressed():
             return
         with guard.guarded("logs.emit"), quiet():
-            self.take(
-                Entry(
-                    time_ns=time_ns(),
-                    level=level,
-                    level_name=logging.getLevelName(level),
-                    event=event,
-                    logger=EVENTS_LOGGER,
-                    fields=attributes or {},
-                    exception=exception,
-                    event_name=event,
-                ),
-                lines=self.console is not None,
-                span=span,
+            fields: dict[str, Any] = {}
+            dropped = self.add_fields(fields, attributes) if attributes else 0
+            if exception is not None:
+                self.add_exception(fields, exception)
+            self.write(
+                time_ns(),
+                level,
+                _NAMES[level],
+                event,
+                EVENTS_LOGGER,
+                fields,
+                self.place(span),
+                self.console,
+                self.put,
+                event,
+                dropped,
             )
 
     def tell(
@@ -187,42 +165,79 @@ class Journal:
         level = level_of(severity)
         if level < self.threshold:
             return
-        entry = Entry(
-            time_ns(), level, _NAMES[level], event, EVENTS_LOGGER, fields, event_name=event
-        )
         if exception is not None:
-            self._add_exception(fields, exception)
-        self._write(entry, place, fields, 0, self.console, self.put)
+            self.add_exception(fields, exception)
+        self.write(
+            time_ns(),
+            level,
+            _NAMES[level],
+            event,
+            EVENTS_LOGGER,
+            fields,
+            place,
+            self.console,
+            self.put,
+            event,
+        )
 
-    def take(self, entry: Entry, *, lines: bool, lane: bool = True, span: Any = None) -> None:
-        """Write and hand on one record; what goes wrong is raised."""
-        console = self.console if lines else None
-        file = self.file
-        put = self.put if lane else None
-        if console is None and file is None and put is None:
-            return
-        place = self._place(span)
-        fields, dropped = self._described(entry)
-        self._write(entry, place, fields, dropped, console, put)
-
-    def _write(
+    def write(
         self,
-        entry: Entry,
-        place: Place,
+        time_ns: int,
+        level: int,
+        level_name: str,
+        event: str,
+        logger: str,
         fields: dict[str, Any],
-        dropped: int,
+        place: Place,
         console: Channel | None,
         put: Callable[[LogRecord], None] | None,
+        event_name: str = "",
+        dropped: int = 0,
     ) -> None:
-        file = self.file
-        if console is not None or file is not None:
-            line = self._line(entry, place, fields)
-            if console is not None:
-                console.output.write(console.draw(line))
-            if file is not None:
-                file.output.write(file.draw(line))
+        """Write and hand on one record; ``fields`` are plain, and become ours.
+
+        ``console`` and ``put`` are None where it isn't to go there.
+        """
+        size = _LARGE + 1
+        if console is not None or self.file is not None:
+            line: dict[str, Any] = {
+                "timestamp": stamp(time_ns),
+                "level": _LOWER.get(level_name) or level_name.lower(),
+                "event": event,
+                "logger": logger,
+                **self._process,
+                **place.in_line,
+            }
+            if fields.keys().isdisjoint(line):
+                line.update(fields)
+            else:
+                _add_beside(line, fields)
+            for channel in (console, self.file):
+                if channel is not None:
+                    drawn = channel.draw(line)
+                    channel.output.write(drawn)
+                    if channel.draw is json_line:
+                        size = len(drawn)
         if put is not None:
-            put(self._record(entry, place, fields, dropped))
+            fields.update(place.in_record)
+            put(
+                log_record(
+                    time_ns,
+                    USUAL.get(level) or severity_of(level),
+                    level_name,
+                    event,
+                    fields,
+                    self._resource(),
+                    event_name,
+                    logger,
+                    place.trace_id,
+                    place.span_id,
+                    place.trace_flags,
+                    dropped,
+                    # No text is longer than the whole line.
+                    0 if size <= _LARGE else large_bytes(event, fields),
+                )
+            )
 
     def hand_on(self, record: LogRecord) -> None:
         """A record that is complete but for its resource: of users of the logs API."""
@@ -230,30 +245,24 @@ class Journal:
             record.resource = self._resource()
             self.put(record)
 
-    def _described(self, entry: Entry) -> tuple[dict[str, Any], int]:
-        """Code line, the caller's fields, exception; and how many fields were left out."""
-        fields: dict[str, Any] = {}
-        if entry.code is not None:
-            path, line, function = entry.code
-            fields[names.CODE_FILE_PATH] = self._paths.get(path) or self._path(path)
-            fields[names.CODE_LINE_NUMBER] = line
-            fields[names.CODE_FUNCTION_NAME] = function
-        given = entry.fields
-        dropped = 0
-        if given:
-            dropped = max(len(given) - self._max_attributes, 0)
-            if dropped:
-                given = dict(islice(given.items(), self._max_attributes))
-            own = self.fields.all(given)
-            if own.keys().isdisjoint(fields):
-                fields.update(own)
-            else:
-                fields = {**fields, **own, **fields}
-        if entry.stack:
-            fields[names.CODE_STACKTRACE] = self.fields.text(entry.stack)
-        if entry.exception is not None:
-            self._add_exception(fields, entry.exception)
-        return fields, dropped
+    def code(self, filename: str, line: int, function: str) -> dict[str, Any]:
+        """The fields that say which line of code wrote a record."""
+        return {
+            names.CODE_FILE_PATH: self._paths.get(filename) or self._path(filename),
+            names.CODE_LINE_NUMBER: line,
+            names.CODE_FUNCTION_NAME: function,
+        }
+
+    def add_fields(self, fields: dict[str, Any], given: Mapping[Any, Any]) -> int:
+        """Add a caller's, beside those that are there; how many were too many."""
+        dropped = max(len(given) - self._max_attributes, 0)
+        if dropped:
+            given = dict(islice(given.items(), self._max_attributes))
+        own = self.fields.all(given)
+        if not own.keys().isdisjoint(fields):
+            own.update(fields)
+        fields.update(own)
+        return dropped
 
     def _path(self, filename: str) -> str:
         path = self.exceptions.path(filename)
@@ -261,7 +270,8 @@ class Journal:
             self._paths[filename] = path
         return path
 
-    def _add_exception(self, fields: dict[str, Any], exc: BaseException) -> None:
+    def add_exception(self, fields: dict[str, Any], exc: BaseException) -> None:
+        """Tell of ``exc``; no other record need do so."""
         kind = type(exc)
         module = kind.__module__
         name = kind.__qualname__
@@ -270,85 +280,19 @@ class Journal:
         fields[names.EXCEPTION_STACKTRACE] = self.exceptions.stacktrace(exc)
         vars(exc)[_TOLD] = True
 
-    def _line(self, entry: Entry, place: Place, fields: dict[str, Any]) -> dict[str, Any]:
-        line: dict[str, Any] = {
-            "timestamp": stamp(entry.time_ns),
-            "level": _LOWER.get(entry.level_name) or entry.level_name.lower(),
-            "event": entry.event,
-            "logger": entry.logger,
-            "service": self._service,
-        }
-        if self._environment is not None:
-            line["environment"] = self._environment
-        _add_place(line, place)
-        if fields.keys().isdisjoint(line):
-            line.update(fields)
-            return line
-        for name, value in fields.items():
-            if name not in line:
-                line[name] = value
-            elif line[name] != value:
-                line[f"{name}_"] = value
-        return line
 
-    def _record(
-        self, entry: Entry, place: Place, fields: dict[str, Any], dropped: int
-    ) -> LogRecord:
-        if place.request_id is not None:
-            fields[names.DJANGO_REQUEST_ID] = place.request_id
-        if place.route is not None:
-            fields[names.HTTP_ROUTE] = place.route
-        if place.task is not None:
-            fields[place.task_name_key] = place.task
-        if place.task_id is not None:
-            fields[names.MESSAGING_MESSAGE_ID] = place.task_id
-        return LogRecord(
-            time_ns=entry.time_ns,
-            severity_number=severity_of(entry.level),
-            severity_text=entry.level_name,
-            body=entry.event,
-            attributes=fields,
-            resource=self._resource(),
-            event_name=entry.event_name,
-            scope_name=entry.logger,
-            trace_id=place.trace_id,
-            span_id=place.span_id,
-            trace_flags=place.trace_flags,
-            dropped_attributes=dropped,
-            large_bytes=large_bytes(entry.event, fields),
-        )
-
-
-def _add_place(line: dict[str, Any], place: Place) -> None:
-    if place.trace_id:
-        line["trace_id"], line["span_id"] = _digits(place.trace_id, place.span_id)
-    if place.request_id is not None:
-        line["request_id"] = place.request_id
-    if place.route is not None:
-        line[names.HTTP_ROUTE] = place.route
-    if place.task is not None:
-        line["task"] = place.task
-    if place.task_id is not None:
-        line["task_id"] = place.task_id
+def _add_beside(line: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Add ``fields``, under another name where the line has one of its own."""
+    for name, value in fields.items():
+        if name not in line:
+            line[name] = value
+        elif line[name] != value:
+            line[f"{name}_"] = value
 
 
 def untold(exc: BaseException | None) -> BaseException | None:
     """``exc``, unless a record has told it: each is told once, by whoever logs it first."""
     return None if exc is None or _TOLD in vars(exc) else exc
-
-
-_last_ids = (0, 0, "", "")
-
-
-def _digits(trace_id: int, span_id: int) -> tuple[str, str]:
-    """Both ids in hexadecimal; records of one span often follow each other."""
-    global _last_ids
-    last_trace, last_span, trace, span = _last_ids
-    if span_id != last_span or trace_id != last_trace:
-        trace = trace_id.to_bytes(16, "big").hex()
-        span = span_id.to_bytes(8, "big").hex()
-        _last_ids = (trace_id, span_id, trace, span)
-    return trace, span
 
 
 def large_bytes(body: Any, attributes: Mapping[str, Any]) -> int:

@@ -21,14 +21,13 @@ _STEPS: Final = (
     (logging.INFO, INFO),
     (logging.DEBUG, DEBUG),
 )
-
-
-_USUAL: Final = dict(_STEPS)
+USUAL: Final = dict(_STEPS)
+"""The severity numbers of ``logging``'s own levels."""
 
 
 def severity_of(level: int) -> int:
     """The severity number of a level; one in between counts as the level below it."""
-    usual = _USUAL.get(level)
+    usual = USUAL.get(level)
     if usual is not None:
         return usual
     for least, severity in _STEPS:

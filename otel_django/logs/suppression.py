@@ -50,8 +50,11 @@ def end() -> None:
     _busy.now = False
 
 
-def stays_here(logger: str, thread: str | None) -> bool:
-    """Whether a record is written but never sent: our own, and what exporters cause."""
-    if thread is not None and thread.startswith(OWN_THREADS):
-        return True
+def stays_here(logger: str) -> bool:
+    """Whether its records are written but never sent: they are our own."""
     return logger == LOGGER_NAME or logger.startswith("otel_django.")
+
+
+def on_own_thread(thread: str | None) -> bool:
+    """Whether a record is of a thread that sends and stores: never sent either."""
+    return thread is not None and thread.startswith(OWN_THREADS)
