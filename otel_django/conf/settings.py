@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from otel_django.conf.otlp import OtlpSettings
 
@@ -35,7 +35,8 @@ def _receiver(signal: str) -> OtlpSettings:
     return OtlpSettings(endpoint=f"http://localhost:4318/v1/{signal}")
 
 
-@dataclass(frozen=True, repr=False)  # of so many fields it takes a millisecond to make
+# Each start, also that of a command that isn't traced, would take 3 ms to generate the rest.
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class Settings:
     """Every effective value. Times are in seconds; paths are absolute and need not exist.
 
@@ -98,6 +99,7 @@ class Settings:
     api_routes: tuple[str, ...] = ("/api/",)
     tokens: tuple[str, ...] = ()
     max_overhead: float = 0.05
+    internal_metrics: bool = True
     database: str = "default"
     semconv_opt_in: frozenset[str] = frozenset()
     disabled_instrumentations: frozenset[str] = frozenset()
@@ -134,6 +136,18 @@ class Settings:
     source_dirs: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        """The fields that aren't default."""
+        unknown = values.keys() - {one.name for one in fields(self)}
+        if unknown:
+            raise TypeError(f"Settings have no {', '.join(sorted(unknown))}")
+        made = {
+            one.name: one.default_factory()
+            for one in fields(self)
+            if one.default_factory is not MISSING and one.name not in values
+        }
+        vars(self).update(made, **values)
 
     @property
     def project_root(self) -> Path | None:

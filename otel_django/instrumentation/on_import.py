@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from otel_django import guard
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 Action: TypeAlias = Callable[[], None]
 
@@ -77,7 +78,7 @@ def _act(module: str, actions: Sequence[Action]) -> None:
             action()
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Finds nothing itself: lets the others find, and has the module's loader tell when it ran."""
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    ) -> ModuleSpec | None:
         if fullname not in _actions or getattr(self._asking, "name", None) == fullname:
             return None
         self._asking.name = fullname
@@ -104,7 +105,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 _finder = _Finder()
 
 
-def _watch(spec: importlib.machinery.ModuleSpec) -> None:
+def _watch(spec: ModuleSpec) -> None:
     """Have the loader of this one module say when it has run it; the loader's class stays."""
     loader: Any = spec.loader
     run = getattr(loader, "exec_module", None)

@@ -242,7 +242,11 @@ def _numeric_addresses(host: str, port: int) -> list[Address]:
             found += [
                 tuple(address)  # type: ignore[misc]
                 for address in socket.getaddrinfo(
-                    name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+                    # As bytes: a text is encoded with IDNA's tables, even a number.
+                    name.encode("ascii"),
+                    port,
+                    type=socket.SOCK_STREAM,
+                    flags=socket.AI_NUMERICHOST,
                 )
             ]
         except (OSError, UnicodeError):
