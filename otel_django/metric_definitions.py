@@ -411,20 +411,6 @@ SYSTEM_NETWORK_IO: Final = MetricDefinition(
 # --- this package's own work
 _OF_COMPONENT: Final = (names.OTEL_COMPONENT_TYPE, names.OTEL_COMPONENT_NAME)
 _OF_WORK: Final = (*_OF_COMPONENT, names.ERROR_TYPE)
-OTEL_SDK_SPAN_STARTED: Final = MetricDefinition(
-    "otel.sdk.span.started",
-    "counter",
-    "{span}",
-    "Spans that were started.",
-    (names.OTEL_SPAN_SAMPLING_RESULT,),
-)
-OTEL_SDK_SPAN_LIVE: Final = MetricDefinition(
-    "otel.sdk.span.live",
-    "up_down_counter",
-    "{span}",
-    "Spans that have not ended.",
-    (names.OTEL_SPAN_SAMPLING_RESULT,),
-)
 OTEL_SDK_LOG_CREATED: Final = MetricDefinition(
     "otel.sdk.log.created", "counter", "{log_record}", "Log records that were made."
 )
@@ -496,20 +482,6 @@ OTEL_SDK_EXPORTER_LOG_EXPORTED: Final = MetricDefinition(
     "counter",
     "{log_record}",
     "Log records that were delivered, or with `error.type` were not.",
-    _OF_WORK,
-)
-OTEL_SDK_EXPORTER_METRIC_DATA_POINT_INFLIGHT: Final = MetricDefinition(
-    "otel.sdk.exporter.metric_data_point.inflight",
-    "up_down_counter",
-    "{data_point}",
-    "Metrics' points that the exporter holds.",
-    _OF_COMPONENT,
-)
-OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED: Final = MetricDefinition(
-    "otel.sdk.exporter.metric_data_point.exported",
-    "counter",
-    "{data_point}",
-    "Metrics' points that were delivered, or with `error.type` were not.",
     _OF_WORK,
 )
 OTEL_SDK_EXPORTER_OPERATION_DURATION: Final = MetricDefinition(

@@ -147,7 +147,6 @@ SYSTEM_FILESYSTEM_STATE: Final = "system.filesystem.state"
 SYSTEM_MEMORY_STATE: Final = "system.memory.state"
 OTEL_COMPONENT_TYPE: Final = "otel.component.type"
 OTEL_COMPONENT_NAME: Final = "otel.component.name"
-OTEL_SPAN_SAMPLING_RESULT: Final = "otel.span.sampling_result"
 OTEL_DJANGO_SIGNAL: Final = "otel_django.signal"
 OTEL_DJANGO_CAUSE: Final = "otel_django.cause"
 OTEL_DJANGO_METRIC: Final = "otel_django.metric"
@@ -449,7 +448,6 @@ ATTRIBUTES: Final = {
         SYSTEM_MEMORY_STATE: "`used`, `free`, `buffers` or `cached`.",
         OTEL_COMPONENT_TYPE: "The kind of the part that did it, such as an exporter's.",
         OTEL_COMPONENT_NAME: "That part's name.",
-        OTEL_SPAN_SAMPLING_RESULT: "`RECORD_AND_SAMPLE`, `RECORD_ONLY` or `DROP`.",
         OTEL_DJANGO_SIGNAL: "`traces`, `metrics` or `logs`.",
         OTEL_DJANGO_CAUSE: "Why it was lost.",
         OTEL_DJANGO_METRIC: "The metric's name.",

@@ -104,6 +104,14 @@ METRICS: Final = (
         "`127.0.0.1:9808`.",
     ),
     _metrics(
+        "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED",
+        "internal_metrics",
+        p.boolean(),
+        "true",
+        "Whether this package's own queues and exporters are measured (`otel.sdk.*`). What is lost "
+        "and what telemetry costs are told in any case.",
+    ),
+    _metrics(
         f"{PREFIX}CARDINALITY_LIMIT",
         "cardinality_limit",
         p.whole(1),

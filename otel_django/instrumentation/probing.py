@@ -36,7 +36,7 @@ _OBJECTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("celery_publish", "_publishing", ("begin", "describe", "end")),
 )
 _OF_TRACER: Final = ("start_span", "begin", "begin_alike", "begin_local_root", "emit")
-_OF_JOURNAL: Final = ("take", "tell", "emit")
+_OF_JOURNAL: Final = ("write", "tell", "emit", "hand_on")
 
 
 class Probe:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from otel_django import guard
 from otel_django.metric_definitions import OTEL_DJANGO_METRIC_OVERFLOWS as OVERFLOWS
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     PointsOf = Callable[[list[Shard], int, int], Iterable[Point]]
 
 OUR_SCOPE = Scope()
+_MOST_UNTOLD: Final = 100
 Made = TypeVar("Made", bound=Instrument)
 
 
@@ -83,6 +85,8 @@ class Recorder:
         self._meters: dict[Scope, CustomMeter] = {}
         self._start_ns = clock.now_ns()
         self._overflows = self.counter(OVERFLOWS)
+        self.collections_s: deque[float] = deque(maxlen=_MOST_UNTOLD)
+        """How long collecting took, for those who tell of it."""
 
     # --- instruments
 
@@ -173,6 +177,7 @@ class Recorder:
     def _collected(
         self, points_of: Callable[[Instrument], PointsOf], pause: Callable[[], object]
     ) -> tuple[Metric, ...]:
+        started_s = self._clock.monotonic_s()
         self._drain()
         self.recording.quiet = True
         self._drain()  # what came in between, of which nobody was told
@@ -183,6 +188,7 @@ class Recorder:
                 instrument.metric(points_of(instrument)(shards, self._start_ns, now_ns), pause)
                 for instrument in list(self._instruments.values())
             ]
+        self.collections_s.append(self._clock.monotonic_s() - started_s)
         return tuple(metric for metric in metrics if metric.points)
 
     def _drain(self) -> None:

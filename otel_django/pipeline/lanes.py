@@ -62,6 +62,9 @@ class Lane:
         self._reset()
 
     def _reset(self) -> None:
+        self.passed_on = 0
+        """Items that have left the queue for the sinks."""
+        self._counting = threading.RLock()  # a signal handler may keep all
         self._relief = threading.Lock()
         self._due_s = _NEVER_S
         self._said_late = False
@@ -82,13 +85,19 @@ class Lane:
         try:
             self._wake_up()
             if self.queue.crowded():  # else another thread, or the worker, has made room
-                self._spill(self.queue.drain(self._batch_size))
+                self._spill(self._drain())
             return True
         except Exception:
             guard.caught("lane.relieve")
             return False
         finally:
             self._relief.release()
+
+    def _drain(self) -> Sequence[Any]:
+        batch = self.queue.drain(self._batch_size)
+        with self._counting:
+            self.passed_on += len(batch)
+        return batch
 
     def _spill(self, batch: Sequence[Any]) -> None:
         for sink in self.sinks:
@@ -99,7 +108,7 @@ class Lane:
         try:
             for sink in self.sinks:
                 sink.hold()
-            while batch := self.queue.drain(self._batch_size):
+            while batch := self._drain():
                 self._spill(batch)
         except Exception:
             guard.caught("lane.keep_all")
@@ -154,7 +163,7 @@ class Lane:
         self._due_s = _NEVER_S
         waiting = len(self.queue)
         while waiting > 0:
-            batch = self.queue.drain(self._batch_size)
+            batch = self._drain()
             if not batch:
                 return
             waiting -= len(batch)

@@ -25,6 +25,7 @@ from otel_django.pipeline.batches import Batches, parts
 from otel_django.pipeline.otlp_split import Chunk
 from otel_django.pipeline.receiver import Receiver, Transport
 from otel_django.pipeline.retry import Outcome, Random, Verdict
+from otel_django.pipeline.tally import Tally
 from otel_django.pipeline.waiting import FIRST_SLICE_S
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class OtlpSender:
         return len(batch)
 
     def _reset(self) -> None:
+        self.tally = Tally()
         self._fresh: deque[Chunk] = deque()  # of the batch that is being sent from memory
         self._kept: Waiting | None = None  # its first, once that is in the backlog too,
         self._not_kept = ""  # or why it isn't
@@ -211,6 +213,12 @@ class OtlpSender:
             spool_bytes=self._backlog.spool.size_bytes,
             spool_error=self._backlog.failure,
         )
+
+    @property
+    def waiting_items(self) -> int:
+        """How many were taken and are neither delivered nor lost; any thread may ask."""
+        with self._hand:
+            return self._backlog.items + sum(chunk.items for chunk in self._fresh)
 
     # --- keeping
 
@@ -313,7 +321,7 @@ class OtlpSender:
             if verdict.outcome in (Outcome.TOO_LARGE, Outcome.REJECTED):
                 # One of them may be at fault: the others mustn't be lost with it.
                 return all(self._send_waiting([one]) for one in waiting)
-            self._account(verdict, 0)
+            self._account(verdict, sum(one.items for one in waiting))
             settled = verdict.settled
         if settled:
             self._backlog.done(waiting)
@@ -337,6 +345,8 @@ class OtlpSender:
 
     def _account(self, verdict: Verdict, items: int) -> None:
         lost = items if verdict.outcome is Outcome.REJECTED else verdict.rejected
+        if verdict.outcome is Outcome.DELIVERED:
+            self.tally.delivered += items - lost
         if lost:
             self._drops.add(self._signal, "rejected", lost)
         if lost or (verdict.outcome is Outcome.DELIVERED and verdict.message):
@@ -344,14 +354,23 @@ class OtlpSender:
             self._receiver.say(names.TELEMETRY_REJECTED, text)
 
     def _post(self, body: bytes) -> Verdict:
-        deadline_s = self._clock.monotonic_s() + self._timeout_s
+        started_s = self._clock.monotonic_s()
+        deadline_s = started_s + self._timeout_s
         if self._deadline_s is not None:
             deadline_s = min(deadline_s, self._deadline_s)
         self._sending = True
         try:
-            return self._receiver.post(body, deadline_s, self._slice)
+            verdict = self._receiver.post(body, deadline_s, self._slice)
         finally:
             self._sending = False
+        delivered = verdict.outcome is Outcome.DELIVERED
+        self.tally.operations.append(
+            (
+                self._clock.monotonic_s() - started_s,
+                None if delivered else verdict.outcome.name.lower(),
+            )
+        )
+        return verdict
 
     def _slice(self) -> None:
         """The transport waits: nothing may stay in memory only."""

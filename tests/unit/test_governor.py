@@ -111,14 +111,14 @@ def busy(thread_ms: float) -> None:
 
 
 class Journal:
-    def take(self) -> None:
+    def write(self) -> None:
         busy(4)
         self.tell()
 
     def tell(self) -> None:
         busy(4)
 
-    emit = tell
+    emit = hand_on = tell
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_what_is_called_on_other_threads_is_timed_once() -> None:
 
     def request() -> None:
         busy(20)
-        journal.take()
+        journal.write()
 
     probe.open()
     on_another_thread(request)
@@ -152,7 +152,7 @@ def test_the_thread_that_sends_is_not_looked_at() -> None:
     journal = Journal()
     probe = Probe(Collected().provider, lambda: journal)
     probe.open()
-    journal.take()
+    journal.write()
     probe.close()
     assert probe.spent_s == 0
     assert probe.looked_at_s < 0.004
