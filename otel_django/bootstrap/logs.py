@@ -16,6 +16,7 @@ from otel_django.logs.journal import Channel, Journal
 from otel_django.logs.levels import Overrides
 from otel_django.logs.line import json_line
 from otel_django.logs.severity import LEVELS
+from otel_django.logs.statements import statement
 from otel_django.logs.stream import Stream, standard_error
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Logs:
             max_attributes=settings.log_record_attributes,
         )
         journal.threshold = LEVELS[settings.log_threshold]
+        journal.set_rule("django.db.backends", statement)
         return journal
 
     def _add_handlers(self, journal: Journal, settings: Settings) -> None:

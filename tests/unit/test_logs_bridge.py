@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import structlog
 from asgiref.sync import async_to_sync, sync_to_async
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
 import otel_django
@@ -55,6 +57,18 @@ def test_an_exception_comes_without_local_values_or_rows() -> None:
     assert record.attributes["exception.type"] == "django.db.utils.IntegrityError"
     assert "in test_an_exception_comes" in record.attributes["exception.stacktrace"]
     assert hidden not in json.dumps([record.event, dict(record.attributes)])
+
+
+def test_djangos_debug_lines_with_the_values_of_statements_are_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "django.db.backends")
+    with capture(log_threshold="debug") as captured, CaptureQueriesContext(connection):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT %s", ["Zx9MARK"])
+        logging.getLogger("django.db.backends").debug("another word")
+    assert "Zx9MARK" in caplog.text
+    assert [one.event for one in captured.logs] == ["another word"]
 
 
 def test_records_of_structlog_take_the_same_way_with_bound_context() -> None:
