@@ -21,7 +21,7 @@ def current() -> Any:
 
 def _is_child() -> bool:
     process = sys.modules.get("billiard.process")
-    return process is not None and not isinstance(process.current_process(), process._MainProcess)
+    return process is not None and type(process.current_process()).__name__ != "_MainProcess"
 
 
 def _stand_in(state: Any) -> Any:

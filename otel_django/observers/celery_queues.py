@@ -42,27 +42,32 @@ _NO_QUEUE: Final = frozenset({"memory"})
 
 
 class CeleryQueues:
-    """``more_queues`` names those that workers take from."""
+    """``more_queues`` names those that workers take from; ``app`` gives the Celery app, if any."""
 
     name = NAME
     scope: Literal["deployment"] = "deployment"
 
     def __init__(
-        self, interval_s: float, timeout_s: float, more_queues: Callable[[], Iterable[str]]
+        self,
+        interval_s: float,
+        timeout_s: float,
+        more_queues: Callable[[], Iterable[str]],
+        app: Callable[[], Any] = celery_app.current,
     ) -> None:
         self.interval_s = interval_s
         self.timeout_s = timeout_s
         self._more_queues = more_queues
+        self._app = app
         self._backlog = Backlog()
         self._unknown: set[str] = set()
 
     def is_possible(self) -> bool:
         """This process has the site's Celery app."""
-        return celery_app.current() is not None
+        return self._app() is not None
 
     def observe(self) -> Iterator[Observation]:
         """Length and age of each queue that is there; what the broker doesn't tell is left out."""
-        app = celery_app.current()
+        app = self._app()
         if app is None or app.conf.task_always_eager:
             return
         step_s = self.timeout_s / 2

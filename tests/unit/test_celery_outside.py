@@ -1,0 +1,153 @@
+"""What beat missed, which app counts, how brokers are asked: without a broker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import crontab, schedule
+
+from otel_django import metric_definitions as metrics
+from otel_django.conf import Settings
+from otel_django.contracts import Observation
+from otel_django.metrics.host_folder import HostFolder
+from otel_django.observers import celery_app
+from otel_django.observers.board import Board
+from otel_django.observers.celery_beat import MOST, CeleryBeat, missed_runs
+from otel_django.observers.celery_queues import CeleryQueues
+from otel_django.observers.celery_workers import FORGOTTEN_S, CeleryWorkers
+from otel_django.observers.folder_board import FolderBoard
+from otel_django.observers.queue_state import sent_at
+from otel_django.testing import capture
+from tests.host_kit import nothing
+from tests.metrics_kit import Measured
+
+app = Celery("outside", broker="memory://", set_as_current=False)
+app.conf.timezone = "UTC"
+
+
+class Sunset(schedule):
+    """When it is due, only it knows."""
+
+
+def entry(plan: Any, ago: timedelta, runs: int = 3) -> ScheduleEntry:
+    last = datetime.now(timezone.utc) - ago
+    return ScheduleEntry("cleanup", "tasks.clean", last, runs, plan, app=app)
+
+
+@pytest.mark.parametrize(
+    ("plan", "ago", "missed"),
+    [
+        (schedule(timedelta(seconds=10), app=app), timedelta(seconds=10.4), 0),
+        (schedule(timedelta(seconds=10), app=app), timedelta(seconds=19), 0),
+        (schedule(timedelta(seconds=10), app=app), timedelta(seconds=61), 5),
+        (schedule(timedelta(seconds=1), app=app), timedelta(days=3), MOST),
+        (crontab(app=app), timedelta(minutes=10), 9),
+        (crontab(app=app), timedelta(days=30), MOST),
+        (Sunset(timedelta(seconds=10), app=app), timedelta(days=3), 0),
+    ],
+)
+def test_C2_runs_that_were_due_since_the_last_one_were_missed(
+    plan: Any, ago: timedelta, missed: int
+) -> None:
+    assert missed_runs(entry(plan, ago)) == missed
+
+
+def test_an_entry_that_never_ran_has_missed_nothing() -> None:
+    assert missed_runs(entry(crontab(app=app), timedelta(days=3), runs=0)) == 0
+
+
+def test_C2_beat_counts_missed_runs_when_it_sends_the_next_one() -> None:
+    measured = Measured()
+    beat = CeleryBeat()
+    beat.measure_with(measured.recorder)
+    sent: list[str] = []
+
+    class Sending(Scheduler):
+        def apply_async(self, entry: ScheduleEntry, *args: Any, **kwargs: Any) -> None:
+            sent.append(entry.name)
+
+    late = entry(schedule(timedelta(seconds=10), app=app), timedelta(seconds=61))
+    tracer: Any = None
+    beat.install(tracer, Settings())
+    beat.install(tracer, Settings())
+    Sending(app, schedule={}).apply_entry(late)
+    beat.uninstall()
+    Sending(app, schedule={}).apply_entry(late)
+    assert sent == ["cleanup", "cleanup"]
+    assert measured.counts(metrics.CELERY_BEAT_MISSED_RUNS) == {("cleanup",): 5}
+
+
+# --- the app
+
+
+def test_the_app_is_the_same_on_every_thread_and_the_current_one_goes_first() -> None:
+    current = Celery("site", broker="memory://")
+    try:
+        assert celery_app.current() is current
+    finally:
+        current.close()
+
+
+# --- queues
+
+
+def test_a_broker_that_tells_nothing_and_tasks_that_run_in_place_give_nothing() -> None:
+    assert list(CeleryQueues(15.0, 5.0, tuple, lambda: app).observe()) == []
+    eager = Celery("eager", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    eager.conf.task_always_eager = True
+    assert list(CeleryQueues(15.0, 5.0, tuple, lambda: eager).observe()) == []
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"otel_django_sent_at": "soon"}, [1]])
+def test_when_a_strangers_message_was_sent_is_unknown(headers: Any) -> None:
+    assert sent_at(headers) is None
+
+
+# --- workers
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> FolderBoard:
+    """With what workers have told."""
+    made = FolderBoard(HostFolder(tmp_path / "host", pause=nothing))
+    for name, age_s in (("fresh", 1.0), ("stuck", 60.0), ("gone", FORGOTTEN_S)):
+        rows = [["heartbeat_age", age_s, {}], ["queue", 1, {"queue": "q"}]]
+        made.post(f"celery.worker/{name}", name, json.dumps(rows))
+    return made
+
+
+def seen(observer: CeleryWorkers) -> Iterator[tuple[str, str, float]]:
+    one: Observation
+    for one in observer.observe():
+        yield one.name, str(next(iter(one.attributes.values()))), one.value
+
+
+def test_C2_workers_are_online_by_their_heartbeat_not_by_the_age_of_what_they_told(
+    board: FolderBoard,
+) -> None:
+    observer = CeleryWorkers(15.0, 5.0, lambda: board)
+    found = {(name, which): value for name, which, value in seen(observer)}
+    assert found["celery.workers", "online"] == 1
+    assert found["celery.workers", "offline"] == 1
+    heard = found["celery.worker.last_heartbeat", "stuck"]
+    assert abs(time.time() - 60 - heard) < 5
+    assert set(board.posted("celery.worker/")) == {"fresh", "stuck"}
+    assert observer.queues() == ("q",)
+
+
+def test_without_a_board_nothing_is_known_of_workers() -> None:
+    nowhere: Board | None = None
+    assert list(CeleryWorkers(15.0, 5.0, lambda: nowhere).observe()) == []
+
+
+def test_nothing_is_observed_in_tests() -> None:
+    with capture() as captured:
+        assert not [one for one in captured.metrics if one.name.startswith("celery.")]
