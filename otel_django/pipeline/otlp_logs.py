@@ -19,7 +19,15 @@ from otel_django.pipeline.otlp_frames import (
     text,
 )
 from otel_django.pipeline.pace import Pace, no_pause
-from otel_django.pipeline.protobuf import LARGE, KeyValues, any_value, field, join, varint
+from otel_django.pipeline.protobuf import (
+    LARGE,
+    STRING_VALUE,
+    KeyValues,
+    any_value,
+    field,
+    join,
+    varint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,6 +47,7 @@ _IDS: Final = struct.Struct(">H16sHQ").pack
 _TRACE_ID: Final = b"\x4a\x10"
 _SPAN_ID: Final = b"\x52\x08"
 _LARGEST_SEVERITY: Final = 24
+_SHORT: Final = 256
 
 _attributes = KeyValues(6)
 
@@ -83,23 +92,38 @@ def encode_request(
             items = groups.items_of(resource, scope)
         items.append(ITEM + varint(len(body)))
         items.append(body)
-        pace.spend(3 + len(record.attributes))
+        pace.spend(4 + len(record.attributes))
     return groups.message()
 
 
 def _record(record: LogRecord, pace: Pace) -> bytes:
+    body = record.body
     attributes = record.attributes
     event_name = record.event_name
+    short = type(body) is str and len(body) <= _SHORT and body.isascii()
     parts = (
         _numbers(record),
         _severities[record.severity_text],
-        field(_BODY, any_value(record.body, pace), pace),
+        _short_bodies[len(body)] if short else _BODY,
+        body.encode() if short else _sized(any_value(body, pace), pace),
         _attributes.encode(attributes, pace) if attributes else b"",
         count(_DROPPED_ATTRIBUTES, record.dropped_attributes) if record.dropped_attributes else b"",
         _ids(record.trace_id, record.span_id),
         text(_EVENT_NAME, event_name, pace) if event_name else b"",
     )
-    return join(parts, pace) if pace.met_large or len(parts[2]) > LARGE else b"".join(parts)
+    return join(parts, pace) if pace.met_large or len(parts[3]) > LARGE else b"".join(parts)
+
+
+def _sized(content: bytes, pace: Pace) -> bytes:
+    """A field's length and content."""
+    return field(b"", content, pace)
+
+
+# What comes before the text in ``body``, by the text's length.
+_short_bodies: Final = tuple(
+    _BODY + varint(1 + len(varint(size)) + size) + STRING_VALUE + varint(size)
+    for size in range(_SHORT + 1)
+)
 
 
 class _Severities(dict[str, bytes]):
@@ -128,7 +152,20 @@ def _numbers(record: LogRecord) -> bytes:
         return _NUMBERS(0x09, time_ns, 0x10, severity, 0x45, flags, 0x59, observed_ns)
 
 
+_last_ids: tuple[int, int, bytes] = (0, 0, b"")
+
+
 def _ids(trace_id: int, span_id: int) -> bytes:
+    """Both ids; records of one span often follow each other."""
+    global _last_ids
+    last_trace, last_span, encoded = _last_ids
+    if span_id != last_span or trace_id != last_trace:
+        encoded = _encoded_ids(trace_id, span_id)
+        _last_ids = (trace_id, span_id, encoded)
+    return encoded
+
+
+def _encoded_ids(trace_id: int, span_id: int) -> bytes:
     if trace_id and span_id:
         trace = (trace_id & UINT128).to_bytes(16, "big")
         return _IDS(0x4A10, trace, 0x5208, span_id & UINT64)

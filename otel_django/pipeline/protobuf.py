@@ -66,7 +66,7 @@ _UINT64_MASK: Final = (1 << 64) - 1
 _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
 
-_STRING_VALUE: Final = b"\x0a"
+STRING_VALUE: Final = b"\x0a"
 _INT_VALUE: Final = b"\x18"
 _ARRAY_VALUE: Final = b"\x2a"
 _KVLIST_VALUE: Final = b"\x32"
@@ -169,7 +169,7 @@ def any_value(value: object, pace: Pace) -> bytes:
 def _any_value(value: object, pace: Pace, above: list[int]) -> bytes:
     pace.spend(1)
     if isinstance(value, str):
-        return field(_STRING_VALUE, utf8(value, pace), pace)
+        return field(STRING_VALUE, utf8(value, pace), pace)
     if value is True:
         return _TRUE
     if value is False:
@@ -185,7 +185,7 @@ def _any_value(value: object, pace: Pace, above: list[int]) -> bytes:
     if isinstance(value, (list, tuple, Mapping)):
         return _container(value, pace, above)
     unsupported = UNSUPPORTED % (type(value).__module__, type(value).__qualname__)
-    return field(_STRING_VALUE, utf8(unsupported, pace), pace)
+    return field(STRING_VALUE, utf8(unsupported, pace), pace)
 
 
 def _integer(value: int) -> bytes:
@@ -194,7 +194,7 @@ def _integer(value: int) -> bytes:
     # Decimal digits take quadratic time, and Python refuses more than 4,300 of them.
     text = str(int(value)) if value.bit_length() <= 1_024 else hex(value)
     data = text.encode()
-    return _STRING_VALUE + varint(len(data)) + data
+    return STRING_VALUE + varint(len(data)) + data
 
 
 def _container(
@@ -381,7 +381,7 @@ class _KnownValues(dict[Any, bytes]):
         self._owner.grew(size_bytes)
 
     def _str_prefix(self, size: int) -> bytes:
-        prefix = self._prefix(1 + len(varint(size)) + size, _STRING_VALUE + varint(size))
+        prefix = self._prefix(1 + len(varint(size)) + size, STRING_VALUE + varint(size))
         if len(self._str_prefixes) < _CACHED_VALUES_PER_KEY:
             self._str_prefixes[size] = prefix
             self._owner.grew(len(prefix) + _ENTRY_BYTES)
