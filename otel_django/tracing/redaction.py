@@ -8,8 +8,10 @@ Exceptions of database drivers lose their message, which holds row values.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 MASK: Final = "[redacted]"
@@ -93,9 +95,11 @@ class Redactor:
     """Masks secrets in attribute values, messages and stack traces.
 
     ``extra_names``: further names whose values must not leave (``OTEL_DJANGO_REDACT``).
+    ``project_root``: of modules below it, and of installed ones, the path inside is told.
     """
 
-    def __init__(self, extra_names: Iterable[str] = ()) -> None:
+    def __init__(self, extra_names: Iterable[str] = (), project_root: Path | None = None) -> None:
+        self._root = f"{project_root}{os.sep}" if project_root else None
         extra = {_flat(name) for name in extra_names if name}
         self._names = SENSITIVE_NAMES | extra
         self._sensitive: dict[str, bool] = {}
@@ -149,8 +153,19 @@ class Redactor:
         if "=" in text or ":" in text:
             text = self._mask_assignments(text)
         if "/" in text or "\\" in text:
-            text = _PATH.sub(_mask_path, text)
+            text = _PATH.sub(self._path, text)
         return text
+
+    def _path(self, match: re.Match[str]) -> str:
+        """A module's path inside the project or ``site-packages``; of others only the suffix."""
+        path = match.group()
+        if path.endswith(".py"):
+            if self._root is not None and path.startswith(self._root):
+                return path[len(self._root) :]
+            _, installed, inside = path.rpartition("site-packages" + os.sep)
+            if installed:
+                return inside
+        return _mask_path(path)
 
     def _mask_assignments(self, text: str) -> str:
         """Each value after a sensitive name; after another name there may stand such a one."""
@@ -170,8 +185,8 @@ def _flat(name: str) -> str:
     return "_".join(part.lower() for part in _PART.findall(name))
 
 
-def _mask_path(match: re.Match[str]) -> str:
+def _mask_path(path: str) -> str:
     """Keep the suffix of a file (it tells what it was), nothing of where it lies."""
-    last = re.split(r"[\\/]", match.group().rstrip("\\/."))[-1]
+    last = re.split(r"[\\/]", path.rstrip("\\/."))[-1]
     suffix = last.rpartition(".")[2] if "." in last.strip(".") else ""
     return f"[path].{suffix}" if suffix.isalnum() and len(suffix) <= 5 else "[path]"

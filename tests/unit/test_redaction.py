@@ -274,3 +274,18 @@ def test_types_are_named_in_full_but_builtins() -> None:
     assert exception_type(ValueError()) == "ValueError"
     assert Collected.__module__ == "tests.tracing_kit"
     assert exception_type(type("Refused", (Exception,), {"__module__": "shop"})()) == "shop.Refused"
+
+
+@pytest.mark.parametrize(
+    ("given", "leaves"),
+    [
+        ("/srv/site/shop/views.py changed, reloading.", "shop/views.py changed, reloading."),
+        (
+            "/opt/env/lib/python3.13/site-packages/django/core/x.py:7: Warning",
+            "django/core/x.py:7: Warning",
+        ),
+        ("/srv/site/media/bob.pdf and /srv/other/bob.py", "[path].pdf and [path].py"),
+    ],
+)
+def test_of_a_module_the_path_inside_the_project_is_told(given: str, leaves: str) -> None:
+    assert Redactor(project_root=Path("/srv/site")).text(given) == leaves
