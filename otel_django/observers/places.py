@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
@@ -20,7 +21,7 @@ RETRY_S: Final = 60.0
 
 
 class Places:
-    """The boards of this process; on the observers' thread.
+    """The boards of this process; all but ``host`` is for the observers' thread.
 
     ``open_folder`` gives the host's board, None where there can't be one.
     """
@@ -31,6 +32,7 @@ class Places:
         self._open_folder = open_folder
         self._folder: FolderBoard | None = None
         self._opened = False
+        self._opening = threading.Lock()
         self._away = False
         self._patience_s = 0.0
         self._failing_since_s: float | None = None
@@ -40,8 +42,10 @@ class Places:
     def host(self) -> FolderBoard | None:
         """The host's board."""
         if not self._opened:
-            self._opened = True
-            self._folder = self._open_folder()
+            with self._opening:
+                if not self._opened:
+                    self._folder = self._open_folder()
+                    self._opened = True
         return self._folder
 
     def deployment(self, now_s: float) -> Board | None:
@@ -85,5 +89,6 @@ class Places:
 
     def after_fork(self) -> None:
         """In a forked child: the locks are the parent's."""
+        self._opening = threading.Lock()
         if self._folder is not None:
             self._folder.release_all()

@@ -210,7 +210,7 @@ class Table:
     def values(self, observer: str, metric: str) -> dict[str, float]:
         _, seen = self.rows().get(observer, ("", []))
         return {
-            next(iter(attributes.values()), ""): value
+            next(reversed(attributes.values()), ""): value
             for name, value, attributes in seen
             if name == metric
         }
@@ -271,17 +271,26 @@ def test_C6_workers_are_known_by_what_they_tell_and_a_killed_one_is_offline(
     assert "celery.worker/two@here" not in table.rows()  # it said good-bye
 
 
+@pytest.mark.parametrize("pool", ["solo", "prefork"])
 def test_a_worker_tells_what_it_has_in_hand_and_how_soon_it_answers_when_idle(
-    env: dict[str, str], collector: StubCollector
+    env: dict[str, str], pool: str
 ) -> None:
     table = Table(env)
-    with working(env, "--pool", "solo", "--hostname", "one@here"):
+    with working(env, "--pool", pool, "--hostname", "one@here"):
         wait_for(lambda: "celery.worker/one@here" in table.rows())
         time.sleep(2.5)  # it has found that it has nothing to do
         send(ETA.replace("600", "0"), env)
         wait_for(lambda: table.values("celery.worker/one@here", "celery.worker.response_time"))
         (answered,) = table.values("celery.worker/one@here", "celery.worker.response_time").values()
         assert 0 < answered < 5
+        send(ETA, env)
+        wait_for(
+            lambda: (
+                table.values("celery.worker/one@here", "celery.worker.tasks").get("scheduled") == 3
+            )
+        )
+        online = states(table)
+        assert online == {"online": 1, "offline": 0}
 
 
 def test_of_two_hosts_one_looks_tells_it_and_is_replaced_when_it_is_killed(

@@ -106,6 +106,29 @@ def test_a_broker_that_tells_nothing_and_tasks_that_run_in_place_give_nothing() 
     assert list(CeleryQueues(15.0, 5.0, tuple, lambda: eager).observe()) == []
 
 
+def test_C2_a_folders_messages_are_counted_and_a_growing_backlog_is_told_of_once(
+    tmp_path: Path,
+) -> None:
+    folder = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path)}
+    site = Celery("site", broker="filesystem://", set_as_current=False)
+    site.conf.update(broker_transport_options=folder, task_default_queue="jobs")
+    observer = CeleryQueues(15.0, 5.0, lambda: ("more",), lambda: site)
+    with capture() as captured:
+        for look in range(1, 8):
+            for number in range(20):
+                (tmp_path / f"{look}_{number}.jobs.msg").touch()
+            lengths = {
+                one.attributes["messaging.destination.name"]: one.value
+                for one in observer.observe()
+                if one.name == metrics.CELERY_QUEUE_LENGTH.name
+            }
+            assert lengths == {"jobs": 20 * look, "more": 0}
+        (told,) = [one for one in captured.logs if one.event == "queue.backlog.grew"]
+    assert told.attributes["messaging.destination.name"] == "jobs"
+    assert told.attributes["celery.queue.length"] == 100
+    assert told.attributes["celery.queue.length_before"] == 20
+
+
 @pytest.mark.parametrize("headers", [None, {}, {"otel_django_sent_at": "soon"}, [1]])
 def test_when_a_strangers_message_was_sent_is_unknown(headers: Any) -> None:
     assert sent_at(headers) is None
