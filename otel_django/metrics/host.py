@@ -33,6 +33,8 @@ IDLE_FLUSH_S: Final = 15.0
 """What is observed, such as memory, changes without a measurement."""
 LOOK_S: Final = 2.0
 """How often a process looks whether it is to export."""
+EARLY_S: Final = 1.0
+"""So much sooner it looks if it is awake anyway: that spares it waking up for this."""
 FOLD_S: Final = 5.0
 LOCK_S: Final = 2.0
 HOST_METRICS: Final = "system."
@@ -225,7 +227,7 @@ class HostMetrics:
         self._runs = True
         if now_s >= self._next_flush_s():
             self._flush()
-        if now_s >= self._look_due_s:
+        if now_s >= self._look_due_s - EARLY_S:
             self._look_due_s = now_s + LOOK_S
             self._look(now_s)
         if self.elected:

@@ -44,6 +44,7 @@ MEMORY_BYTES: Final = 16 << 20
 REPLAY_S: Final = 0.25
 STUCK_S: Final = 0.1
 ADOPT_EVERY_S: Final = 5.0
+EARLY_SHARE: Final = 0.2
 ADOPT_AT_ONCE: Final = 16
 """Directories taken over in one go: processes that live for one task leave many small ones."""
 
@@ -288,7 +289,9 @@ class OtlpSender:
         receiver, backlog = self._receiver, self._backlog
         self._holding = False
         receiver.prepare()
-        if now_s >= self._next_adoption_s and not (receiver.wait_s or backlog.spool.has_adopted):
+        # Early where the thread is awake for something else: that spares it waking up for this.
+        due_s = self._next_adoption_s - self._adopt_every_s * EARLY_SHARE
+        if now_s >= due_s and not (receiver.wait_s or backlog.spool.has_adopted):
             full = backlog.spool.adopt_orphans(ADOPT_AT_ONCE) == ADOPT_AT_ONCE
             self._next_adoption_s = now_s + (0.0 if full else self._adopt_every_s)
         advanced = False

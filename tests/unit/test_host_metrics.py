@@ -442,6 +442,18 @@ def test_what_could_not_be_written_once_is_written_later(
     assert sums(reader.host.read()) == {"/a/": 2}
 
 
+def test_who_is_polled_each_second_by_others_asks_for_no_poll_in_between(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    process = Process(tmp_path, clock)
+    process.count(1)
+    process.poll(5)
+    for _ in range(8):
+        wish = process.poll(1.01)
+        assert wish is not None
+        assert wish > 1.01
+
+
 def test_a_host_without_a_folder_has_each_process_export_its_own_sums(
     tmp_path: Path, clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
