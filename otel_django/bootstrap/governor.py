@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from otel_django.tracing.tracer import Tracer
 
 EVERY_S: Final = 1.0
-PROBE_S: Final = 0.02
+PROBE_S: Final = 0.1
+"""Long enough for a dozen requests: it begins and ends where a thread lets go of the interpreter,
+which is more often within telemetry and database calls than elsewhere."""
 BUSY_S: Final = 0.005
 """A process that took less since the last look is not worth another."""
 

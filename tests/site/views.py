@@ -68,7 +68,10 @@ def queries(request: HttpRequest, count: int) -> HttpResponse:
 
 
 def small_queries(request: HttpRequest, count: int) -> HttpResponse:
-    """So many queries that take next to nothing, and need no table."""
+    """So many queries that take next to nothing and need no table, and milliseconds of work."""
+    end_s = time.thread_time() + float(request.GET.get("ms", "0")) / 1000
+    while time.thread_time() < end_s:
+        pass
     with connection.cursor() as cursor:
         for _ in range(count):
             cursor.execute("SELECT 1")

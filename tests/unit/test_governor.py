@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from time import thread_time_ns
 from typing import Any
 
 import pytest
 
-from otel_django.instrumentation import detail, http_request, thrift
+from otel_django.bootstrap.governor import Governing
+from otel_django.bootstrap.process import Runtime
+from otel_django.conf import Settings
+from otel_django.instrumentation import detail, http_request, probing, thrift
+from otel_django.instrumentation.celery_execution import Executions
+from otel_django.instrumentation.celery_publish import Publishing
+from otel_django.instrumentation.database_metrics import DatabaseMetrics
+from otel_django.instrumentation.database_recorder import Recorder
 from otel_django.instrumentation.probing import Probe
+from otel_django.logs.journal import Journal
 from otel_django.tracing.governor import LEVELS, Governor, Look
+from otel_django.tracing.tracer import Tracer
 from tests.tracing_kit import Collected
 
 
@@ -110,7 +120,7 @@ def busy(thread_ms: float) -> None:
         pass
 
 
-class Journal:
+class Writer:
     def write(self) -> None:
         busy(4)
         self.tell()
@@ -133,7 +143,7 @@ def on_another_thread(work: Any) -> None:
 
 
 def test_what_is_called_on_other_threads_is_timed_once() -> None:
-    journal = Journal()
+    journal = Writer()
     probe = Probe(Collected().provider, lambda: journal)
 
     def request() -> None:
@@ -149,7 +159,7 @@ def test_what_is_called_on_other_threads_is_timed_once() -> None:
 
 
 def test_the_thread_that_sends_is_not_looked_at() -> None:
-    journal = Journal()
+    journal = Writer()
     probe = Probe(Collected().provider, lambda: journal)
     probe.open()
     journal.write()
@@ -193,3 +203,87 @@ def test_thrift_makes_no_spans_of_parts() -> None:
             assert inside._span is None
     finally:
         thrift.set_on(False)
+
+
+def test_what_is_to_be_looked_at_is_there() -> None:
+    for module, functions in probing._FUNCTIONS:
+        for name in functions:
+            assert hasattr(importlib.import_module(f"otel_django.instrumentation.{module}"), name)
+    for module, cls, methods in probing._CLASSES:
+        found = getattr(importlib.import_module(f"otel_django.instrumentation.{module}"), cls)
+        assert all(name in vars(found) for name in methods)
+    owners = {
+        "_recorder": Recorder,
+        "_recorder.metrics": DatabaseMetrics,
+        "_executions": Executions,
+        "_publishing": Publishing,
+    }
+    for module, name, methods in probing._OBJECTS:
+        importlib.import_module(f"otel_django.instrumentation.{module}")
+        known = (*vars(owners[name]), "begin_alike")
+        assert all(method in known for method in methods)
+    assert all(hasattr(Tracer, name) or name == "emit" for name in probing._OF_TRACER)
+    assert all(hasattr(Journal, name) for name in probing._OF_JOURNAL)
+
+
+# --- in a process
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    return Runtime(Settings(strict=True))
+
+
+def governing_of(runtime: Runtime) -> Governing:
+    (governing,) = [each for each in runtime.instrumentations if isinstance(each, Governing)]
+    return governing
+
+
+def test_a_busy_process_is_looked_at_for_a_moment_each_second(runtime: Runtime) -> None:
+    governing = governing_of(runtime)
+    tracer = runtime.provider.tracer("tests")
+    governing.install(tracer, runtime.settings)
+    served = http_request.ServedRequest
+    try:
+        on_another_thread(lambda: busy(20))
+        wish_s = governing.poll(100.0)
+        assert wish_s is not None
+        assert wish_s < 0.2
+        assert http_request.ServedRequest is not served
+        assert governing.poll(100.0 + wish_s) == pytest.approx(1.0 - wish_s)
+        assert http_request.ServedRequest is served
+        governing.poll(101.0)
+        assert governing.governor.share is not None
+        assert 0.0 <= governing.governor.share <= 1.0
+    finally:
+        governing.uninstall()
+    assert http_request.ServedRequest is served
+
+
+def test_when_it_is_taken_off_everything_is_recorded_again(runtime: Runtime) -> None:
+    governing = governing_of(runtime)
+    governing.install(runtime.provider.tracer("tests"), runtime.settings)
+    governing._apply(4)
+    assert runtime.provider.thinning is not None
+    assert thrift.on
+    governing.uninstall()
+    assert runtime.provider.thinning is None
+    assert not thrift.on
+
+
+def test_a_forked_child_begins_with_everything(runtime: Runtime) -> None:
+    governing = governing_of(runtime)
+    governing.install(runtime.provider.tracer("tests"), runtime.settings)
+    try:
+        governing.governor.level = 4
+        governing._apply(4)
+        governing.after_fork()
+        assert governing.governor.level == 0
+        assert runtime.provider.thinning is None
+    finally:
+        governing.uninstall()
+
+
+def test_without_a_limit_nobody_looks() -> None:
+    runtime = Runtime(Settings(strict=True, max_overhead=0.0))
+    assert not any(isinstance(each, Governing) for each in runtime.instrumentations)
