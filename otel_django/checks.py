@@ -36,6 +36,7 @@ ABOUT: Final = {
     "service_name": ("010", "With `check --deploy`: nobody gave the service a name."),
     "path": ("011", "The general endpoint has the path of one signal, appended again."),
     "command": ("012", "OTEL_DJANGO_COMMANDS names a command that no app has."),
+    "model": ("013", "OTEL_DJANGO_MODEL_EVENTS names a model that no app has."),
 }
 """By kind of problem: the number in the check's id, and what it says."""
 
@@ -60,6 +61,7 @@ def check_settings(
             *_missing_files(settings),
             *_missing_grpc(settings),
             *_missing_commands(settings),
+            *_missing_models(settings),
         ]
         messages += [_message(problem, settings.strict) for problem in problems]
     return messages
@@ -152,6 +154,32 @@ def _missing_commands(settings: conf.Settings) -> Iterator[conf.Problem]:
                 "`manage.py help` lists those there are.",
                 "command",
             )
+
+
+def _missing_models(settings: conf.Settings) -> Iterator[conf.Problem]:
+    for model in unknown_models(settings.model_events):
+        name = settings.origins["model_events"].variable
+        yield conf.Problem(
+            name,
+            model,
+            f"{name} names {model!r}, but no installed app has such a model.",
+            "Write it as app_label.Model, or app_label.* for all of an app's.",
+            "model",
+        )
+
+
+def unknown_models(patterns: Sequence[str]) -> Iterator[str]:
+    """Those of ``OTEL_DJANGO_MODEL_EVENTS`` that no installed app has."""
+    from django.apps import apps
+
+    for pattern in patterns:
+        label, _, model = pattern.partition(".")
+        try:
+            config = apps.get_app_config(label)
+            if model != "*":
+                config.get_model(model)
+        except LookupError:
+            yield pattern
 
 
 def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:

@@ -42,7 +42,9 @@ def _of_this_package(
     from otel_django.instrumentation.database import DatabaseInstrumentation
     from otel_django.instrumentation.django_tasks import DjangoTasksInstrumentation
     from otel_django.instrumentation.host_metrics import HostSystemMetrics
+    from otel_django.instrumentation.model_events import ModelEvents
     from otel_django.instrumentation.process_metrics import ProcessMetrics
+    from otel_django.instrumentation.security_events import SecurityEvents
 
     offered: dict[str, Callable[[], Instrumentation]] = {
         "cache": CacheInstrumentation,
@@ -55,7 +57,9 @@ def _of_this_package(
             DatabaseInstrumentation(), DATABASES, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=database"
         ),
         "django_tasks": DjangoTasksInstrumentation,
+        "model_events": ModelEvents,
         "process_metrics": ProcessMetrics,
+        "security_events": SecurityEvents,
         "system_metrics": HostSystemMetrics,
     }
     if settings.django_instrument:

@@ -26,6 +26,7 @@ Kind = Literal[
     "grpc",
     "service_name",
     "command",
+    "model",
 ]
 
 _LONGEST_SHOWN: Final = 100

@@ -299,8 +299,8 @@ class Executions:
             run.request_id,
             run.start_ns,
             error if isinstance(error, BaseException) else None,
+            more=more,
             expected=state == FAILURE and _is_expected(task, error),
-            **more,
         )
 
     def _end_span(

@@ -144,7 +144,7 @@ class Watch:
             start_ns,
             outcome.exception,
             outcome.error_type,
-            **{names.CELERY_TASK_REVOKE_REASON: outcome.reason},
+            {names.CELERY_TASK_REVOKE_REASON: outcome.reason},
         )
         if not recorded:
             return None

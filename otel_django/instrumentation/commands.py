@@ -17,6 +17,9 @@ from otel_django import guard, metric_definitions, names
 from otel_django.command_choice import CommandChoice, identity
 from otel_django.instrumentation import unit_of_work
 from otel_django.instrumentation.patching import Patches
+from otel_django.log_record import ERROR, INFO
+from otel_django.logs import active
+from otel_django.logs.journal import untold
 from otel_django.tracing.current import attach, detach
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
@@ -80,6 +83,7 @@ class CommandInstrumentation:
                 if span is not None:
                     self._finish(span, failed)
                 self._measure(name, span, start_ns, failed)
+                _log_end(name, start_ns, failed)
                 if token is not None:
                     detach(token)
 
@@ -135,6 +139,24 @@ class CommandInstrumentation:
     def _end(self, span: Span) -> None:
         self._running.discard(span)
         span.end()
+
+
+def _log_end(name: str, start_ns: int, exc: BaseException | None) -> None:
+    journal = active.journal()
+    if journal is None:
+        return
+    with guard.guarded("commands.log"):
+        code = exit_code(exc)
+        fields: dict[str, Any] = {
+            names.DJANGO_COMMAND_NAME: name,
+            names.DURATION: (time_ns() - start_ns) / 1e9,
+            names.PROCESS_EXIT_CODE: code,
+        }
+        failed = None if code == 0 else exc
+        if failed is not None:
+            fields[names.ERROR_TYPE] = exception_type(failed)
+        severity = INFO if failed is None else ERROR
+        journal.tell(names.COMMAND_FINISHED, severity, fields, journal.place(None), untold(failed))
 
 
 def exit_code(exc: BaseException | None) -> int:

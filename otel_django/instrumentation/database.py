@@ -20,6 +20,7 @@ from otel_django.instrumentation import (
     database_fetch,
     database_postgresql,
     database_transactions,
+    query_events,
 )
 from otel_django.instrumentation.database_fetch import (
     Fetching,
@@ -220,6 +221,8 @@ def _executed(
             cursor._otel_django_fetching = opened
         else:
             span.end(now)
+            if took_ns >= recorder.slow_ns:
+                query_events.slow(shared, took_ns, span, None)
             if metrics is not None:
                 metrics.ran(statement, shared, took_ns, span._local, span)
     except Exception:

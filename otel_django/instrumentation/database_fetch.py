@@ -17,6 +17,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from otel_django import guard, names
+from otel_django.instrumentation import query_events
 from otel_django.instrumentation.database_recorder import mark_failed
 from otel_django.tracing.exceptions import exception_type
 
@@ -120,6 +121,7 @@ class Fetching:
             if self._repeat is not None:
                 self._repeat.total_ns += took_ns
             span.end(now)
+            self._tell_if_slow(span, self._executed_ns + took_ns)
             metrics = self._recorder.metrics
             if metrics is not None:
                 metrics.ran(*self._call, self._executed_ns + took_ns, span._local, span)
@@ -162,6 +164,7 @@ class Fetching:
             if self._repeat is not None:
                 self._repeat.total_ns += self._fetch_ns
             span.end(self._last_ns)
+            self._tell_if_slow(span, self._executed_ns + self._fetch_ns)
             metrics = self._recorder.metrics
             if metrics is not None:
                 took_ns = self._executed_ns + self._fetch_ns
@@ -169,6 +172,10 @@ class Fetching:
                 metrics.ran(*self._call, took_ns, span._local, span, error_type)
         except Exception:
             guard.caught("database.fetched")
+
+    def _tell_if_slow(self, span: Span, took_ns: int) -> None:
+        if took_ns >= self._recorder.slow_ns:
+            query_events.slow(self._call[1], took_ns, span, None)
 
     def iterate(self, cursor: Any, rows: Iterator[Any]) -> Iterator[Any]:
         """``for row in cursor``: timed as a whole, a clock per row would cost too much."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otel_django import metric_definitions as metrics
 from otel_django import names
+from otel_django.instrumentation import query_events
 from otel_django.metrics.gathering import Gathering
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
 from otel_django.tracing.thinning import SoleSpan
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from otel_django.instrumentation.caller import CallerFinder
     from otel_django.instrumentation.sql import Statement
     from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.span import Span
@@ -52,9 +54,15 @@ def unit_of(span: Any) -> Unit | None:
 
 
 class DatabaseMetrics:
-    """The instruments of database calls. ``slow_ns``: from then on a query counts as slow."""
+    """The instruments of database calls. ``slow_ns``: from then on a query counts as slow.
 
-    def __init__(self, recorder: Recorder, slow_ns: int) -> None:
+    ``finder`` finds the code behind a slow one that no trace records.
+    """
+
+    def __init__(
+        self, recorder: Recorder, slow_ns: int, finder: CallerFinder | None = None
+    ) -> None:
+        self._finder = finder
         self._duration = recorder.histogram(metrics.DB_CLIENT_OPERATION_DURATION)
         self._slow = recorder.counter(metrics.DJANGO_DB_SLOW_QUERIES)
         self._errors = recorder.counter(metrics.DJANGO_DB_CONNECTION_ERRORS)
@@ -77,6 +85,8 @@ class DatabaseMetrics:
         if unit is not None and statement.repeatable:
             unit.queries += 1
             unit.query_ns += took_ns
+        if took_ns >= self._slow_ns and span is None:
+            query_events.slow(shared, took_ns, None, self._finder)
         self._take((shared, took_ns, error_type, span))
 
     def _record(self, calls: list[_Ran]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.trace import SpanKind
 
 from otel_django import guard, names
+from otel_django.instrumentation import query_events
 from otel_django.instrumentation.caller import CallerFinder
 from otel_django.instrumentation.database_connection import Connection, describe
 from otel_django.instrumentation.database_metrics import (
@@ -75,9 +76,11 @@ class Recorder:
         )
         """As the tracer's, within the limits."""
         self.slow_ns = int(settings.slow_query_s * 1e9)
-        self.metrics = None if metrics is None else DatabaseMetrics(metrics, self.slow_ns)
         self._threshold = settings.n_plus_one
         self._finder = CallerFinder(settings.base_dir)
+        self.metrics = (
+            None if metrics is None else DatabaseMetrics(metrics, self.slow_ns, self._finder)
+        )
         self._known_lines = KnownLines(self._finder)
 
     def statement(self, db: BaseDatabaseWrapper, sql: Any) -> Statement:
@@ -116,6 +119,8 @@ class Recorder:
         if call.span is not None:
             self.judge(call.span, call.statement, took_ns)
             call.span.end(now)
+            if took_ns >= self.slow_ns:
+                query_events.slow(call.shared, took_ns, call.span, None)
         if self.metrics is not None:
             self.metrics.ran(call.statement, call.shared, took_ns, call.unit, call.span, error_type)
 

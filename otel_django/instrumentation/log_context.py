@@ -41,13 +41,18 @@ def place(span: Any = None) -> Place:
         trace.trace_id,
         trace.span_id,
         int(trace.trace_flags),
-        context.get(request_id.CONTEXT_KEY),  # type: ignore[arg-type]
+        context.get(request_id.CONTEXT_KEY) or _request_id_of(span),  # type: ignore[arg-type]
         None if holder is None else _route(holder),
         *(task or _django_task(current)),
     )
     if task is None and span is None and (holder is None or found.route is not None):
         _last = (context, found)
     return found
+
+
+def _request_id_of(span: Any) -> str | None:
+    """That of the request or task whose span is given; it may not be current any more."""
+    return span._local.request_id if isinstance(span, Span) else None
 
 
 def _celery_task() -> tuple[str, str | None, str] | None:

@@ -6,7 +6,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_django import names
-from otel_django.instrumentation import thrift
+from otel_django.instrumentation import query_events, thrift
 from otel_django.tracing.span import Event
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ class RepeatedStatements:
         root.note(names.N_PLUS_ONE_DURATION, sum(each.total_ns for each in repeated) / 1e9)
         now = time_ns()
         for each in repeated[:MAX_EVENTS]:
-            root.append_event(Event(names.N_PLUS_ONE_EVENT, _event_attributes(each), now, 0))
+            attributes = _event_attributes(each)
+            root.append_event(Event(names.N_PLUS_ONE_EVENT, attributes, now, 0))
+            query_events.repeated(attributes, root)
 
 
 def _event_attributes(repeat: Repeat) -> dict[str, Plain]:

@@ -66,20 +66,20 @@ def ended(
     start_ns: int | None,
     error: BaseException | None = None,
     error_type: str | None = None,
+    more: Mapping[str, Any] | None = None,
     *,
     expected: bool = False,
-    **more: Any,
 ) -> None:
     """A run has ended in one of the states; without ``start_ns`` it never began.
 
-    ``more`` are further fields, plain and without secrets, by the names of ``names``; None: absent.
-    An ``expected`` failure is no error.
+    ``more`` are further fields, plain and without secrets; those that are None are absent. An
+    ``expected`` failure is no error.
     """
     event, severity = EVENTS[state]
     fields: dict[str, Any] = {}
     if start_ns is not None:
         fields[names.DURATION] = max(0, time_ns() - start_ns) / 1e9
-    fields.update({name: value for name, value in more.items() if value is not None})
+    fields.update({name: value for name, value in (more or {}).items() if value is not None})
     if error is not None and error_type is None:
         error_type = exception_type(error)
     if error_type is not None:

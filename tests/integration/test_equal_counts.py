@@ -30,7 +30,7 @@ TASK = "celery.task.name"
 EVENTS = {"success": "task.succeeded", "retry": "task.retried", "failure": "task.failed"}
 SERVER, PRODUCER, CONSUMER = 2, 4, 5
 STATE_LABEL = "celery_task_state"
-SUMS = ("_total", "_count", "_sum", "_bucket")
+SUMS = ("_total", "_sum", "_bucket")
 PROBES = {"/metrics", "/monitoring/metrics/"}
 
 

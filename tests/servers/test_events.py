@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,15 @@ def ends(worker: CeleryWorker, sent: Sent) -> list[tuple[str, str]]:
     ]
 
 
+def has_ended(worker: CeleryWorker, sent: Sent, times: int) -> bool:
+    return len(ends(worker, sent)) >= times
+
+
 def test_each_run_of_a_task_is_told_once_by_how_it_ended(tmp_path: Path) -> None:
-    options = {"OTEL_DJANGO_LOG_FORMAT": "json", "OTEL_DJANGO_LOG_LEVEL": "debug"}
+    options: dict[str, Any] = {
+        "OTEL_DJANGO_LOG_FORMAT": "json",
+        "OTEL_DJANGO_LOG_LEVEL": "debug",
+    }
     with StubCollector() as collector, celery_worker(tmp_path, collector, **options) as worker:
         expected = {
             worker.send("work"): [("task.succeeded", "info")],
@@ -53,7 +61,7 @@ def test_each_run_of_a_task_is_told_once_by_how_it_ended(tmp_path: Path) -> None
             os.kill(child, signal.SIGKILL)
         expected[lingers] = [("task.failed", "error")]
         for sent, told in expected.items():
-            worker.wait_for(lambda sent=sent, told=told: len(ends(worker, sent)) >= len(told), 30)
+            worker.wait_for(partial(has_ended, worker, sent, len(told)), 30)
         worker.stop()
         for sent, told in expected.items():
             assert ends(worker, sent) == told
