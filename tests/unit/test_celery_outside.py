@@ -30,7 +30,7 @@ from tests.host_kit import nothing
 from tests.metrics_kit import Measured
 
 app = Celery("outside", broker="memory://", set_as_current=False)
-app.conf.timezone = "UTC"
+app.conf.update(timezone="UTC")
 
 
 class Sunset(schedule):
@@ -72,7 +72,7 @@ def test_C2_beat_counts_missed_runs_when_it_sends_the_next_one() -> None:
 
     class Sending(Scheduler):
         def apply_async(self, entry: ScheduleEntry, *args: Any, **kwargs: Any) -> None:
-            sent.append(entry.name)
+            sent.append(str(entry.name))
 
     late = entry(schedule(timedelta(seconds=10), app=app), timedelta(seconds=61))
     tracer: Any = None
