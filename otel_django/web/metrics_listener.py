@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http.client
 import logging
 import os
 import socket
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PATHS: Final = frozenset(["/metrics", "/api/v1/metrics"])
 RETRY_S: Final = 5.0
+SERVER: Final = "otel_django"
 _MOST_CLIENTS: Final = 8
 _SLOWEST_CLIENT_S: Final = 10.0
 _LONGEST_LINE: Final = 1 << 16
@@ -37,14 +39,24 @@ _listeners: WeakSet[MetricsListener] = WeakSet()
 
 
 class MetricsListener:
-    """Serves ``endpoint`` at one address until ``close``."""
+    """Serves ``endpoint`` at one address until ``close``.
+
+    Where it is ``one_of_many`` that would, nobody is warned that another one does.
+    """
 
     def __init__(
-        self, host: str, port: int, endpoint: MetricsEndpoint, retry_s: float = RETRY_S
+        self,
+        host: str,
+        port: int,
+        endpoint: MetricsEndpoint,
+        retry_s: float = RETRY_S,
+        *,
+        one_of_many: bool = False,
     ) -> None:
         self.address = (host.strip("[]"), port)
         self._endpoint = endpoint
         self._retry_s = retry_s
+        self._one_of_many = one_of_many
         self._ended = threading.Event()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -92,7 +104,8 @@ class MetricsListener:
         except OSError as exc:
             if not self._said:
                 self._said = True
-                _logger.warning(
+                _logger.log(
+                    logging.INFO if self._is_shared() else logging.WARNING,
                     "Metrics can't be scraped at %s:%s: %s. It is tried again from time to time.",
                     *self.address,
                     "something else listens there, maybe another process of this service"
@@ -100,6 +113,20 @@ class MetricsListener:
                     else exc.strerror or type(exc).__name__,
                 )
             return False
+
+    def _is_shared(self) -> bool:
+        """Another worker of this web server listens, as one of them is to."""
+        if not self._one_of_many:
+            return False
+        connection = http.client.HTTPConnection(*self.address, timeout=1.0)
+        try:
+            connection.request("HEAD", "/metrics")
+            server = connection.getresponse().getheader("Server")
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return server == SERVER
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -136,9 +163,12 @@ class _Server(socketserver.ThreadingTCPServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """What that thread does."""
         try:
-            super().process_request_thread(request, client_address)
+            self.finish_request(request, client_address)
+        except Exception:
+            self.handle_error(request, client_address)
         finally:
-            self._free.release()
+            self._free.release()  # before the client hears of the end, and another one comes
+            self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is nobody's fault."""
@@ -149,7 +179,7 @@ class _Server(socketserver.ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     timeout = _SLOWEST_CLIENT_S
-    server_version = "otel_django"
+    server_version = SERVER
     sys_version = ""
 
     def handle(self) -> None:
