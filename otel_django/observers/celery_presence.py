@@ -26,6 +26,7 @@ HEARTBEAT_AGE: Final = "heartbeat_age"
 QUEUE: Final = "queue"
 """What other processes read of a worker and isn't shown as a metric."""
 LONGEST_S: Final = 10.0
+LONGEST_NAME: Final = 180
 _UID: Final = "otel_django-presence"
 
 
@@ -75,7 +76,7 @@ class CeleryPresence:
     def _heartbeat(self, sender: Any = None, **_: Any) -> None:
         with guard.guarded("celery.heartbeat"):
             first = not self._worker
-            self._worker = str(sender.eventer.hostname)
+            self._worker = str(sender.eventer.hostname)[:LONGEST_NAME]
             self._heard_s = time()
             self._look_whether_idle()
             if first:

@@ -62,8 +62,8 @@ class FolderBoard:
         self.post(name, owner, text)
         return True
 
-    def post(self, name: str, owner: str, text: str) -> None:
-        """Leave a result: a new file in place of the old one."""
+    def post(self, name: str, owner: str, text: str, age_s: float = 0.0) -> None:
+        """Leave a result, which may be older than now: a new file in place of the old one."""
         path = self._path(name)
         new = path.with_name(f".new-{os.getpid()}-{path.name}")
         with _away():
@@ -71,6 +71,8 @@ class FolderBoard:
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(f"{owner}\n{text}")
             give_to_owner_above(new)
+            seen_s = time.time() - age_s
+            os.utime(new, (seen_s, seen_s))
             new.replace(path)
 
     def get(self, name: str) -> Result | None:

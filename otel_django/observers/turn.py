@@ -116,7 +116,7 @@ class Turn:
         if not board.claim(observer.name, self._owner(), ttl_s):
             self._board = None
             self._pass_on(board)
-            return min(observer.interval_s, LOOK_S)
+            return observer.interval_s
         self._board = board
         last = None if held else board.get(observer.name)
         if last is None or last.age_s >= observer.interval_s:
@@ -130,7 +130,7 @@ class Turn:
             return
         last = board.get(self.observer.name)
         if last is not None and last.age_s < FRESH_INTERVALS * self.observer.interval_s:
-            host.post(self.observer.name, self._owner(), last.text)
+            host.post(self.observer.name, self._owner(), last.text, last.age_s)
 
     def _look(self, board: Board, now_s: float) -> None:
         observer = self.observer

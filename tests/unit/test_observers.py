@@ -123,6 +123,14 @@ def test_what_processes_post_of_themselves_is_found_by_its_prefix(
     assert list(other.posted("celery.worker/")) == ["celery@a"]
 
 
+def test_what_another_host_saw_is_as_old_here_as_there(tmp_path: Path) -> None:
+    board = folder_board(tmp_path)
+    board.post("queues", "a", "[]", age_s=20.0)
+    result = board.get("queues")
+    assert result is not None
+    assert 19 < result.age_s < 40
+
+
 def test_the_tables_connection_is_closed_after_each_call(database: str) -> None:
     DatabaseBoard(database).claim("queues", "a", 60)
     assert connections[database].connection is None
@@ -249,8 +257,8 @@ def test_another_host_takes_over_when_the_lease_is_released(
     here.turn.step()
     there.turn.step()
     here.turn.end()
-    there.observer.interval_s = 0.0  # what a left is old enough
-    clock.s += 5
+    there.observer.interval_s = 0.0  # what the other has left is old enough
+    clock.s += 15
     there.turn.step()
     assert here.values() == []
     assert there.values() == [1]
