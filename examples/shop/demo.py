@@ -186,9 +186,10 @@ class Demo:
         return (
             f"\n  The shop    {self.options.url}/\n"
             f"  Its admin   {self.options.url}/admin/   user demo, password {self.password}\n"
+            f"  Its metrics {self.options.url}/metrics\n"
             f"  Its data    {self.options.data_dir}\n"
             f"  Its logs    server.log, worker.log and beat.log, there\n\n"
-            f"Traces of its requests and tasks follow; {until}.\n"
+            f"Traces of its requests and tasks follow, with what they log; {until}.\n"
         )
 
 

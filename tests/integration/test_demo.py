@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,8 @@ def test_demo_shows_an_n_plus_one_an_error_and_a_checkout_with_its_tasks(
     missing = [
         r"GET /brands/ (.*\n)+.*SELECT catalogue_brand ×60 .*N\+1 catalogue/views.py",
         r"POST /checkout/  500 (.*\n)+.*PaymentRefused",
+        r"POST /checkout/  302 (.*\n)*.*order \d+ placed",
+        r"process shop.tasks.confirm(.*\n)+.*order paid.* order=\d+",
         rf"POST /checkout/  302 .*with tasks(.*\n)+.*worker@shop\n(.*\n)+.*\(waited\).*\n.*{task}",
     ]
     with started(environment | {"DEMO_SECONDS": str(ENDS_WITHIN_S)}) as demo:
@@ -104,6 +107,8 @@ def test_demo_shows_an_n_plus_one_an_error_and_a_checkout_with_its_tasks(
             missing = [pattern for pattern in missing if not re.search(pattern, tree)]
             if not missing:
                 break
+        with urllib.request.urlopen(f"http://127.0.0.1:{environment['PORT']}/metrics") as page:
+            assert b'orders_placed_total{customer="guest"' in page.read()
         demo.send_signal(signal.SIGTERM)
         rest, _ = demo.communicate(timeout=ENDS_WITHIN_S)
 

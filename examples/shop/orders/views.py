@@ -14,9 +14,11 @@ from orders import cart as carts
 from orders.forms import CheckoutForm
 from orders.models import Order, OrderItem
 from orders.payment import REFUSED_CARD, charge
+from otel_django import counter
 from shop.tasks import fulfil
 
 logger = logging.getLogger(__name__)
+orders_placed = counter("orders.placed", unit="{order}", description="Orders that were placed.")
 
 
 def cart(request: HttpRequest) -> HttpResponse:
@@ -41,7 +43,9 @@ def checkout(request: HttpRequest) -> HttpResponse:
     if chosen.lines and form.is_valid():
         placed = place_order(request, chosen, **form.cleaned_data)
         carts.empty(request)
-        logger.info("order %s placed", placed.pk)
+        customer = "guest" if placed.user_id is None else "registered"
+        orders_placed.add(1, {"customer": customer})
+        logger.info("order %s placed", placed.pk, extra={"lines": len(chosen.lines)})
         return redirect("thanks")
     context = {"cart": chosen, "form": form, "refused_card": REFUSED_CARD}
     return render(request, "orders/checkout.html", context)

@@ -1,6 +1,5 @@
 """What happens after the checkout, and what happens by the clock."""
 
-import logging
 from collections import Counter
 
 from celery import Task, chain
@@ -13,12 +12,13 @@ from orders.mail import send
 from orders.models import Order
 from orders.payment import BankBusy, settle
 from orders.receipt import receipt_for
+from otel_django import get_logger
 from shop.celery import app
 
 RESTOCKED = 10
 UNITS_ORDERED = 20
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)  # structlog's
 
 
 def fulfil(order_id: int) -> None:
@@ -35,6 +35,7 @@ def confirm(self: "Task[[int], None]", order_id: int) -> None:
     except BankBusy as busy:
         raise self.retry(exc=busy, countdown=1) from busy
     Order.objects.filter(pk=order_id).update(paid_at=timezone.now())
+    log.info("order paid", order=order_id, amount=order.total)
 
 
 @app.task
@@ -63,4 +64,4 @@ def restock() -> None:
     for product in Product.objects.order_by("stock", "pk")[:RESTOCKED]:
         Product.objects.filter(pk=product.pk).update(stock=F("stock") + UNITS_ORDERED)
         ordered[product.brand.name] += UNITS_ORDERED
-    logger.info("%s units ordered from %s brands", ordered.total(), len(ordered))
+    log.info("products restocked", units=ordered.total(), brands=len(ordered))
