@@ -255,14 +255,14 @@ class Journal:
 
     def add_fields(self, fields: dict[str, Any], given: Mapping[Any, Any]) -> int:
         """Add a caller's, beside those that are there; how many were too many."""
-        dropped = max(len(given) - self._max_attributes, 0)
-        if dropped:
+        dropped = len(given) - self._max_attributes
+        if dropped > 0:
             given = dict(islice(given.items(), self._max_attributes))
         own = self.fields.all(given)
         if not own.keys().isdisjoint(fields):
             own.update(fields)
         fields.update(own)
-        return dropped
+        return dropped if dropped > 0 else 0
 
     def _path(self, filename: str) -> str:
         path = self.exceptions.path(filename)
