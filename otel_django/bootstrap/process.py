@@ -151,7 +151,7 @@ class Runtime:
         from otel_django.tracing.redaction import Redactor
 
         settings = self.settings
-        redactor = Redactor(settings.redact)
+        redactor = Redactor(settings.redact, settings.base_dir)
         provider = TracerProvider(
             resource=self._resource(),
             sampler=self._sampler(),
