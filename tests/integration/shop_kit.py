@@ -69,11 +69,15 @@ class Shop:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """The lines of JSON that tell of an event, of both processes."""
-        texts = (self.server.output(), self.worker_log.read_text(errors="replace"))
-        found = [
-            json.loads(line) for text in texts for line in text.splitlines() if line[:1] == "{"
-        ]
-        return [line for line in found if line["event"] == event]
+        return [line for line in self._lines() if line["event"] == event]
+
+    def lines_of(self, logger: str) -> list[dict[str, Any]]:
+        """Those of a logger."""
+        return [line for line in self._lines() if line["logger"] == logger]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        written = self.server.output() + self.worker_log.read_text(errors="replace")
+        return [json.loads(line) for line in written.splitlines() if line[:1] == "{"]
 
     def records(self, event: str) -> list[dict[str, Any]]:
         """The attributes of the log records of an event that have arrived."""
@@ -93,8 +97,11 @@ class Shop:
 
 
 @contextlib.contextmanager
-def shop(folder: Path, *options: str) -> Iterator[Shop]:
-    """Make the shop ready in ``folder`` and serve it; everything is ended with the block."""
+def shop(folder: Path, *options: str, asgi: bool = False) -> Iterator[Shop]:
+    """Make the shop ready in ``folder`` and serve it; everything is ended with the block.
+
+    ``options`` are gunicorn's; with ``asgi`` it is uvicorn.
+    """
     with StubCollector() as collector:
         env = {
             "DJANGO_SETTINGS_MODULE": "shop.settings",
@@ -113,8 +120,9 @@ def shop(folder: Path, *options: str) -> Iterator[Shop]:
         prepare = [sys.executable, "manage.py", "prepare_demo"]
         subprocess.run(prepare, cwd=SHOP, env=whole, check=True, capture_output=True)
         log = folder / "worker.log"
+        command = _uvicorn if asgi else _gunicorn(*options)
         with (
-            serving(_gunicorn(*options), env, cwd=SHOP, ready="/metrics") as server,
+            serving(command, env, cwd=SHOP, ready="/metrics") as server,
             _worker(whole, log) as worker,
         ):
             yield Shop(server, worker, log, collector)
@@ -127,11 +135,15 @@ def _gunicorn(*options: str) -> Callable[[int], list[str]]:
     ]
 
 
+def _uvicorn(port: int) -> list[str]:
+    return [sys.executable, "-m", "uvicorn", "shop.asgi:application", "--port", str(port)]
+
+
 @contextlib.contextmanager
 def _worker(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         *(sys.executable, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2"),
-        *("--max-tasks-per-child", "10", "--without-mingle", "--without-gossip"),
+        *("--max-tasks-per-child", "10", "--loglevel", "INFO", "--without-mingle"),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
