@@ -29,9 +29,10 @@ class Listening:
         from otel_django.web.metrics_answer import MetricsEndpoint
         from otel_django.web.metrics_listener import MetricsListener
 
+        is_web = role(current_process()) == "web"
         endpoint = MetricsEndpoint(settings, Access.to_metrics(settings), SYSTEM_CLOCK)
         for host, port in addresses:
-            listener = MetricsListener(host, port, endpoint)
+            listener = MetricsListener(host, port, endpoint, one_of_many=is_web)
             self._listeners.append(listener)
             listener.start()
 

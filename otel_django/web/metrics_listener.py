@@ -17,6 +17,7 @@ import socketserver
 import sys
 import threading
 import time
+from collections import deque
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -31,6 +32,7 @@ PATHS: Final = frozenset(["/metrics", "/api/v1/metrics"])
 RETRY_S: Final = 5.0
 SERVER: Final = "otel_django"
 _MOST_CLIENTS: Final = 8
+_MAKE_ROOM_S: Final = 0.5
 _SLOWEST_CLIENT_S: Final = 10.0
 _LONGEST_LINE: Final = 1 << 16
 
@@ -105,7 +107,7 @@ class MetricsListener:
             if not self._said:
                 self._said = True
                 _logger.log(
-                    logging.INFO if self._is_shared() else logging.WARNING,
+                    logging.DEBUG if self._is_shared() else logging.WARNING,
                     "Metrics can't be scraped at %s:%s: %s. It is tried again from time to time.",
                     *self.address,
                     "something else listens there, maybe another process of this service"
@@ -118,15 +120,15 @@ class MetricsListener:
         """Another worker of this web server listens, as one of them is to."""
         if not self._one_of_many:
             return False
-        connection = http.client.HTTPConnection(*self.address, timeout=1.0)
+        connection = http.client.HTTPConnection(*self.address, timeout=3.0)
         try:
-            connection.request("HEAD", "/metrics")
-            server = connection.getresponse().getheader("Server")
+            connection.request("HEAD", "/")
+            server = connection.getresponse().getheader("Server", "")
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
-        return server == SERVER
+        return server.strip() == SERVER
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -138,6 +140,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.endpoint = endpoint
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = threading.Semaphore(_MOST_CLIENTS)
+        self._clients: deque[socket.socket] = deque()
         super().__init__(address, _Handler, bind_and_activate=False)
 
     def wake(self) -> None:
@@ -154,11 +157,20 @@ class _Server(socketserver.ThreadingTCPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """On a thread of its own, unless there are too many already."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        """On a thread of its own. Where there are too many already, the one that came first goes:
+        who takes that long would keep all others waiting.
+        """
+        if not self._free.acquire(blocking=False):
+            self._send_away_first()
+            if not self._free.acquire(timeout=_MAKE_ROOM_S):
+                self.shutdown_request(request)
+                return
+        self._clients.append(request)
+        super().process_request(request, client_address)
+
+    def _send_away_first(self) -> None:
+        with contextlib.suppress(IndexError, OSError):
+            self._clients[0].shutdown(socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """What that thread does."""
@@ -167,6 +179,7 @@ class _Server(socketserver.ThreadingTCPServer):
         except Exception:
             self.handle_error(request, client_address)
         finally:
+            self._clients.remove(request)
             self._free.release()  # before the client hears of the end, and another one comes
             self.shutdown_request(request)
 

@@ -110,6 +110,37 @@ def test_scrapes_and_refusals_count_as_requests(strict_server: Server) -> None:
     assert found[None, 301] >= 3
 
 
+def test_of_the_workers_of_a_web_server_one_listens_and_no_other_complains(tmp_path: Path) -> None:
+    port = free_port()
+    env = {
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+        "OTEL_DJANGO_RUN_DIR": str(tmp_path),
+    }
+    with serving(server_process.gunicorn("--workers=4"), env) as server:
+        wait_until_it_listens(port)
+        children = psutil.Process(server.pid).children()
+        listening = [child for child in children if listens(child.pid, port)]
+        assert len(listening) == 1
+        for _ in range(40):
+            assert server.get("/plain/").status == 200
+        deadline = time.monotonic() + 10
+        while (counted := plain_requests(get(port).body.decode())) != 40:
+            assert time.monotonic() < deadline, counted
+            time.sleep(0.1)
+        listening[0].kill()
+        time.sleep(0.5)
+        wait_until_it_listens(port)
+        assert "something else listens there" not in server.output()
+
+
+def plain_requests(page: str) -> float:
+    """How many a page of OpenMetrics tells of."""
+    name = "http_server_request_duration_seconds_count"
+    counts = [line for line in page.splitlines() if line.startswith(name) and '"/plain/"' in line]
+    return sum(float(line.rpartition("} ")[2].split()[0]) for line in counts)
+
+
 def test_a_worker_listens_in_its_main_process_only(tmp_path: Path) -> None:
     port = free_port()
     listen = {"OTEL_DJANGO_METRICS_LISTEN": f"127.0.0.1:{port}"}

@@ -130,6 +130,15 @@ def test_a_forked_child_lets_go_of_the_port(port: int) -> None:
         made.close()
 
 
+def test_clients_that_never_end_what_they_say_keep_nobody_waiting(port: int) -> None:
+    with listening(port), contextlib.ExitStack() as slow:
+        assert ask(port)[0] == 200
+        for _ in range(12):
+            connection = slow.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.sendall(b"GET /metr")
+        assert ask(port)[0] == 200
+
+
 def test_clients_that_say_nothing_keep_nobody_waiting(port: int) -> None:
     with listening(port), contextlib.ExitStack() as silent:
         assert ask(port)[0] == 200
