@@ -56,6 +56,8 @@ SENSITIVE_NAMES: Final = frozenset(
         "private_key",
         "accesskey",
         "access_key",
+        "accountkey",
+        "account_key",
         "secretkey",
         "secret_key",
         "signature",
@@ -82,7 +84,10 @@ _ASSIGNMENT = re.compile(r"(?<![\w.\-])([\w.\-]{2,200})['\"]?\]?\s*(?:=>|[:=])\s
 _VALUE = re.compile(r"[bru]?'(?:[^'\\]|\\.)*'?|[bru]?\"(?:[^\"\\]|\\.)*\"?|[^\s,;&'\"<>{}()\[\]]+")
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _CLOUD_KEY = re.compile(
-    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|(?:gh[opsu]_|github_pat_|glpat-|sk_live_|sk-|xox[abprs]-)[\w-]{8,})"
+    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}"
+    r"|(?:gh[opsu]_|github_pat_|glpat-|[sr]k_(?:live|test)_|whsec_|sk-|xox[abprs]-)[\w-]{8,}"
+    r"|(?:npm_|hf_)[A-Za-z0-9]{20,}|(?:pypi-|AIza)[\w-]{30,}"
+    r"|(?<=hooks\.slack\.com/)[\w/-]{8,})"
 )
 _PEM = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----.*?(?:-----END [^-]*-----|\Z)", re.DOTALL)
 _PATH = re.compile(
@@ -148,7 +153,14 @@ class Redactor:
             text = _HEADER.sub(rf"\1{MASK}", text)
         if any([word in lower for word in _AUTH_WORDS]):  # noqa: C419 - a generator is slower
             text = _AUTH_SCHEME.sub(rf"\1 {MASK}", text)
-        if "-" in text or "_" in text or "AKIA" in text or "ASIA" in text:
+        if (
+            "-" in text
+            or "_" in text
+            or "AKIA" in text
+            or "ASIA" in text
+            or "AIza" in text
+            or "//hooks." in text
+        ):
             text = _CLOUD_KEY.sub(MASK, text)
         if "=" in text or ":" in text:
             text = self._mask_assignments(text)
