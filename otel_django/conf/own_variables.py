@@ -113,12 +113,15 @@ OURS: Final = (
         "off",
         "Whether spans say which user made the request.",
     ),
-    _ours(
-        "EXCEPTION_EVENTS",
+    Variable(
+        (f"{PREFIX}EXCEPTION_EVENTS", "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"),
         "exception_events",
-        p.switch(),
+        p.exception_events(),
         "true",
-        "Whether exceptions are written as span events, which Jaeger shows.",
+        "Whether exceptions are written as span events, which Jaeger shows, besides being log "
+        "records, which they always are; with OpenTelemetry's variable, `logs` for records only "
+        "and `logs/dup` for both.",
+        "Behaviour of otel_django",
     ),
     _ours(
         "STORE",

@@ -220,6 +220,12 @@ def switch() -> Parser:
     return _flag(_OUR_WORDS, "`true` or `false` (also 1/0, yes/no, on/off)")
 
 
+def exception_events() -> Parser:
+    """As ``switch``, and the words of OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN."""
+    words = {**_OUR_WORDS, "logs": False, "logs/dup": True}
+    return _flag(words, "`true` or `false` (also 1/0, yes/no, on/off); `logs` or `logs/dup`")
+
+
 def tristate() -> Parser:
     """``true``, ``false``, or ``auto`` for None."""
     return _flag({**_OUR_WORDS, "auto": None}, "`true`, `false` or `auto`")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from otel_django import names
+from otel_django import conf, names
 from otel_django.testing import Captured, CapturedLog, capture
 from tests.unit.test_http_asgi import serve
 
@@ -130,3 +130,18 @@ def test_the_servers_own_lines_of_requests_are_left_out(client: Client) -> None:
         "- Broken pipe from 127.0.0.1",
         "Booting worker",
     ]
+
+
+@pytest.mark.parametrize(("word", "events"), [("logs", 0), ("logs/dup", 1)])
+def test_opentelemetrys_variable_says_whether_exceptions_are_span_events_too(
+    word: str, events: int
+) -> None:
+    settings = conf.load(
+        {"OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN": word},
+        {},
+        base_dir=None,
+        debug=False,
+        settings_module=None,
+    )
+    assert [each for each in settings.problems if each.kind == "value"] == []
+    assert settings.exception_events is bool(events)
