@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from otel_django.tracing.tracer import Tracer
 
 ACCESS_LOGGERS: Final = ("gunicorn.access", "uvicorn.access")
+_MOST_KEPT: Final = 1024
+_LONGEST_KEPT: Final = 200
 _DJANGO_SERVER: Final = "django.server"
 _DJANGO_ACCESS_LINE: Final = '"%s" %s %s'
 
@@ -33,6 +35,7 @@ class RequestLog:
         self._journal: Journal | None = None
         self._slow_ns = 0
         self._text: Callable[[str], str] = str
+        self._paths: dict[str, str] = {}
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Tell, if anybody takes log records; a second call changes nothing."""
@@ -93,7 +96,7 @@ class RequestLog:
         else:
             return
         if path is not None:
-            fields[names.URL_PATH] = self._text(path)
+            fields[names.URL_PATH] = self._paths.get(path) or self._redacted(path)
         if client is not None:
             fields[names.CLIENT_ADDRESS] = client
         how = served._tracing.user_id
@@ -101,6 +104,15 @@ class RequestLog:
             user = loaded_user(request)
             if user is not None and getattr(user, "pk", None) is not None:
                 fields.update(user_attribute(user.pk, how))
+
+    def _redacted(self, path: str) -> str:
+        """``path`` as it may leave; kept, for many requests have one of few."""
+        text = self._text(path)
+        if len(path) <= _LONGEST_KEPT:
+            if len(self._paths) >= _MOST_KEPT:
+                self._paths.clear()
+            self._paths[path] = text
+        return text
 
 
 def _count(served: ServedRequest, fields: dict[str, Any]) -> None:
