@@ -130,6 +130,11 @@ class Governing(Polled):
                 _what(now),
             )
 
+    def close(self, deadline_s: float) -> None:
+        """Nobody will ask again: leave everything as it was."""
+        if self._probe is not None:
+            self._probe.put_back()
+
     def after_fork(self) -> None:
         """In a forked child: nothing is known of it."""
         if self._probe is not None:

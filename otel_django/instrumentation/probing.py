@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from otel_django.tracing.provider import TracerProvider
 
 _OURS: Final = "otel_django.instrumentation."
+_MOST_CALLS: Final = 100_000
+"""While the thread that looks waits for the network, it may be long until it closes."""
 _FUNCTIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("http_server", ("begin",)),
     ("http_server_asgi", ("_begin",)),
@@ -50,7 +52,7 @@ class Probe:
         self._journal = journal
         self._timed_classes: dict[str, type] = {}
         self._replaced: list[tuple[Any, str, Any, bool]] = []
-        self._spent_ns: deque[int] = deque()
+        self._spent_ns: deque[int] = deque(maxlen=_MOST_CALLS)
         self._on = threading.local()
         self._began_ns = 0
         self.spent_s = 0.0

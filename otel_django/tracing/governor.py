@@ -14,7 +14,7 @@ SETTLE_S: Final = 3.0
 """So long a level is looked at before another one is taken."""
 ROOM: Final = 0.6
 """More is recorded again below this part of the limit."""
-FLOOR: Final = 0.005
+FLOOR: Final = 0.01
 """Of one processor: telemetry that takes less is never too much, whatever its share."""
 LONGEST_PATIENCE_S: Final = 300.0
 
@@ -63,11 +63,17 @@ class Governor:
         self.level = 0
         self.share: float | None = None
         self._looks: deque[Look] = deque()
+        self._began_s: float | None = None
         self._patience_s = WINDOW_S
         self._changed_s = self._restored_s = float("-inf")
 
     def look(self, look: Look) -> bool:
         """Take note of times, about once a second; whether ``level`` is another one now."""
+        if self._began_s is None:
+            self._began_s = look.now_s
+        if look.now_s - self._began_s < WINDOW_S:  # modules are imported, connections are made
+            self._looks = deque([look])
+            return False
         looks = self._looks
         looks.append(look)
         while look.now_s - looks[0].now_s > WINDOW_S:

@@ -41,6 +41,7 @@ urlpatterns = [
     path("moved/", views.moved),
     path("template/", views.template),
     path("queries/<int:count>/", views.queries),
+    path("small-parts/<int:count>/", views.small_parts),
     path("small-queries/<int:count>/", views.small_queries),
     path("slow/", views.slow),
     path("slow-async/", views.slow_async),

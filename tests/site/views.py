@@ -23,6 +23,8 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+import otel_django
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
@@ -67,11 +69,25 @@ def queries(request: HttpRequest, count: int) -> HttpResponse:
     return HttpResponse("asked")
 
 
-def small_queries(request: HttpRequest, count: int) -> HttpResponse:
-    """So many queries that take next to nothing and need no table, and milliseconds of work."""
+def work(request: HttpRequest) -> None:
+    """As many milliseconds as are asked for."""
     end_s = time.thread_time() + float(request.GET.get("ms", "0")) / 1000
     while time.thread_time() < end_s:
         pass
+
+
+def small_parts(request: HttpRequest, count: int) -> HttpResponse:
+    """So many spans of the site's own that take next to nothing, and some work."""
+    work(request)
+    for _ in range(count):
+        with otel_django.span("part", number=count):
+            pass
+    return HttpResponse("parted")
+
+
+def small_queries(request: HttpRequest, count: int) -> HttpResponse:
+    """So many queries that take next to nothing and need no table, and some work."""
+    work(request)
     with connection.cursor() as cursor:
         for _ in range(count):
             cursor.execute("SELECT 1")

@@ -62,9 +62,9 @@ class Site:
 def test_fifteen_per_cent_fall_below_five_within_a_minute() -> None:
     site = Site()
     assert site.share > 0.15
-    site.run(4)
+    site.run(12)
     assert site.governor.share == pytest.approx(0.158, abs=0.01)
-    site.run(56)
+    site.run(48)
     assert site.share <= 0.05
     assert [level for _, level in site.changes] == list(range(1, site.governor.level + 1))
 
@@ -103,6 +103,15 @@ def test_a_level_that_does_not_last_is_tried_ever_more_seldom() -> None:
     late = [when for when, _ in site.changes if when > 900]
     assert site.changes
     assert len(late) <= 8
+
+
+def test_the_start_of_a_process_is_not_judged() -> None:
+    site = Site(always=0.3, detail=0.0, traces=0.0)
+    site.run(9)
+    assert site.governor.share is None
+    site.always = 0.01
+    site.run(60)
+    assert site.changes == []
 
 
 def test_where_nothing_is_left_to_save_it_stays_at_the_last_level() -> None:
@@ -252,12 +261,26 @@ def test_a_busy_process_is_looked_at_for_a_moment_each_second(runtime: Runtime) 
         assert http_request.ServedRequest is not served
         assert governing.poll(100.0 + wish_s) == pytest.approx(1.0 - wish_s)
         assert http_request.ServedRequest is served
-        governing.poll(101.0)
+        governing.poll(110.0)
+        governing.poll(110.0 + wish_s)
+        governing.poll(111.0)
         assert governing.governor.share is not None
         assert 0.0 <= governing.governor.share <= 1.0
     finally:
         governing.uninstall()
     assert http_request.ServedRequest is served
+
+
+def test_a_process_that_ends_meanwhile_is_left_as_it_was(runtime: Runtime) -> None:
+    governing = governing_of(runtime)
+    governing.install(runtime.provider.tracer("tests"), runtime.settings)
+    served = http_request.ServedRequest
+    on_another_thread(lambda: busy(10))
+    governing.poll(100.0)
+    assert http_request.ServedRequest is not served
+    runtime.worker.shutdown(1.0)
+    assert http_request.ServedRequest is served
+    governing.uninstall()
 
 
 def test_when_it_is_taken_off_everything_is_recorded_again(runtime: Runtime) -> None:
