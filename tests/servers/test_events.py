@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.celery_kit import CeleryWorker, Sent, celery_worker
+from tests.server_process import gunicorn, serving
 from tests.stub_collector import StubCollector
+
+MARK = "Zx9MARKq7Zx9"
 
 
 def events(worker: CeleryWorker, sent: Sent) -> list[dict[str, Any]]:
@@ -80,3 +83,35 @@ def test_each_run_of_a_task_is_told_once_by_how_it_ended(tmp_path: Path) -> None
     assert "in failing" in failed["exception.stacktrace"]
     assert output.count("ValueError: no such order") == 1
     assert " succeeded in " not in output
+
+
+def test_no_secret_is_in_any_event_of_a_server() -> None:
+    with StubCollector() as collector:
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.base_endpoint,
+            "OTEL_DJANGO_STRICT": "0",
+            "OTEL_DJANGO_SLOW_QUERY_MS": "0",
+        }
+        with serving(gunicorn(), env) as server:
+            for path in (
+                f"/reset/Mg/{MARK}/",
+                "/raises-403/",
+                "/raises-400/",
+                "/nowhere",
+                "/user/",
+            ):
+                server.get(
+                    f"{path}?token={MARK}",
+                    Authorization=f"Bearer {MARK}",
+                    Cookie=f"sessionid={MARK}; csrftoken={MARK}",
+                )
+            server.get("/methods/", "POST", f"password={MARK}&csrfmiddlewaretoken={MARK}".encode())
+            server.get("/plain/", "POST", f"password={MARK}".encode())
+            server.terminate()
+            output = server.output()
+        told = {json.loads(line)["event"] for line in output.splitlines() if line[:1] == "{"}
+        assert {"request.finished", "security.permission.denied", "security.csrf.failed"} <= told
+        assert MARK not in output
+        bodies = collector.raw_bodies()
+        assert any(b"security.suspicious_operation" in body for body in bodies)
+        assert not any(MARK.encode() in body for body in bodies)
