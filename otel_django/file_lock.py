@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -26,12 +27,14 @@ def try_lock(fd: int) -> bool:
     return True
 
 
-def unlock(fd: int) -> None:
-    """Let go of the lock, in whatever child that was forked meanwhile, too."""
+def let_go(fd: int) -> None:
+    """Unlock and close: a child that was forked meanwhile has the file, and the lock, open too."""
     if sys.platform != "win32":
         import fcntl
 
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def is_locked(fd: int) -> bool:

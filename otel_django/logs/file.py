@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
-from otel_django.file_lock import CLOEXEC, try_lock
+from otel_django.file_lock import CLOEXEC, let_go, try_lock
 from otel_django.private_folder import PRIVATE_FILE, give_to_owner_above, make_private_folder
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class LogFile:
                 patience -= 1
             yield mine
         finally:
-            os.close(fd)
+            let_go(fd)
 
     def _rename(self) -> None:
         """Away with the full file; called with the lock."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from otel_django.file_lock import let_go
 from otel_django.metrics.host_folder import EXPORTER_LOCK
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ class Election:
         self.held = folder is None or self._fd is not None
         return self.held
 
-    def _has(self, folder: HostFolder) -> bool:
-        """The lock that is held is the one in the folder: somebody may have emptied that."""
-        return self._fd is not None and folder.has(EXPORTER_LOCK, self._fd)
-
     def release(self) -> None:
-        """Let another one have it (in a forked child: leave it to the parent)."""
+        """Let another one have it."""
+        if self._fd is not None:
+            let_go(self._fd)
+        self._fd = None
+        self.held = False
+
+    def after_fork(self) -> None:
+        """In a forked child: leave it to the parent."""
         if self._fd is not None:
             os.close(self._fd)
         self._fd = None

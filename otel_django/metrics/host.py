@@ -326,5 +326,5 @@ class HostMetrics:
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's file and lock, show nothing yet."""
         self._leave()
-        self._election.release()
+        self._election.after_fork()
         self._begin()

@@ -31,7 +31,7 @@ from typing import Final, NamedTuple
 
 from otel_django import guard, host_environment
 from otel_django.errors import ReadError
-from otel_django.file_lock import BINARY, CLOEXEC, is_locked, try_lock, unlock
+from otel_django.file_lock import BINARY, CLOEXEC, is_locked, let_go, try_lock
 from otel_django.metrics.host_file import Content, FileError, HostFile, read_content
 from otel_django.metrics.host_table import Table
 from otel_django.private_folder import (
@@ -236,7 +236,7 @@ class HostFolder:
             while self._fold_some(limit) == FILES_A_FOLD:
                 self._pause()
         finally:
-            _let_go(lock)
+            let_go(lock)
         return True
 
     def _fold_some(self, limit: int) -> int:
@@ -248,7 +248,7 @@ class HostFolder:
                 self._fold(dead, limit)
         finally:
             for fd in dead.values():
-                _let_go(fd)
+                let_go(fd)
         return len(dead)
 
     def _hold_dead_files(self, held: dict[Path, int]) -> None:
@@ -344,13 +344,6 @@ class HostFolder:
 
 def _wait() -> None:
     time.sleep(0.001)
-
-
-def _let_go(fd: int) -> None:
-    """A child that was forked meanwhile has the descriptor, too, and knows nothing of it."""
-    with contextlib.suppress(OSError):
-        unlock(fd)
-    os.close(fd)
 
 
 def _lives(path: Path) -> bool:

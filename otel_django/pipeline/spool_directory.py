@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_django.errors import SpoolError
-from otel_django.file_lock import BINARY, CLOEXEC, try_lock
+from otel_django.file_lock import BINARY, CLOEXEC, let_go, try_lock
 from otel_django.pipeline.spool_format import HEAD_SIZE, pack_head, pack_record, unpack_head
 from otel_django.pipeline.spool_segment import Place, Segment, StoredRecord
 from otel_django.private_folder import NOFOLLOW, PRIVATE_FILE, give_to_owner_above
@@ -98,6 +98,9 @@ class SpoolDirectory:
         """Let go; an empty directory is removed, another one can be adopted from now on."""
         if self._lock_fd is not None and self.is_empty:
             self._remove()
+        if self._lock_fd is not None:
+            let_go(self._lock_fd)
+            self._lock_fd = None
         self.abandon()
 
     def abandon(self) -> None:

@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -442,6 +441,27 @@ def test_what_could_not_be_written_once_is_written_later(
     assert sums(reader.host.read()) == {"/a/": 2}
 
 
+def test_a_child_forked_amid_an_election_does_not_keep_the_post_when_its_parent_ends(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    one, other = Process(tmp_path, clock), Process(tmp_path, clock)
+    for process in (one, other):
+        process.count(1)
+        process.poll(3)
+    assert one.host.elected
+    child = os.fork()  # one that nobody tells that it was forked
+    if not child:
+        time.sleep(30)
+        os._exit(0)
+    try:
+        one.end()
+        other.poll(3)
+        assert other.host.elected
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def test_who_is_polled_each_second_by_others_asks_for_no_poll_in_between(
     tmp_path: Path, clock: SteppedClock
 ) -> None:
@@ -603,11 +623,13 @@ def test_the_instance_of_a_role_is_stable_and_names_no_process(tmp_path: Path) -
         "process.command": "x",
     }
 
-    def resource_of(role: str = "web", given: str | None = None, **more: AttributeValue) -> Any:
-        return role_resource({**process, **more}, role, given, tmp_path)
+    def resource_of(
+        role: str = "web", given: str | None = None, more: dict[str, AttributeValue] | None = None
+    ) -> dict[str, AttributeValue]:
+        return role_resource({**process, **(more or {})}, role, given, tmp_path)
 
-    web = resource_of(**{"service.instance.id": "a"})
-    assert web == resource_of(**{"service.instance.id": "b", "process.pid": 2})
+    web = resource_of(more={"service.instance.id": "a"})
+    assert web == resource_of(more={"service.instance.id": "b", "process.pid": 2})
     assert not any(key.startswith("process.") for key in web)
     assert web["service.instance.id"] != resource_of("worker")["service.instance.id"]
     assert resource_of("web", "pod-1")["service.instance.id"] == "pod-1-web"
