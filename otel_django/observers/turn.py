@@ -88,23 +88,24 @@ class Turn:
         board = self._where(now_s)
         if board is None:
             return observer.interval_s
+        wait_s = None
         try:
             if observer.scope != "process":
                 wait_s = self._wait_s(board)
-                if wait_s is not None:
-                    self._seen = ()
-                    return wait_s
-            self._look(board, now_s)
+            if wait_s is None:
+                self._look(board, now_s)
             self._places.worked(board)
         except BoardAway as error:
             self._places.failed(board, error, now_s)
+        if wait_s is not None:
+            return wait_s
         return float(observer.interval_s * min(2**self._failures, SLOWEST))
 
     def _where(self, now_s: float) -> Board | None:
         if self.observer.scope == "host":
             return self._places.host
         board = self._places.deployment(now_s)
-        if board is not self._board and self._board is not None:
+        if board is not self._board:
             self._board = None
         return board
 
@@ -114,7 +115,7 @@ class Turn:
         ttl_s = 2 * observer.interval_s + observer.timeout_s
         held = self._board is board
         if not board.claim(observer.name, self._owner(), ttl_s):
-            self._board = None
+            self._board, self._seen = None, ()
             self._pass_on(board)
             return observer.interval_s
         self._board = board

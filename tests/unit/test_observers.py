@@ -324,12 +324,16 @@ def test_a_database_that_is_away_for_a_moment_doesnt_part_the_hosts(
     tmp_path: Path, clock: SteppedClock, database: str
 ) -> None:
     board = DatabaseBoard(database)
-    here = Host(tmp_path, clock, board, "a")
+    here = Host(tmp_path / "one", clock, board, "a")
+    there = Host(tmp_path / "two", clock, board, "b")
     here.turn.step()
+    there.turn.step()
     call_command("migrate", "otel_django", "zero", database=database, verbosity=0)
     clock.s += 16
     here.turn.step()
+    there.turn.step()
     assert here.places.deployment(clock.s) is board
+    assert there.places.deployment(clock.s) is board
     clock.s += PATIENCE_S
     here.turn.step()
     assert here.places.deployment(clock.s) is here.folder
