@@ -43,13 +43,15 @@ _RESTATING_EVENTS: Final = frozenset(
         names.TASK_STARTED,
         names.TASK_SUCCEEDED,
         names.COMMAND_FINISHED,
+        names.QUERY_SLOW,
+        names.QUERY_REPEATED,
     }
 )
 _LEFT_OUT_GROUPS: Final = ("code.", "exception.")
 
 
 def restates(row: LogRow) -> bool:
-    """Whether it says what the spans say: a request's line, a task that came or succeeded."""
+    """Whether it says what the spans say: a request's line, a task that came, a slow query."""
     if row.event in _RESTATING_EVENTS:
         return True
     if row.logger == "django.server":

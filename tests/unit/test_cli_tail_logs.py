@@ -141,10 +141,12 @@ def test_what_the_spans_say_is_not_repeated_unless_asked_for(
     site.log("Watching for file changes", now + MS, logger="django.server")
     request = site.request("/orders/", now + 10 * MS)
     site.log("request.finished", now + 11 * MS, request, logger="otel_django.events")
+    site.log("query.slow", now + 11 * MS, request, level="warning", logger="otel_django.events")
     site.log("order.placed", now + 11 * MS, request, logger="otel_django.events")
     shown = tail(path, "--once").stdout
     assert "order.placed" in shown
     assert "request.finished" not in shown
+    assert "query.slow" not in shown
     assert "request.finished" in tail(path, "--once", "--level", "info").stdout
     assert "Watching" in shown
     assert "GET / 200" not in shown
