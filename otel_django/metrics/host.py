@@ -85,6 +85,7 @@ class HostMetrics:
         """Nothing of this process is shown yet."""
         self._pid = os.getpid()
         self._writing = threading.Lock()
+        self._writer = 0
         self._own: ProcessFile | None = None
         self._opened = self._folder is not None
         self._shown = False
@@ -129,8 +130,11 @@ class HostMetrics:
             self._flush()
 
     def _flush(self) -> None:
+        if self._writer == threading.get_ident():
+            return  # a signal's handler has interrupted this very function
         if not self._writing.acquire(timeout=LOCK_S):
-            return  # whoever holds it is in the middle of this, or was interrupted in it
+            return  # whoever holds it is in the middle of this, on another thread
+        self._writer = threading.get_ident()
         try:
             if self._left:
                 return
@@ -144,6 +148,7 @@ class HostMetrics:
                 self._flushed_ns = self._clock.now_ns()
         finally:
             self._flush_due_s = self._clock.monotonic_s() + IDLE_FLUSH_S
+            self._writer = 0
             self._writing.release()
 
     def _changes(self) -> tuple[Metric, ...]:

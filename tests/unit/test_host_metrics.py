@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from otel_django.metric_points import AttributeValue, HistogramPoint, MetricDefinition, NumberPoint
-from otel_django.metrics import host_file
+from otel_django.metrics import host, host_file
 from otel_django.metrics.host_folder import HostFolder, folder_name, usable_folder
 from otel_django.metrics.roles import role_resource
 from tests.host_kit import (
@@ -460,6 +460,27 @@ def test_a_child_forked_amid_an_election_does_not_keep_the_post_when_its_parent_
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def test_a_signals_handler_that_interrupts_a_flush_does_not_wait_for_it(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    process = Process(tmp_path, clock)
+    process.count(1)
+    waited_s: list[float] = []
+
+    def interrupting() -> list[tuple[float, tuple[str, ...]]]:
+        began_s = time.monotonic()
+        process.host.hold()
+        waited_s.append(time.monotonic() - began_s)
+        return [(20.0, ("kitchen",))]
+
+    process.recorder.observe(TEMPERATURE, interrupting)
+    process.host.flush()
+    assert waited_s
+    assert max(waited_s) < host.LOCK_S / 2
+    process.count(1)
+    assert sums(process.host.read()) == {"/a/": 2}
 
 
 def test_who_is_polled_each_second_by_others_asks_for_no_poll_in_between(
