@@ -262,7 +262,7 @@ class Journal:
         if not own.keys().isdisjoint(fields):
             own.update(fields)
         fields.update(own)
-        return dropped if dropped > 0 else 0
+        return max(0, dropped)
 
     def _path(self, filename: str) -> str:
         path = self.exceptions.path(filename)

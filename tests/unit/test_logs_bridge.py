@@ -12,14 +12,18 @@ import pytest
 import structlog
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
 from django.utils.functional import SimpleLazyObject
+from opentelemetry.context import Context
 
 import otel_django
 from otel_django import guard
 from otel_django.logs.bridge import JournalHandler
 from otel_django.testing import Captured, CapturedLog, capture
+from otel_django.tracing.current import SPAN_KEY, get_context, reset_context, set_context
+from otel_django.tracing.request_id import REQUEST_KEY
 
 log = logging.getLogger("shop.orders")
 
@@ -159,6 +163,35 @@ def test_a_request_that_is_not_sampled_has_id_and_route_on_its_lines_too(client:
     record = only(captured, "site.logs")
     assert record.attributes["http.route"] == "/logs/order/<int:pk>/"
     assert record.attributes["django.request_id"] == record.trace_id
+
+
+def test_records_that_follow_each_other_have_each_the_ids_of_their_own_span() -> None:
+    with capture() as captured:
+        with otel_django.span("outer") as outer:
+            log.info("1")
+            log.info("2")
+            with otel_django.span("inner") as inner:
+                log.info("3")
+            log.info("4")
+        log.info("5")
+    ids = {one.event: one.span_id for one in captured.logs if one.logger == "shop.orders"}
+    in_outer = f"{outer.get_span_context().span_id:016x}"
+    in_inner = f"{inner.get_span_context().span_id:016x}"
+    assert [ids[event] for event in "1234"] == [in_outer, in_outer, in_inner, in_outer]
+    assert ids["5"] not in (in_outer, in_inner)
+
+
+def test_a_line_has_the_route_as_soon_as_it_is_known() -> None:
+    request = RequestFactory().get("/logs/order/7/")
+    context = Context({**get_context(), REQUEST_KEY: [request]})
+    with capture() as captured, otel_django.span("x") as span:
+        token = set_context(Context({**context, SPAN_KEY: span}))
+        log.info("before")
+        request.resolver_match = resolve("/logs/order/7/")
+        log.info("after")
+        reset_context(token)
+    routes = [one.attributes.get("http.route") for one in captured.logs]
+    assert routes == [None, "/logs/order/<int:pk>/"]
 
 
 def test_correlation_holds_in_threads_of_asgiref_and_in_coroutines() -> None:
