@@ -305,10 +305,14 @@ class HostMetrics:
         self._election.release()
 
     def _end(self, folder: HostFolder, own: Path | None, deadline_s: float) -> None:
-        """Processes that end at once all look, and the last one finds no other."""
-        while not folder.others_live(own):
-            if self._election.held or self._election.stand(folder):
-                self._export(self._exporting.unsent(self._flushed_ns))
+        """Processes that end at once all look, and the last one finds no other.
+
+        What those wrote that found this one still there is older than its leaving.
+        """
+        left_ns = self._clock.now_ns()
+        while not (others := folder.others_live(own)):
+            if others is False and (self._election.held or self._election.stand(folder)):
+                self._export(self._exporting.unsent(left_ns))
                 folder.fold(self._limit)
                 return
             if self._clock.monotonic_s() >= deadline_s:

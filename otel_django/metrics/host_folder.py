@@ -217,9 +217,18 @@ class HostFolder:
                 and entry.name.endswith(".sums")
             )
 
-    def others_live(self, own: Path | None) -> bool:
-        """Whether another process has a file here."""
-        return any(path != own and _lives(path) for path in self._process_files())
+    def others_live(self, own: Path | None) -> bool | None:
+        """Whether another process has a file here.
+
+        None: that can't be said while somebody folds, who holds the files of the dead.
+        """
+        lock = self.lock(FOLD_LOCK)
+        if lock is None:
+            return None
+        try:
+            return any(path != own and _lives(path) for path in self._process_files())
+        finally:
+            let_go(lock)
 
     # --- folding
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from otel_django.file_lock import try_lock
 from otel_django.metric_points import AttributeValue, HistogramPoint, MetricDefinition, NumberPoint
 from otel_django.metrics import host, host_file
-from otel_django.metrics.host_folder import HostFolder, folder_name, usable_folder
+from otel_django.metrics.host_folder import FOLD_LOCK, HostFolder, folder_name, usable_folder
 from otel_django.metrics.roles import role_resource
 from tests.host_kit import (
     ACTIVE,
@@ -296,6 +297,26 @@ def test_the_last_process_exports_at_its_end_whatever_the_order(
         process.end()
     assert [len(process.sink.data) for process in processes] == [1, 0, 0, 0]
     assert sums(processes[0].sink.data[0]) == {"/a/": 4}
+    assert files(tmp_path) == []
+
+
+def test_the_last_process_waits_for_one_that_is_folding_before_it_says_it_is_the_last(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    last, gone = Process(tmp_path, clock), Process(tmp_path, clock)
+    gone.count()
+    (left,) = files(tmp_path)
+    gone.kill()
+    last.count()
+    folding = HostFolder(tmp_path, pause=nothing).lock(FOLD_LOCK)
+    assert folding is not None
+    held = os.open(left, os.O_RDWR)  # as whoever folds it does
+    assert try_lock(held)
+    done = threading.Timer(0.1, lambda: (os.close(held), os.close(folding)))
+    done.start()
+    last.end()
+    done.join()
+    assert [sums([one[0]]) for one in last.sink.data] == [{"/a/": 2}]
     assert files(tmp_path) == []
 
 
