@@ -148,13 +148,13 @@ def alive() -> int:
 
 
 @pytest.mark.parametrize("sampler", ["always_on", "always_off", "traceidratio"])
-def test_twenty_thousand_traces_leave_nothing_behind(sampler: str) -> None:
+def test_two_thousand_traces_leave_nothing_behind(sampler: str) -> None:
     keep = KeepPolicy(errors=True, slow=True, slow_s=1.0)
     collected = Collected(sampler, 0.5, keep)
     gc.collect()
     before = alive()
     with without_collector_of_cycles():
-        for number in range(20_000):
+        for number in range(2_000):
             with collected.tracer.start_as_current_span("request") as root:
                 assert isinstance(root, Span)
                 collected.tracer.begin("query", SpanKind.CLIENT, {}, root).end()
@@ -174,10 +174,13 @@ def test_a_span_that_never_ends_holds_none_that_did() -> None:
     gc.collect()
     before = alive()
     with without_collector_of_cycles():
-        for _ in range(20_000):
+        for _ in range(2_000):
             collected.tracer.begin("work", SpanKind.INTERNAL, {}, forever).end()
             collected.spans.clear()
         assert alive() <= before
+
+
+REQUESTS = 500
 
 
 def growth(requests: int) -> tuple[int, int]:
@@ -198,11 +201,11 @@ def test_requests_of_a_site_leave_no_memory_behind(database: None) -> None:
         conf.from_django(), keep=frozenset({"errors", "slow"}), traces_sampler="always_off"
     )
     runtime = process.Runtime(settings, collect=lambda span: None)
-    _, bare = growth(1500)  # older Djangos' own test client keeps something of each request
+    _, bare = growth(REQUESTS)  # older Djangos' own test client keeps something of each request
     runtime.install()
     try:
-        spans, blocks = growth(1500)
+        spans, blocks = growth(REQUESTS)
     finally:
         runtime.uninstall()
     assert spans == 0
-    assert blocks - bare < 1500
+    assert blocks - bare < REQUESTS

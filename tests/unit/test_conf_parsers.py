@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_django.conf import list_parsers as lists
@@ -28,6 +28,7 @@ PARSERS = [pytest.param(variable.parser, id=variable.name) for variable in VARIA
 
 
 @pytest.mark.parametrize("parser", PARSERS)
+@settings(max_examples=25)  # of each of many
 @given(text=ANY_TEXT)
 def test_a_parser_takes_any_text_or_says_why_not(parser: Parser, text: str) -> None:
     try:
