@@ -34,6 +34,15 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(settings.BASE_DIR, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def at_the_root() -> Iterator[None]:
+    """A request below a prefix leaves that to its thread, where ``reverse`` would add it."""
+    from django.urls import clear_script_prefix
+
+    yield
+    clear_script_prefix()
+
+
 @pytest.fixture(scope="session")
 def migrated() -> Path:
     """The site's SQLite database with its tables; returns its file."""
