@@ -11,8 +11,8 @@ from otel_django.bootstrap.governor import Governing
 from otel_django.bootstrap.listening import Listening
 from otel_django.bootstrap.logs import Logs
 from otel_django.bootstrap.metrics import Metrics
-from otel_django.bootstrap.self_observation import SelfObservation
 from otel_django.bootstrap.observers import Observers
+from otel_django.bootstrap.self_observation import SelfObservation
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.conf.settings import SIGNALS
 from otel_django.version import VERSION

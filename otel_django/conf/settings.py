@@ -100,7 +100,6 @@ class Settings:
     tokens: tuple[str, ...] = ()
     max_overhead: float = 0.05
     internal_metrics: bool = True
-    internal_metrics: bool = True
     database: str = "default"
     semconv_opt_in: frozenset[str] = frozenset()
     disabled_instrumentations: frozenset[str] = frozenset()
