@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from otel_django.observation import Observation as Observation  # noqa: PLC0414 - it is a contract, too
+from otel_django.observation import Observer as Observer  # noqa: PLC0414
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from otel_django.conf import Settings
     from otel_django.metric_points import Attributes, Kind, Point, ResourceMetrics
     from otel_django.tracing.tracer import Tracer
@@ -266,48 +267,6 @@ class MetricSink(Protocol):
     def take(self, data: Sequence[ResourceMetrics]) -> None:
         """Take sums of the host, one entry a role; never raises, returns soon."""
         ...
-
-
-class Observer(Protocol):
-    """Looks at something outside the process from time to time, such as a broker's queues.
-
-    ``scope``: ``host`` has one process a host look, ``deployment`` one of all hosts' (without a
-    database, one a host), ``process`` each that can; ``name`` is its own then. ``observe`` runs on
-    a thread of its own and keeps to ``timeout_s`` itself; what it raises is counted and said once,
-    and it is called less often until it succeeds. Its result is kept where every process of the
-    scope can read it, and shown as metrics, by the process that looked, until it is older than
-    three intervals.
-    """
-
-    interval_s: float
-    timeout_s: float
-
-    @property
-    def name(self) -> str:
-        """Names it for the other processes."""
-        ...
-
-    @property
-    def scope(self) -> Literal["process", "host", "deployment"]:
-        """Who of those that can is to look."""
-        ...
-
-    def is_possible(self) -> bool:
-        """Whether this process can look; cheap, and asked often."""
-        ...
-
-    def observe(self) -> Iterable[Observation]:
-        """What is there now."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One value of a gauge or of an observed counter, by the name in ``names``."""
-
-    name: str
-    value: float
-    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from otel_django.contracts import Observation
+    from otel_django.observation import Observation
     from otel_django.observers.runner import Runner
 
 _runner: Runner | None = None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from otel_django import guard, names
 from otel_django import metric_definitions as metrics
-from otel_django.contracts import Observation
 from otel_django.instrumentation.celery_message import SENT_AT, custom_headers
 from otel_django.instrumentation.on_import import when_imported
+from otel_django.observation import Observation
 from otel_django.observers import celery_app
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from otel_django import guard, names
 from otel_django import metric_definitions as metrics
-from otel_django.contracts import Observation
 from otel_django.log_record import WARN
 from otel_django.logs import active as logs
+from otel_django.observation import Observation
 from otel_django.observers import celery_app, celery_filesystem, celery_rabbitmq, celery_redis
 from otel_django.observers.backlog import Backlog
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from otel_django import metric_definitions as metrics
 from otel_django import names
-from otel_django.contracts import Observation
+from otel_django.observation import Observation
 from otel_django.observers import celery_app
 from otel_django.observers.celery_presence import HEARTBEAT_AGE, LONGEST_S, PREFIX, QUEUE
 from otel_django.observers.turn import read

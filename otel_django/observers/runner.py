@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from otel_django.clock import Clock
-    from otel_django.contracts import Observation, Observer
     from otel_django.metric_points import MetricDefinition
     from otel_django.metrics.recorder import Recorder
+    from otel_django.observation import Observation, Observer
     from otel_django.observers.places import Places
 
 END_S: Final = 0.5

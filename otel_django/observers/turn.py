@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard
-from otel_django.contracts import Observation
+from otel_django.observation import Observation
 from otel_django.observers.board import Board, BoardAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_django.clock import Clock
-    from otel_django.contracts import Observer
+    from otel_django.observation import Observer
     from otel_django.observers.places import Places
 
 _logger = logging.getLogger(guard.LOGGER_NAME)

@@ -26,6 +26,7 @@ BASE = {
     "log_record",
     "metric_definitions",
     "metric_points",
+    "observation",
     "own_thread",
     "private_folder",
 }
