@@ -31,6 +31,7 @@ def make_app(broker: str, backend: str, folder: Path) -> Celery:
     app.conf.update(
         task_default_queue=QUEUE,
         broker_connection_retry_on_startup=True,
+        worker_lost_wait=1.0,  # until a killed child is told of; ten seconds otherwise
         broker_transport_options={
             "data_folder_in": str(folder / "messages"),
             "data_folder_out": str(folder / "messages"),
