@@ -93,11 +93,13 @@ def get_many(server: Server, count: int) -> int:
 
 
 def kill(server: Server, pid: int | None = None) -> None:
-    """SIGKILL to one of its workers, any or that one."""
+    """SIGKILL to one of its workers, any or that one; its locks are free when this returns."""
     children = {child.pid for child in psutil.Process(server.pid).children()}
     chosen = pid or min(children)
     assert chosen in children
+    victim = psutil.Process(chosen)
     os.kill(chosen, signal.SIGKILL)
+    victim.wait(10)
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
