@@ -62,7 +62,7 @@ class MetricsListener:
         self._ended = threading.Event()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
-        self._said = False
+        self._failures = 0
 
     def start(self) -> None:
         """Listen, on a thread of its own."""
@@ -104,8 +104,9 @@ class MetricsListener:
             server.server_activate()
             return True
         except OSError as exc:
-            if not self._said:
-                self._said = True
+            self._failures += 1
+            # Of many that start at once, the one that has the port may not answer yet.
+            if self._failures == (2 if self._one_of_many else 1):
                 _logger.log(
                     logging.DEBUG if self._is_shared() else logging.WARNING,
                     "Metrics can't be scraped at %s:%s: %s. It is tried again from time to time.",

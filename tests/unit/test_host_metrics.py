@@ -312,7 +312,12 @@ def test_the_last_process_waits_for_one_that_is_folding_before_it_says_it_is_the
     assert folding is not None
     held = os.open(left, os.O_RDWR)  # as whoever folds it does
     assert try_lock(held)
-    done = threading.Timer(0.1, lambda: (os.close(held), os.close(folding)))
+
+    def end_folding() -> None:
+        os.close(held)
+        os.close(folding)
+
+    done = threading.Timer(0.1, end_folding)
     done.start()
     last.end()
     done.join()
