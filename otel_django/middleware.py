@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from otel_django.instrumentation.http_request import RequestTracing, ServedRequest
+    from otel_django.instrumentation.http_request import RequestTracing
+    from otel_django.instrumentation.http_served import ServedRequest
 
 
 class RequestMiddleware:

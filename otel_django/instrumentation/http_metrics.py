@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-    from otel_django.instrumentation.http_request import ServedRequest
+    from otel_django.instrumentation.http_served import ServedRequest
     from otel_django.metrics.recorder import Recorder
 
 _Finished = tuple[Any, ...]

@@ -19,7 +19,7 @@ from django.core.signals import got_request_exception
 from otel_django import guard
 from otel_django.instrumentation import http_server_asgi
 from otel_django.instrumentation.http_exclusion import PROBE_PATHS
-from otel_django.instrumentation.http_request import RequestTracing, ServedRequest
+from otel_django.instrumentation.http_request import RequestTracing
 from otel_django.tracing.current import detach, reset_context, set_context
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from otel_django.conf import Settings
+    from otel_django.instrumentation.http_served import ServedRequest
     from otel_django.metrics.recorder import Recorder
     from otel_django.tracing.tracer import Tracer
 

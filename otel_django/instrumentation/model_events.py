@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db.models import signals
 
 from otel_django import guard, names
-from otel_django.instrumentation.http_request import user_attribute
+from otel_django.instrumentation.http_served import user_attribute
 from otel_django.logs import active
 
 if TYPE_CHECKING:

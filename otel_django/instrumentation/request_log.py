@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.instrumentation.http_headers import loaded_user
-from otel_django.instrumentation.http_request import RequestTracing, user_attribute
+from otel_django.instrumentation.http_request import RequestTracing
+from otel_django.instrumentation.http_served import user_attribute
 from otel_django.log_record import ERROR, INFO, WARN
 from otel_django.logs import active
 from otel_django.logs.journal import LEFT_OUT, untold
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_django.conf import Settings
-    from otel_django.instrumentation.http_request import ServedRequest
+    from otel_django.instrumentation.http_served import ServedRequest
     from otel_django.logs.journal import Journal
     from otel_django.tracing.tracer import Tracer
 

@@ -10,13 +10,13 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard, names
-from otel_django.instrumentation.http_request import user_attribute
+from otel_django.instrumentation.http_served import user_attribute
 from otel_django.log_record import INFO, WARN
 from otel_django.logs import active
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
-    from otel_django.instrumentation.http_request import ServedRequest
+    from otel_django.instrumentation.http_served import ServedRequest
     from otel_django.logs.journal import Journal
     from otel_django.tracing.tracer import Tracer
 

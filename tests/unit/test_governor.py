@@ -23,6 +23,8 @@ from otel_django.tracing.governor import LEVELS, Governor, Look
 from otel_django.tracing.tracer import Tracer
 from tests.tracing_kit import Collected
 
+REQUESTS: Any = http_request
+
 
 class Site:
     """A process whose work is ``work`` of each second, and what telemetry adds to it."""
@@ -178,11 +180,11 @@ def test_the_thread_that_sends_is_not_looked_at() -> None:
 
 
 def test_everything_is_as_it_was_afterwards(probe: Probe) -> None:
-    served, inside = http_request.ServedRequest, detail._Inside
+    served, inside = REQUESTS.ServedRequest, detail._Inside
     probe.open()
-    assert http_request.ServedRequest is not served
+    assert REQUESTS.ServedRequest is not served
     probe.close()
-    assert http_request.ServedRequest is served
+    assert REQUESTS.ServedRequest is served
     assert detail._Inside is inside
 
 
@@ -197,10 +199,10 @@ def test_spans_that_are_made_by_hand_are_looked_at() -> None:
 
 
 def test_a_child_that_is_forked_meanwhile_leaves_everything_as_it_was(probe: Probe) -> None:
-    served = http_request.ServedRequest
+    served = REQUESTS.ServedRequest
     probe.open()
     probe.after_fork()
-    assert http_request.ServedRequest is served
+    assert REQUESTS.ServedRequest is served
     assert probe.looked_at_s == 0
 
 
@@ -252,15 +254,15 @@ def test_a_busy_process_is_looked_at_for_a_moment_each_second(runtime: Runtime) 
     governing = governing_of(runtime)
     tracer = runtime.provider.tracer("tests")
     governing.install(tracer, runtime.settings)
-    served = http_request.ServedRequest
+    served = REQUESTS.ServedRequest
     try:
         on_another_thread(lambda: busy(20))
         wish_s = governing.poll(100.0)
         assert wish_s is not None
         assert wish_s < 0.2
-        assert http_request.ServedRequest is not served
+        assert REQUESTS.ServedRequest is not served
         assert governing.poll(100.0 + wish_s) == pytest.approx(1.0 - wish_s)
-        assert http_request.ServedRequest is served
+        assert REQUESTS.ServedRequest is served
         governing.poll(110.0)
         governing.poll(110.0 + wish_s)
         governing.poll(111.0)
@@ -268,18 +270,18 @@ def test_a_busy_process_is_looked_at_for_a_moment_each_second(runtime: Runtime) 
         assert 0.0 <= governing.governor.share <= 1.0
     finally:
         governing.uninstall()
-    assert http_request.ServedRequest is served
+    assert REQUESTS.ServedRequest is served
 
 
 def test_a_process_that_ends_meanwhile_is_left_as_it_was(runtime: Runtime) -> None:
     governing = governing_of(runtime)
     governing.install(runtime.provider.tracer("tests"), runtime.settings)
-    served = http_request.ServedRequest
+    served = REQUESTS.ServedRequest
     on_another_thread(lambda: busy(10))
     governing.poll(100.0)
-    assert http_request.ServedRequest is not served
+    assert REQUESTS.ServedRequest is not served
     runtime.worker.shutdown(1.0)
-    assert http_request.ServedRequest is served
+    assert REQUESTS.ServedRequest is served
     governing.uninstall()
 
 

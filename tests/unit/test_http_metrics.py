@@ -22,7 +22,7 @@ from tests.site import views
 from tests.unit.test_http_asgi import NOTICES_DISCONNECTS, Server, serve
 
 if TYPE_CHECKING:
-    from otel_django.instrumentation.http_request import ServedRequest
+    from otel_django.instrumentation.http_served import ServedRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

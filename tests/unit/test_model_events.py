@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from otel_django import names
 from otel_django.checks import unknown_models
-from otel_django.instrumentation.http_request import user_attribute
+from otel_django.instrumentation.http_served import user_attribute
 from otel_django.testing import Captured, CapturedLog, capture
 from tests.site.models import Author, Book
 
