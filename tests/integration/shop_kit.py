@@ -97,14 +97,20 @@ class Shop:
 
 
 @contextlib.contextmanager
-def shop(folder: Path, *options: str, asgi: bool = False) -> Iterator[Shop]:
+def shop(
+    folder: Path,
+    *options: str,
+    asgi: bool = False,
+    settings: str = "shop.settings",
+    pool: str = "prefork",
+) -> Iterator[Shop]:
     """Make the shop ready in ``folder`` and serve it; everything is ended with the block.
 
-    ``options`` are gunicorn's; with ``asgi`` it is uvicorn.
+    ``options`` are gunicorn's; with ``asgi`` it is uvicorn. ``pool`` is the worker's.
     """
     with StubCollector() as collector:
         env = {
-            "DJANGO_SETTINGS_MODULE": "shop.settings",
+            "DJANGO_SETTINGS_MODULE": settings,
             "DEMO_DIR": str(folder / "demo"),
             "DEMO_PASSWORD": "demo",
             "DEMO_CUSTOMER_PASSWORD": "regular",
@@ -123,7 +129,7 @@ def shop(folder: Path, *options: str, asgi: bool = False) -> Iterator[Shop]:
         command = _uvicorn if asgi else _gunicorn(*options)
         with (
             serving(command, env, cwd=SHOP, ready="/metrics") as server,
-            _worker(whole, log) as worker,
+            _worker(whole, log, pool) as worker,
         ):
             yield Shop(server, worker, log, collector)
 
@@ -140,10 +146,11 @@ def _uvicorn(port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _worker(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(env: dict[str, str], log: Path, pool: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         *(sys.executable, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2"),
-        *("--max-tasks-per-child", "10", "--loglevel", "INFO", "--without-mingle"),
+        *("--pool", pool, "--loglevel", "INFO", "--without-mingle"),
+        *(("--max-tasks-per-child", "10") if pool == "prefork" else ()),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

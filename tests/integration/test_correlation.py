@@ -39,3 +39,26 @@ def test_lines_of_tasks_are_of_the_trace_and_request_that_sent_them(
         wait_for(lambda: len(running.lines("task.succeeded")) == 6, 90)
         ended = running.lines("task.succeeded")
         assert {(line["trace_id"], line["request_id"]) for line in ended} == set(placed.items())
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_task_sent_by_an_async_view_is_logged_as_part_of_its_request(
+    tmp_path: Path, pool: str
+) -> None:
+    settings = "tests.integration.async_shop.settings"
+    with shop(tmp_path, asgi=True, settings=settings, pool=pool) as running:
+        asked = {
+            running.server.get("/restock/", X_Request_ID=f"visitor-{number}").headers[
+                "X-Request-ID"
+            ]
+            for number in range(3)
+        }
+        assert len(asked) == 3
+        wait_for(lambda: len(running.lines("products restocked")) >= 3, 90)
+        said = running.lines("restocking asked for")
+        assert {line["request_id"] for line in said} == asked
+        traces = {line["trace_id"]: line["request_id"] for line in said}
+        restocked = running.lines("products restocked")
+        assert {
+            line["trace_id"]: line["request_id"] for line in restocked if "request_id" in line
+        } == traces

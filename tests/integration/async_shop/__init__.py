@@ -1,0 +1,1 @@
+"""The example shop with an asynchronous view that sends a task."""
