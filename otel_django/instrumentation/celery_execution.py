@@ -10,6 +10,7 @@ span does.)
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Mapping
 from time import time_ns
@@ -96,7 +97,7 @@ class Run(NamedTuple):
     request_id: str | None = None
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """What all runs of one task from one queue by one worker have in common."""
 
     span_name: str
@@ -113,7 +114,7 @@ class Executions:
         self.metrics = metrics
         self._carrier = carrier_of(settings.propagators)
         self._link_after_s = settings.celery_link_after_s
-        self._shapes: dict[tuple[str, Any, Any, Any], _Shape] = {}
+        self._shapes: dict[tuple[str, Any, Any, Any], Shape] = {}
 
     def origin(self, headers: Mapping[str, Any], eta: object, now_s: float) -> Origin:
         """Read a message's custom headers; the task starts at ``now_s`` (epoch)."""
@@ -145,9 +146,7 @@ class Executions:
 
     def span(
         self,
-        app: Any,
-        name: str,
-        hostname: Any,
+        shape: Shape,
         fields: Mapping[str, Any],
         delivery: Mapping[str, Any],
         origin: Origin,
@@ -155,7 +154,6 @@ class Executions:
         start_time: int | None = None,
     ) -> Any:
         """The run's span, not made current; ``ids`` are the trace's (for a root) and its own."""
-        shape = self._shape(app, name, hostname, delivery)
         tracer = self.tracer
         own: dict[str, Plain] = {}
         whole = tracer.straight is None or tracer.asks_sampler
@@ -180,17 +178,12 @@ class Executions:
             span._local.request_id = origin.request_id
         return span
 
-    def shared(
-        self, app: Any, name: str, hostname: Any, delivery: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """What is told of all runs of a task from one queue."""
-        return self._shape(app, name, hostname, delivery).shared.values
-
-    def _shape(self, app: Any, name: str, hostname: Any, delivery: Mapping[str, Any]) -> _Shape:
+    def shape(self, app: Any, name: str, hostname: Any, delivery: Mapping[str, Any]) -> Shape:
+        """What all runs have in common of a task from one queue."""
         key = (name, hostname, delivery.get("exchange"), delivery.get("routing_key"))
         return self._shapes.get(key) or self._learn(app, key)
 
-    def _learn(self, app: Any, key: tuple[str, Any, Any, Any]) -> _Shape:
+    def _learn(self, app: Any, key: tuple[str, Any, Any, Any]) -> Shape:
         name, hostname, exchange, routing_key = key
         shared: dict[str, Plain] = {
             names.CELERY_TASK_NAME: name,
@@ -203,7 +196,7 @@ class Executions:
         }
         if hostname:
             shared[names.CELERY_WORKER] = str(hostname)
-        shape = _Shape(f"{names.PROCESS_SPAN} {name}", SharedAttributes(shared))
+        shape = Shape(f"{names.PROCESS_SPAN} {name}", SharedAttributes(shared))
         if len(self._shapes) < _MOST_SHAPES:
             self._shapes[key] = shape
         return shape
@@ -222,9 +215,9 @@ class Executions:
         origin = self.origin(headers, fields.get("eta"), start_ns / 1e9)
         ids = execution_ids(headers)
         delivery = fields.get("delivery_info") or {}
-        hostname = fields.get("hostname")
-        span = self.span(task.app, task.name, hostname, fields, delivery, origin, ids, start_ns)
-        shared = self.shared(task.app, task.name, hostname, delivery)
+        shape = self.shape(task.app, task.name, fields.get("hostname"), delivery)
+        span = self.span(shape, fields, delivery, origin, ids, start_ns)
+        shared = shape.shared.values
         if self.metrics is not None:
             self.metrics.started(id(fields), shared, origin.queue_wait_s)
         task_events.started(shared, fields.get("id"), span, origin.request_id, origin.queue_wait_s)
@@ -270,7 +263,7 @@ class Executions:
                 if state is not None:
                     error_type = exception_type(error) if error and state != RETRY else None
                     self.metrics.executed(run.shared, state, run.start_ns, error_type, span)
-            if state is not None:
+            if state is not None and task_events.tells(logging.ERROR):
                 self._log_end(run, task, fields, state, error)
         if span is not None:
             self._end_span(span, task, state, error)

@@ -97,8 +97,8 @@ class Watch:
         }
         metrics = self._executions.metrics
         if metrics is not None:
-            shared = self._executions.shared(consumer.app, name, consumer.hostname, delivery)
-            metrics.consumed(shared, outcome.error_type)
+            shape = self._executions.shape(consumer.app, name, consumer.hostname, delivery)
+            metrics.consumed(shape.shared.values, outcome.error_type)
         span = self._span(consumer.app, name, fields, delivery, consumer.hostname, outcome)
         if span is not None:
             span.end()
@@ -118,10 +118,9 @@ class Watch:
         origin = executions.origin(headers, fields.get("eta"), started_s or time())
         if started_s is None:
             origin = origin._replace(queue_wait_s=None)
+        shape = executions.shape(app, name, hostname, delivery)
         span = executions.span(
-            app,
-            name,
-            hostname,
+            shape,
             fields,
             delivery,
             origin,
@@ -129,7 +128,7 @@ class Watch:
             None if started_s is None else int(started_s * 1e9),
         )
         recorded = isinstance(span, Span)
-        shared = executions.shared(app, name, hostname, delivery)
+        shared = shape.shared.values
         start_ns = None if started_s is None else int(started_s * 1e9)
         if executions.metrics is not None:
             executions.metrics.executed(
@@ -154,9 +153,9 @@ class Watch:
     def received(self, request: Any) -> None:
         """A message has become a request."""
         executions = self._executions
-        shared = executions.shared(
+        shared = executions.shape(
             request.task.app, request.name, request.hostname, request.delivery_info
-        )
+        ).shared.values
         if executions.metrics is not None:
             executions.metrics.consumed(shared)
         task_events.received(shared, request.id)

@@ -40,6 +40,12 @@ _CUT_OFF: Final = "Task handler raised error: %r"
 _DJANGO_REPORT: Final = "Task id=%s path=%s state=%s"
 
 
+def tells(level: int = logging.INFO) -> bool:
+    """Whether events of that level go anywhere; else there is no need to gather what they say."""
+    journal = active.journal()
+    return journal is not None and journal.threshold <= level
+
+
 def received(shared: Mapping[str, Any], task_id: object) -> None:
     """A worker has taken a task from its queue."""
     _tell(names.TASK_RECEIVED, DEBUG, shared, task_id, None, None, {})
@@ -53,6 +59,8 @@ def started(
     queue_wait_s: float | None,
 ) -> None:
     """A task begins to run."""
+    if not tells(logging.DEBUG):
+        return
     fields = {} if queue_wait_s is None else {_wait_key(shared): round(queue_wait_s, 6)}
     _tell(names.TASK_STARTED, DEBUG, shared, task_id, span, request_id, fields)
 
@@ -165,9 +173,7 @@ def _rules(rules: Mapping[str, Callable[[logging.LogRecord], str | None]]) -> Ca
 
 
 def _of_received(record: logging.LogRecord) -> str | None:
-    journal = active.journal()
-    told = journal is not None and journal.threshold <= logging.DEBUG
-    return LEFT_OUT if told and hasattr(record, "data") else None
+    return LEFT_OUT if tells(logging.DEBUG) and hasattr(record, "data") else None
 
 
 def _of_cut_off(record: logging.LogRecord) -> str | None:
