@@ -277,7 +277,7 @@ ALL = (
 )
 # Behind a real server, and at start-up, a contestant that is sampled out tells nothing new.
 SERVED = (BARE, CONTRIB_TRACES, OWN, PROMETHEUS, SENTRY)
-STARTED = (BARE, CONTRIB_TRACES, OWN, CONTRIB_SIGNALS, PROMETHEUS, SENTRY)
+STARTED = (BARE, CONTRIB_TRACES, OWN, CONTRIB_SIGNALS, OWN_SIGNALS, PROMETHEUS, SENTRY)
 
 
 def shortfall(
