@@ -14,22 +14,48 @@ APP = "tests.integration.secret_jobs"
 MARK = "Zx9MARKq7Zx9"
 SEND_ALL = f"import django, sys; django.setup(); import {APP} as j; j.send_all(sys.argv[1])"
 
+LINES_OF_BOTH = (
+    "Received unregistered task of type 'tests.integration.gone'",
+    "Received and deleted unknown message",
+    "Can't decode message body",
+    "TaskPool: Apply",
+)
+CELERYS_LINES = (
+    "succeeded in ",
+    'raised unexpected: RuntimeError("password=[redacted] token: [redacted]")',
+    "raised unexpected: IntegrityError('database error')",
+    "retry: Retry in 0s: IntegrityError('database error')",
+    "retry: refused with api_key=[redacted]",
+)
+OUR_LINES = (
+    '"event":"task.succeeded"',
+    '"exception.message":"password=[redacted] token: [redacted]"',
+    '"exception.message":"database error"',
+    '"celery.task.retry.reason":"django.db.utils.IntegrityError: database error"',
+    '"celery.task.retry.reason":"refused with api_key=[redacted]"',
+)
+
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StubCollector, Path]]:
-    """All tasks run twice, with a receiver and then without; and the folder of all files."""
+    """All tasks run twice, with a receiver and then without; and the folder of all files.
+
+    The first worker's log has our lines, the second one's Celery's.
+    """
     folder = tmp_path_factory.mktemp("secrets")
     with StubCollector() as collector:
         env = celery_env(
             collector,
             folder,
             filesystem_conf(folder / "broker"),
+            OTEL_DJANGO_LOG_LEVEL="debug",
             OTEL_DJANGO_STORE=str(folder / "store.sqlite3"),
             OTEL_DJANGO_SPOOL_DIR=str(folder / "spool"),
         )
         migrate(env)
-        for mode in ("ok", "unavailable"):
+        for mode, lines in (("ok", "json"), ("unavailable", "off")):
             collector.set_mode(mode)
+            env["OTEL_DJANGO_LOG_FORMAT"] = lines
             with working(env, "--concurrency", "2", "--loglevel", "DEBUG", app=APP) as worker:
                 run("-c", SEND_ALL, MARK, env=env)
                 worker.wait_for("Can't decode message body")
@@ -68,21 +94,11 @@ def test_no_mark_is_in_the_workers_log(traces: tuple[StubCollector, Path]) -> No
     _, folder = traces
     results = [path.read_bytes() for path in folder.glob("broker/results/*")]
     assert any(MARK.encode() in result for result in results)  # Celery's own store has them
-    logs = [path.read_bytes() for path in folder.glob("celery-*.log")]
-    assert len(logs) == 2
-    for log in logs:
+    paths = sorted(folder.glob("celery-*.log"), key=lambda path: path.stat().st_mtime)
+    ours, celerys = (path.read_bytes() for path in paths)
+    for log, lines in ((ours, OUR_LINES), (celerys, CELERYS_LINES)):
         assert_no_mark(log, "log")
-        for line in (
-            "succeeded in ",
-            "Received unregistered task of type 'tests.integration.gone'",
-            "Received and deleted unknown message",
-            "Can't decode message body",
-            'raised unexpected: RuntimeError("password=[redacted] token: [redacted]")',
-            "raised unexpected: IntegrityError('database error')",
-            "retry: Retry in 0s: IntegrityError('database error')",
-            "retry: refused with api_key=[redacted]",
-            "TaskPool: Apply",
-        ):
+        for line in (*LINES_OF_BOTH, *lines):
             assert line.encode() in log, line
 
 
