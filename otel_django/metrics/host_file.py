@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from otel_django.metric_points import Attributes, Kind, Point
 
 MAGIC: Final = b"otdjsums"
-VERSION: Final = 1
+VERSION: Final = 2
 HEADER: Final = struct.Struct("<8sIIQQ")
 _PUBLISHED_AT: Final = 16
 _ENTRY: Final = struct.Struct("<BxxxIIIQ")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from otel_django.metric_points import NumberPoint
 from otel_django.metrics.host_file import (
     HEADER,
     NOW_KINDS,
@@ -153,9 +154,7 @@ class Table:
         roles: dict[str, list[Metric]] = {}
         for key, group in sorted(self.groups.items(), key=lambda item: item[0].name):
             self._pause()
-            points = tuple(
-                series.point._replace(time_ns=now_ns) for series in group.series.values()
-            )
+            points = tuple(_as_of(series.point, now_ns) for series in group.series.values())
             roles.setdefault(key.role, []).append(key.metric(group.description, points))
         return {role: tuple(metrics) for role, metrics in sorted(roles.items())}
 
@@ -172,6 +171,13 @@ class Table:
                 parts.append(series_entry(number, attributes, value, series.created_ns))
         body = b"".join(parts)
         return header(HEADER.size + len(body), self.start_ns) + body
+
+
+def _as_of(point: Point, now_ns: int) -> Point:
+    if not isinstance(point, NumberPoint):
+        return point._replace(time_ns=now_ns, sum=float(point.sum))
+    value = point.value if isinstance(point.value, int) else float(point.value)
+    return point._replace(time_ns=now_ns, value=value)
 
 
 def _both(key: MetricKey, one: Point, other: Point) -> Point:

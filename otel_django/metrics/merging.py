@@ -17,6 +17,7 @@ from otel_django.metric_points import (
     NumberPoint,
     Point,
 )
+from otel_django.metrics.exact import plus
 from otel_django.metrics.exponential import MAX_EXEMPLARS, scale_change
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def added(one: Point, other: Point, bounds: tuple[float, ...] = ()) -> Point:
     if isinstance(one, NumberPoint) and isinstance(other, NumberPoint):
         return NumberPoint(
             one.attributes,
-            one.value + other.value,
+            plus(one.value, other.value),
             one.start_ns,
             max(one.time_ns, other.time_ns),
             _last(one.exemplars + other.exemplars, 1),
@@ -42,7 +43,7 @@ def added(one: Point, other: Point, bounds: tuple[float, ...] = ()) -> Point:
         return HistogramPoint(
             one.attributes,
             tuple(map(add, one.counts, other.counts)),
-            one.sum + other.sum,
+            plus(one.sum, other.sum),
             one.start_ns,
             max(one.time_ns, other.time_ns),
             _either(min, one.min, other.min),
@@ -127,7 +128,7 @@ def _exponential(
         positive,
         negative_offset,
         negative,
-        one.sum + other.sum if adding else one.sum - other.sum,
+        plus(one.sum, other.sum) if adding else one.sum - other.sum,
         one.start_ns if adding else other.time_ns,
         max(one.time_ns, other.time_ns) if adding else one.time_ns,
         _either(min, one.min, other.min) if adding else None,

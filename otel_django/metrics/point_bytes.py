@@ -20,15 +20,16 @@ from otel_django.metric_points import (
     NumberPoint,
     Point,
 )
+from otel_django.metrics.exact import tail_of, with_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _INT: Final = struct.Struct("<B7xqQ")
-_FLOAT: Final = struct.Struct("<B7xdQ")
+_FLOAT: Final = struct.Struct("<B7xdqQ")
 _IS_INT, _IS_FLOAT, _IS_HISTOGRAM, _IS_EXPONENTIAL = range(1, 5)
-_HISTOGRAM: Final = struct.Struct("<B3xIdddQ")
-_EXPONENTIAL: Final = struct.Struct("<B3xiQiIiIdddQ")
+_HISTOGRAM: Final = struct.Struct("<B3xIdqddQ")
+_EXPONENTIAL: Final = struct.Struct("<B3xiQiIiIdqddQ")
 _EXEMPLAR: Final = struct.Struct("<dQ16s8sI")
 _INT_LIMIT: Final = 1 << 63
 
@@ -61,6 +62,7 @@ def pack_point(point: Point) -> bytes:
             _IS_HISTOGRAM,
             len(point.counts),
             point.sum,
+            tail_of(point.sum),
             _known(point.min),
             _known(point.max),
             point.time_ns,
@@ -76,7 +78,7 @@ def _pack_number(point: NumberPoint) -> bytes:
     value = point.value
     if isinstance(value, int) and -_INT_LIMIT <= value < _INT_LIMIT:
         return _INT.pack(_IS_INT, value, point.time_ns)
-    return _FLOAT.pack(_IS_FLOAT, value, point.time_ns)
+    return _FLOAT.pack(_IS_FLOAT, value, tail_of(value), point.time_ns)
 
 
 def _pack_exponential(point: ExponentialPoint) -> bytes:
@@ -90,6 +92,7 @@ def _pack_exponential(point: ExponentialPoint) -> bytes:
         point.negative_offset,
         len(negative),
         point.sum,
+        tail_of(point.sum),
         _known(point.min),
         _known(point.max),
         point.time_ns,
@@ -121,7 +124,8 @@ def unpack_point(data: bytes, attributes: Attributes, start_ns: int) -> Point:
         _, value, time_ns = _INT.unpack_from(data)
         return NumberPoint(attributes, value, start_ns, time_ns, _exemplars(data, _INT.size))
     if kind == _IS_FLOAT:
-        _, value, time_ns = _FLOAT.unpack_from(data)
+        _, value, tail, time_ns = _FLOAT.unpack_from(data)
+        value = with_tail(value, tail)
         return NumberPoint(attributes, value, start_ns, time_ns, _exemplars(data, _FLOAT.size))
     if kind == _IS_HISTOGRAM:
         return _unpack_histogram(data, attributes, start_ns)
@@ -131,16 +135,17 @@ def unpack_point(data: bytes, attributes: Attributes, start_ns: int) -> Point:
 
 
 def _unpack_histogram(data: bytes, attributes: Attributes, start_ns: int) -> HistogramPoint:
-    _, size, total, least, most, time_ns = _HISTOGRAM.unpack_from(data)
+    _, size, total, tail, least, most, time_ns = _HISTOGRAM.unpack_from(data)
     counts = struct.unpack_from(f"<{size}Q", data, _HISTOGRAM.size)
     exemplars = _exemplars(data, _HISTOGRAM.size + 8 * size)
+    total = with_tail(total, tail)
     return HistogramPoint(
         attributes, counts, total, start_ns, time_ns, _maybe(least), _maybe(most), exemplars
     )
 
 
 def _unpack_exponential(data: bytes, attributes: Attributes, start_ns: int) -> ExponentialPoint:
-    (_, scale, zeros, above, size, below, size_below, total, least, most, time_ns) = (
+    (_, scale, zeros, above, size, below, size_below, total, tail, least, most, time_ns) = (
         _EXPONENTIAL.unpack_from(data)
     )
     counts = struct.unpack_from(f"<{size + size_below}Q", data, _EXPONENTIAL.size)
@@ -152,7 +157,7 @@ def _unpack_exponential(data: bytes, attributes: Attributes, start_ns: int) -> E
         counts[:size],
         below,
         counts[size:],
-        total,
+        with_tail(total, tail),
         start_ns,
         time_ns,
         _maybe(least),
