@@ -186,7 +186,7 @@ def test_C3_children_of_one_task_lose_nothing_while_the_collector_is_away(
         else:
             collector.set_mode(mode)
         sent = [worker.send("work", number) for number in range(40)]
-        worker.wait_for(lambda: worker.output().count(" succeeded in ") == 40, 60)
+        worker.wait_for(lambda: worker.output().count("task.succeeded") == 40, 60)
         if mode == "dead":
             collector.restart()
         collector.set_mode("ok")

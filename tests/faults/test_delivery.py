@@ -34,6 +34,8 @@ class Emitter:
     ) -> None:
         environ = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*",
             "OTEL_DJANGO_ENABLED": "true",
             "PYTHONPATH": str(EMITTER.parents[2]),
