@@ -192,8 +192,10 @@ def test_C3_children_of_one_task_lose_nothing_while_the_collector_is_away(
         collector.set_mode("ok")
         for one in sent:  # the main process has taken over what its children left
             worker.run(one, "SUCCESS", "step", timeout_s=30)
+        spool = tmp_path / ".otel_django" / "spool"
+        worker.wait_for(lambda: not [name for name in files_below(spool) if ".seg" in name], 30)
         worker.stop()
-        assert files_below(tmp_path / ".otel_django" / "spool") == []
+        assert files_below(spool) == []
 
 
 def test_children_that_grow_too_large_lose_nothing(tmp_path: Path, redis: str) -> None:
