@@ -36,8 +36,9 @@ _CONTRIB = (
     "opentelemetry-instrumentation-logging",
 )
 _OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
-_TRACES = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-_METRICS = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "none"}
+_NO_LINES = {"OTEL_LOGS_EXPORTER": "none", "OTEL_DJANGO_LOG_FORMAT": "off"}
+_TRACES = {"OTEL_METRICS_EXPORTER": "none", **_NO_LINES}
+_METRICS = {"OTEL_METRICS_EXPORTER": "otlp", **_NO_LINES}
 _SIGNALS = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}
 _LOGS = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "otlp"}
 # It would leave out requests under the load of a burst.
