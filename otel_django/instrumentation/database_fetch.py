@@ -137,15 +137,6 @@ class Fetching:
         except Exception:
             guard.caught("database.caller")
 
-    def fail(self, began_ns: int, db: BaseDatabaseWrapper) -> NoReturn:
-        """Raise the exception that is being handled as Django does; the query has failed."""
-        try:
-            raise_as_django(db)
-        except BaseException as error:
-            self.fetched(began_ns, 0)
-            self.end(error)
-            raise
-
     def end(self, error: BaseException | None = None) -> None:
         """End the span, once, at the time of the last fetch."""
         span = self._span
@@ -225,15 +216,6 @@ class MeasuredFetching:
         self._took_ns += time_ns() - began_ns
         self.end()
 
-    def fail(self, began_ns: int, db: BaseDatabaseWrapper) -> NoReturn:
-        """Raise the exception that is being handled as Django does; the query has failed."""
-        try:
-            raise_as_django(db)
-        except BaseException as error:
-            self.fetched(began_ns, 0)
-            self.end(error)
-            raise
-
     def end(self, error: BaseException | None = None) -> None:
         """Measure, once."""
         metrics = self._metrics
@@ -268,6 +250,16 @@ class MeasuredFetching:
 Open = Fetching | MeasuredFetching
 
 
+def fail(fetching: Fetching | MeasuredFetching, began_ns: int, db: BaseDatabaseWrapper) -> NoReturn:
+    """Raise the exception that is being handled as Django does; the query has failed."""
+    try:
+        raise_as_django(db)
+    except BaseException as error:
+        fetching.fetched(began_ns, 0)
+        fetching.end(error)
+        raise
+
+
 def end_fetching(cursor: Any) -> None:
     """The cursor runs something else: end its span."""
     fetching: Open | None = cursor._otel_django_fetching
@@ -299,7 +291,7 @@ def fetchone(self: Any) -> Any:
         row = self.cursor.fetchone()
     except BaseException:
         self._otel_django_fetching = None
-        fetching.fail(began_ns, self.db)
+        fail(fetching, began_ns, self.db)
     if row is not None:
         fetching.fetched(began_ns, 1)
     else:
@@ -322,7 +314,7 @@ def fetchmany(self: Any, *args: Any, **kwargs: Any) -> Any:
         rows = self.cursor.fetchmany(*args, **kwargs)
     except BaseException:
         self._otel_django_fetching = None
-        fetching.fail(began_ns, self.db)
+        fail(fetching, began_ns, self.db)
     count = len(rows)
     last = not count or (bool(args) and count < args[0] and not fetching.by_chunks)
     if last:
@@ -347,7 +339,7 @@ def fetchall(self: Any) -> Any:
     try:
         rows = self.cursor.fetchall()
     except BaseException:
-        fetching.fail(began_ns, self.db)
+        fail(fetching, began_ns, self.db)
     fetching.finished(began_ns, len(rows))
     return rows
 
