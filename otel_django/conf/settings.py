@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from otel_django.conf.limits import DEFAULTS, Limit
 from otel_django.conf.otlp import OtlpSettings
 
 if TYPE_CHECKING:
@@ -100,6 +101,16 @@ class Settings:
     tokens: tuple[str, ...] = ()
     max_overhead: float = 0.05
     internal_metrics: bool = True
+    health_ttl_s: float = 5.0
+    health_timeout_s: float = 2.0
+    health_disabled: tuple[str, ...] = ()
+    health_critical: tuple[str, ...] = ()
+    health_ready: tuple[str, ...] = ()
+    health_limits: Mapping[str, Limit] = field(default_factory=lambda: DEFAULTS)
+    health_disks: tuple[str, ...] = ()
+    health_urls: tuple[str, ...] = ()
+    health_certificates: tuple[str, ...] = ()
+    stuck_s: float = 600.0
     database: str = "default"
     semconv_opt_in: frozenset[str] = frozenset()
     disabled_instrumentations: frozenset[str] = frozenset()

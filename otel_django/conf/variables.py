@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otel_django.conf.health_variables import HEALTH
 from otel_django.conf.log_variables import LOGS
 from otel_django.conf.metric_variables import METRICS
 from otel_django.conf.otlp_variables import otlp_variables
@@ -23,6 +24,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     *LOGS,
     *INSTRUMENTATION,
     *OURS,
+    *HEALTH,
 )
 
 CONFIG_FILE: Final = "OTEL_CONFIG_FILE"

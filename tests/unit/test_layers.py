@@ -37,6 +37,7 @@ LAYERS: list[set[str]] = [
     {"tracing", "metrics", "logs", "pipeline", "store", "models", "migrations"},
     {"instrumentation", "backends"},
     {"observers"},
+    {"health"},
     {
         "cli",
         "checks",
@@ -72,6 +73,8 @@ PURE = [
     "pipeline/spool",
     "pipeline/http_transport",
     "store/schema",
+    "health/results",
+    "health/check",
     "instrumentation/sql",
 ]
 
