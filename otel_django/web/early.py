@@ -43,11 +43,13 @@ _load_middleware = BaseHandler.load_middleware
 
 
 def answers_early(view: object, answer: Answerer) -> None:
-    """Register a view, a function or a class, and what answers its requests before middleware.
-
-    The view itself is called without a transaction, without a login and for every method.
-    """
+    """Register a view, a function or a class, and what answers its requests before middleware."""
     _answerers[view] = answer
+    unburden(view)
+
+
+def unburden(view: object) -> None:
+    """Have Django call a view without a transaction, without a login and for every method."""
     marked: Any = getattr(view, "dispatch", view)
     marked._non_atomic_requests = _EveryDatabase()
     marked.login_required = False

@@ -1,0 +1,26 @@
+"""The settings, for views: read once, and anew when a test overrides them."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from django.core.signals import setting_changed
+
+from otel_django import conf
+
+if TYPE_CHECKING:
+    from otel_django.conf import Settings
+
+
+@functools.lru_cache(maxsize=1)
+def site_settings() -> Settings:
+    """As the environment and Django's settings have them."""
+    return conf.from_django()
+
+
+def _forget(**kwargs: Any) -> None:
+    site_settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="otel_django.site_settings")
