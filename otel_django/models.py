@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 
 class Lease(models.Model):
@@ -19,3 +20,37 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HealthMetric(models.Model):
+    """What one health check, the score or a figure of the host was at one time.
+
+    ``metric_value`` has a number ``value``, and what else there is to know of it. A row of a whole
+    hour (``hourly``) stands for many: ``value`` is their mean, ``status`` the worst of them,
+    ``timestamp`` the hour's beginning.
+    """
+
+    class Status(models.TextChoices):
+        """As alerts' severities are called."""
+
+        HEALTHY = "healthy"
+        WARNING = "warning"
+        CRITICAL = "critical"
+
+    id = models.BigAutoField(primary_key=True)
+    metric_name = models.CharField(max_length=100)
+    metric_value = models.JSONField()
+    status = models.CharField(max_length=20, choices=Status.choices)
+    timestamp = models.DateTimeField(default=timezone.now)
+    hourly = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("-timestamp", "-id")
+        indexes = (
+            models.Index(fields=["hourly", "timestamp"], name="otel_health_time"),
+            models.Index(fields=["metric_name", "timestamp"], name="otel_health_name"),
+        )
+        permissions = (("view_system_health", "Can view the system's health"),)
+
+    def __str__(self) -> str:
+        return f"{self.metric_name}: {self.status}"
