@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
-PROBE_PATHS: Final = frozenset(
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from otel_django.instrumentation.http_served import ServedRequest
+
+_USUAL: Final = frozenset(
     f"{path}{slash}"
     for path in (
         "/livez",
@@ -23,7 +28,21 @@ PROBE_PATHS: Final = frozenset(
     )
     for slash in ("", "/")
 )
+probe_paths: Final = set(_USUAL)
 """Probes and scrapes come every few seconds and say nothing about the site's users."""
+
+
+def learn_probe_paths(found: Iterable[str]) -> None:
+    """The site has probes here as well; replaces what was learnt before."""
+    probe_paths.intersection_update(_USUAL)
+    probe_paths.update(found)
+
+
+def exclude(request: HttpRequest) -> None:
+    """A request that has begun turns out to be a probe, the first of its process."""
+    served: ServedRequest | None = getattr(request, "_otel_django", None)
+    if served is not None:
+        served.exclude()
 
 
 class ExcludedUrls:

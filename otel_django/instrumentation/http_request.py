@@ -18,7 +18,7 @@ from otel_django.instrumentation.http_attributes import (
     known_method,
     span_method,
 )
-from otel_django.instrumentation.http_exclusion import PROBE_PATHS, ExcludedUrls
+from otel_django.instrumentation.http_exclusion import ExcludedUrls, probe_paths
 from otel_django.instrumentation.http_headers import (
     HeaderCapture,
 )
@@ -101,7 +101,7 @@ class RequestTracing:
 
     def is_excluded(self, environ: Environ, path_info: str) -> bool:
         """Whether the request gets no span; ``environ`` needs scheme and host only."""
-        if path_info in PROBE_PATHS:
+        if path_info in probe_paths:
             return True
         if not self.excludes_urls:
             return False

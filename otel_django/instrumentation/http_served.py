@@ -105,6 +105,11 @@ class ServedRequest:
             else {SPAN_KEY: span, _REQUEST_ID: own_id, _REQUEST: self._current}
         )
 
+    def exclude(self) -> None:
+        """It is one of those without a span, as was found out only now."""
+        self.recording = False
+        self.__class__ = ExcludedRequest
+
     def watch(self, method: str, scheme: str) -> None:
         """Somebody wants to know of the request's end."""
         self.method = method
@@ -302,7 +307,8 @@ class ExcludedRequest(ServedRequest):
     def answered(self, response: HttpResponseBase) -> None:
         """The site has an answer; its body may still have to be made."""
         self.status_code = response.status_code
-        self.response_bytes = body_size(response, self.method)
+        if self.watched:
+            self.response_bytes = body_size(response, self.method)
 
     def _call(self, hooks: object, duration_ns: int) -> None:
         """It is excluded from what they are for."""

@@ -18,7 +18,7 @@ from django.core.signals import got_request_exception
 
 from otel_django import guard
 from otel_django.instrumentation import http_server_asgi
-from otel_django.instrumentation.http_exclusion import PROBE_PATHS
+from otel_django.instrumentation.http_exclusion import probe_paths
 from otel_django.instrumentation.http_request import RequestTracing
 from otel_django.tracing.current import detach, reset_context, set_context
 
@@ -84,7 +84,7 @@ def begin(tracing: RequestTracing, request: HttpRequest) -> ServedRequest | None
     try:
         meta = request.META
         path_info = request.path_info
-        if path_info in PROBE_PATHS or (
+        if path_info in probe_paths or (
             tracing.excludes_urls and tracing.is_excluded(meta, path_info)
         ):
             served: ServedRequest | None = tracing.begin_excluded(meta, meta["REQUEST_METHOD"])

@@ -3,7 +3,7 @@
 A balancer or a scraper asks by the pod's address, over plain HTTP, and when the database is away.
 ALLOWED_HOSTS, SECURE_SSL_REDIRECT, a login that is required everywhere and the like would each
 refuse it. So views registered here are asked before the first middleware runs; where they answer
-None the request goes its usual way, which ends at the same view.
+None, or with a ``Fallback``, the request goes its usual way, which ends at the same view.
 
 Only paths without parameters are answered so, and only those that the site's own URLconf gives to
 exactly that view: one that is wrapped in something (``login_required``) is left alone.
@@ -11,24 +11,39 @@ exactly that view: one that is wrapped in something (``login_required``) is left
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.base import BaseHandler
 from django.core.signals import setting_changed
 
 from otel_django import guard
+from otel_django.instrumentation import http_exclusion
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django.urls import ResolverMatch
 
-Answerer = Callable[["HttpRequest"], "HttpResponse | None"]
+
+class Fallback(NamedTuple):
+    """The request goes its usual way; unless a ``final`` response comes back, this one is sent."""
+
+    response: HttpResponse
+
+
+Early: TypeAlias = "HttpResponse | Fallback | None"
+Answerer = Callable[["HttpRequest"], Early]
+AsyncAnswerer = Callable[["HttpRequest"], Awaitable[Early]]
+
+
+class _Answerers(NamedTuple):
+    answer: Answerer
+    answer_async: AsyncAnswerer
 
 
 class _Place(NamedTuple):
-    answer: Answerer
+    answerers: _Answerers
     match: ResolverMatch
 
 
@@ -37,14 +52,20 @@ class _EveryDatabase(frozenset[str]):
         return True
 
 
-_answerers: dict[object, Answerer] = {}
+_answerers: dict[object, _Answerers] = {}
 _places: dict[str, _Place] | None = None
 _load_middleware = BaseHandler.load_middleware
 
 
-def answers_early(view: object, answer: Answerer) -> None:
-    """Register a view, a function or a class, and what answers its requests before middleware."""
-    _answerers[view] = answer
+def answers_early(
+    view: object, answer: Answerer, answer_async: AsyncAnswerer | None = None
+) -> None:
+    """Register a view, a function or a class, and what answers its requests before middleware.
+
+    On ASGI ``answer_async`` does; without it ``answer``, on another thread.
+    """
+    in_thread = sync_to_async(answer, thread_sensitive=False)
+    _answerers[view] = _Answerers(answer, answer_async or in_thread)
     unburden(view)
 
 
@@ -54,6 +75,12 @@ def unburden(view: object) -> None:
     marked._non_atomic_requests = _EveryDatabase()
     marked.login_required = False
     marked.csrf_exempt = True
+
+
+def final(response: HttpResponse) -> HttpResponse:
+    """The response of a registered view: it is sent in place of its ``Fallback``."""
+    response._otel_django_final = True  # type: ignore[attr-defined]
+    return response
 
 
 def install() -> None:
@@ -79,42 +106,59 @@ def _loading(self: BaseHandler, is_async: bool = False) -> None:
 
 def _chain(chain: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     def answer(request: HttpRequest) -> Any:
-        places = _places
-        if places is None or request.path_info in places:
-            response = _early(request)
-            if response is not None:
-                return response
-        return chain(request)
+        place = _place(request)
+        if place is None:
+            return chain(request)
+        try:
+            early = place.answerers.answer(request)
+        except Exception:
+            guard.caught("early")
+            early = None
+        if isinstance(early, Fallback):
+            return _chosen(chain(request), early, request, place)
+        return chain(request) if early is None else _answered(early, request, place)
 
     return answer
 
 
 def _async_chain(chain: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    async def first_early(request: HttpRequest) -> Any:
-        response = await sync_to_async(_early, thread_sensitive=False)(request)
-        return await chain(request) if response is None else response
+    async def first_early(request: HttpRequest, place: _Place) -> Any:
+        try:
+            early = await place.answerers.answer_async(request)
+        except Exception:
+            guard.caught("early")
+            early = None
+        if isinstance(early, Fallback):
+            return _chosen(await chain(request), early, request, place)
+        return await chain(request) if early is None else _answered(early, request, place)
 
     def answer(request: HttpRequest) -> Any:
-        places = _places
-        if places is None or request.path_info in places:
-            return first_early(request)
-        return chain(request)
+        place = _place(request)
+        return chain(request) if place is None else first_early(request, place)
 
     return answer
 
 
-def _early(request: HttpRequest) -> HttpResponse | None:
-    try:
-        place = _found().get(request.path_info)
-        if place is None:
-            return None
-        response = place.answer(request)
-        if response is not None:
-            request.resolver_match = place.match
+def _place(request: HttpRequest) -> _Place | None:
+    places = _places
+    if places is not None:
+        return places.get(request.path_info)
+    place = _found().get(request.path_info)
+    if place is not None:
+        with guard.guarded("early"):
+            http_exclusion.exclude(request)
+    return place
+
+
+def _chosen(response: Any, fallback: Fallback, request: HttpRequest, place: _Place) -> Any:
+    if getattr(response, "_otel_django_final", False):
         return response
-    except Exception:
-        guard.caught("early")
-        return None
+    return _answered(fallback.response, request, place)
+
+
+def _answered(response: HttpResponse, request: HttpRequest, place: _Place) -> HttpResponse:
+    request.resolver_match = place.match
+    return response
 
 
 def _found() -> dict[str, _Place]:
@@ -127,6 +171,7 @@ def _found() -> dict[str, _Place]:
             _places = dict(_walk(get_resolver(), "/"))
         except Exception:
             return {}
+        http_exclusion.learn_probe_paths(_places)
     return _places
 
 
@@ -140,15 +185,15 @@ def _walk(resolver: Any, prefix: str) -> Iterator[tuple[str, _Place]]:
         if not isinstance(pattern, URLPattern):
             yield from _walk(pattern, path)
             continue
-        answer = _answerer(pattern.callback)
-        if answer is None:
+        answerers = _registered(pattern.callback)
+        if answerers is None:
             continue
         try:
             match = resolve(path)
         except Resolver404:
             continue
         if match.func is pattern.callback:  # else another of the site's views comes first
-            yield path, _Place(answer, match)
+            yield path, _Place(answerers, match)
 
 
 def _is_literal(pattern: Any) -> bool:
@@ -157,7 +202,7 @@ def _is_literal(pattern: Any) -> bool:
     return isinstance(pattern, RoutePattern) and not pattern.converters
 
 
-def _answerer(view: Any) -> Answerer | None:
+def _registered(view: Any) -> _Answerers | None:
     if hasattr(view, "__wrapped__"):
         return None
     return _answerers.get(getattr(view, "view_class", view))
@@ -166,3 +211,4 @@ def _answerer(view: Any) -> Answerer | None:
 def _forget(**kwargs: Any) -> None:
     global _places
     _places = None
+    http_exclusion.learn_probe_paths(())

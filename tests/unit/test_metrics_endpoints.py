@@ -251,3 +251,11 @@ def test_scrapes_have_no_span(client: Client) -> None:
     with traced_requests() as traced:
         assert [client.get(each).status_code for each in PATHS] == [200, 200, 200]
     assert traced.spans == []
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_scrapes_at_another_path_have_no_span_either(client: Client) -> None:
+    with traced_requests() as traced:
+        for each in ("/function/", "/function/", "/class/", "/taken/"):
+            assert client.get(each).status_code == 200
+    assert [span._name for span in traced.spans] == ["GET /taken/"]
