@@ -1,10 +1,12 @@
-"""Telemetry's own health as metrics, from counts that are kept anyway."""
+"""Telemetry's own health, as metrics and for who asks, from counts that are kept anyway."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import metric_definitions as metrics
+from otel_django import runtime_state
+from otel_django.bootstrap.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,10 +67,12 @@ class SelfObservation:
         self._tell_collections(recorder)
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
-        """Nothing is patched."""
+        """Be who tells of this process."""
+        runtime_state.set_source(lambda: state_of(self._runtime))
 
     def uninstall(self) -> None:
-        """Nothing is patched."""
+        """Tell nothing any more."""
+        runtime_state.set_source(None)
 
     # --- what is lost, and what waits
 
