@@ -1,4 +1,4 @@
-"""Holds what telemetry takes of a process's processor time below ``OTEL_DJANGO_MAX_OVERHEAD``."""
+"""Holds what telemetry takes of a processor below ``OTEL_DJANGO_MAX_OVERHEAD``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_django import guard, host_environment, names
 from otel_django import metric_definitions as metrics
 from otel_django.instrumentation import thrift
 from otel_django.pipeline.polled import Polled
-from otel_django.tracing.governor import LEVELS, Governor, Look
+from otel_django.tracing.governor import LEVELS, Change, Governor, Look
 from otel_django.tracing.thinning import Thinning
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Governing(Polled):
         self._due_s = self._probed_until_s = 0.0
         self._probing = False
         self._process_s = 0.0
+        self._said_fixed = False
 
     # --- as an instrumentation
 
@@ -91,10 +92,10 @@ class Governing(Polled):
     def _look(self, probe: Any, now_s: float) -> None:
         process_s = time.process_time()
         look = Look(now_s, process_s, time.thread_time(), probe.spent_s, probe.looked_at_s)
-        before = self.governor.level
-        if self.governor.look(look):
+        change = self.governor.look(look)
+        if change is not None:
             self._apply(self.governor.level)
-            self._say(before)
+            self._say(change)
         if process_s - self._process_s >= BUSY_S:
             self._probing = True
             self._probed_until_s = now_s + PROBE_S
@@ -110,25 +111,31 @@ class Governing(Polled):
             else Thinning(level.ratio, self._runtime.settings.slow_request_s)
         )
 
-    def _say(self, before: int) -> None:
-        now = self.governor.level
-        share = 100 * (self.governor.share or 0.0)
-        if now > before:
-            _logger.warning(
-                "%s: telemetry takes %.1f %% of this process's processor time, more than the "
-                "%g %% of OTEL_DJANGO_MAX_OVERHEAD: %s",
+    def _say(self, change: Change) -> None:
+        """That a part is fixed is said once, not each time that less was tried in vain."""
+        share = f"telemetry takes {100 * (self.governor.share or 0.0):.1f} % of a processor"
+        what = _what(self.governor.level)
+        if change == "reduced":
+            _logger.log(
+                logging.INFO if self._said_fixed else logging.WARNING,
+                "%s: %s, more than the %g %% of OTEL_DJANGO_MAX_OVERHEAD: %s",
                 names.TELEMETRY_REDUCED,
                 share,
                 100 * self._runtime.settings.max_overhead,
-                _what(now),
+                what,
             )
-        else:
-            _logger.info(
-                "%s: telemetry takes %.1f %% of this process's processor time: %s",
+        elif change == "undone" and not self._said_fixed:
+            self._said_fixed = True
+            _logger.warning(
+                "%s: %s, and what is left is its fixed part (metrics, log lines, context), which "
+                "fewer traces don't make smaller: %s",
                 names.TELEMETRY_RESTORED,
                 share,
-                _what(now),
+                what,
             )
+        else:
+            self._said_fixed = change == "undone"
+            _logger.info("%s: %s: %s", names.TELEMETRY_RESTORED, share, what)
 
     def close(self, deadline_s: float) -> None:
         """Nobody will ask again: leave everything as it was."""
