@@ -36,12 +36,12 @@ def caught(where: str) -> None:
         raise  # noqa: PLE0704 - called from an except block by contract
     if count == 1:
         _logger.warning(
-            "otel_django failed in %s (%s); the site goes on without it", where, _what()
+            "otel_django failed in %s (%s); the site goes on without it", where, what_failed()
         )
 
 
-def _what() -> str:
-    """``ValueError in span.py:12``."""
+def what_failed() -> str:
+    """The exception being handled, without its text: ``ValueError in span.py:12``."""
     kind, _, traceback = sys.exc_info()
     if kind is None or traceback is None:
         return "unknown"

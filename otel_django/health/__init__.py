@@ -1,3 +1,27 @@
-"""Health checks: ``@health.register`` adds one of the site's own."""
+"""Health checks: ``@health.register()`` adds one of the site's own, ``report`` asks them."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otel_django.health.check import Check
+from otel_django.health.registry import register
+from otel_django.health.results import CheckError, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from otel_django.health.results import Group, Report
+
+__all__ = ["Check", "CheckError", "Result", "register", "report"]
+
+
+def report(group: Group = "all", names: Collection[str] | None = None) -> Report:
+    """What the checks of a group say now, or only those of these names; half a second at most.
+
+    Raises:
+        UnknownCheckError: one of ``names`` isn't in that group.
+    """
+    from otel_django.health import active
+
+    return active.engine().report(group, names)

@@ -26,7 +26,7 @@ class Check(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A check as the registry holds it; times in seconds, ``ttl_s`` None for the site's setting.
+    """A check as the registry holds it; times in seconds, None for the site's setting.
 
     ``is_possible`` says whether there is anything to check in this process; cheap, and asked often.
     """
@@ -35,6 +35,6 @@ class Registered:
     run: Callable[[], Found | Awaitable[Found]]
     groups: frozenset[Group] = frozenset({"ready"})
     critical: bool = False
-    timeout_s: float = 2.0
+    timeout_s: float | None = None
     ttl_s: float | None = None
     is_possible: Callable[[], bool] = lambda: True

@@ -1,0 +1,167 @@
+"""Ask one check, on a thread of its own, and make sense of whatever it does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import logging
+import math
+import sys
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_django import guard
+from otel_django.health.results import VALUES, CheckError, Result
+
+if TYPE_CHECKING:
+    from otel_django.health.check import Registered
+
+_logger = logging.getLogger(guard.LOGGER_NAME)
+MOST_RESULTS: Final = 1000
+LONGEST: Final = 1000
+"""Characters of a message."""
+_LATER_S: Final = 0.1
+"""An asynchronous check is cancelled when it has been given up already."""
+
+
+class _Unusable(Exception):
+    """What a check returned can't be used; the text says why."""
+
+
+def ask(check: Registered, timeout_s: float) -> tuple[Result, ...]:
+    """What it found. It raises nothing, whatever the check does.
+
+    Nothing that the check calls is traced, and Django's connections of this thread are closed.
+    """
+    try:
+        with _untraced(), _connections_closed():
+            found = check.run()
+            if inspect.isawaitable(found):
+                found = asyncio.run(_awaited(found, timeout_s + _LATER_S))
+            return _results(found)
+    except CheckError as error:
+        return (Result("unhealthy", _short(str(error))),)
+    except _Unusable as error:
+        _logger.warning("The health check %s %s.", check.name, error)
+        return (Result("unhealthy", str(error)),)
+    except BaseException as error:  # CancelledError and SystemExit are failures of the check, too
+        _logger.warning("The health check %s failed (%s).", check.name, guard.what_failed())
+        return (Result("unhealthy", f"raised {type(error).__name__}"),)
+
+
+def timed_out(timeout_s: float) -> tuple[Result, ...]:
+    """What counts for a check that is still out."""
+    return (Result("unhealthy", f"did not come back within {timeout_s:g} s"),)
+
+
+# --- where it runs
+
+
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    """Without OpenTelemetry in the process there is nothing to do, and no reason to load it."""
+    if "opentelemetry.context" not in sys.modules:
+        yield
+        return
+    from opentelemetry.context import Context
+
+    from otel_django.tracing.current import SUPPRESS_KEY, reset_context, set_context
+
+    token = set_context(Context({SUPPRESS_KEY: True}))
+    try:
+        yield
+    finally:
+        reset_context(token)
+
+
+@contextlib.contextmanager
+def _connections_closed() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _close_connections()
+
+
+def _close_connections() -> None:
+    database = sys.modules.get("django.db")
+    if database is not None:
+        with contextlib.suppress(Exception):  # the server is away
+            database.connections.close_all()
+
+
+async def _awaited(found: Awaitable[Any], timeout_s: float) -> Any:
+    """What it comes to; synchronous code that it calls has a thread of its own, too."""
+    from asgiref.sync import ThreadSensitiveContext, sync_to_async
+
+    async with ThreadSensitiveContext():
+        try:
+            outcome = await asyncio.wait_for(_caught(found), timeout_s)
+        finally:
+            if "django.db" in sys.modules:
+                await sync_to_async(_close_connections)()
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return outcome
+
+
+class _Raised:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def _caught(found: Awaitable[Any]) -> Any:
+    """A task would end the loop for SystemExit, and take CancelledError for its own."""
+    try:
+        return await found
+    except BaseException as error:
+        return _Raised(error)
+
+
+# --- what it returned
+
+
+def _results(found: Any) -> tuple[Result, ...]:
+    if found is None:
+        return (Result(),)
+    if isinstance(found, Result):
+        return (_plain(found),)
+    if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
+        raise _Unusable(f"returned {type(found).__name__}: None, a Result or several are expected")
+    results = tuple(_plain(one) for one in islice(found, MOST_RESULTS + 1))
+    if len(results) > MOST_RESULTS:
+        raise _Unusable(f"returned more than {MOST_RESULTS} results")
+    instances = [one.instance for one in results]
+    for instance in instances:
+        if instances.count(instance) > 1:
+            raise _Unusable(f"returned two results of the instance {instance!r}")
+    return results
+
+
+def _plain(result: Any) -> Result:
+    """With values that fit into JSON."""
+    if not isinstance(result, Result):
+        raise _Unusable(f"returned {type(result).__name__} where a Result is expected")
+    if result.status not in VALUES:
+        raise _Unusable(f"returned the status {_short(repr(result.status))}")
+    observed = {str(key): _plain_value(value) for key, value in dict(result.observed).items()}
+    return Result(
+        result.status, _short(str(result.message)), observed, _short(str(result.instance))
+    )
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    try:
+        return json.loads(json.dumps(value, default=str, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        return _short(str(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -1,0 +1,356 @@
+"""Looks: what the checks say now, without any of them being asked more often than it should.
+
+What a check found counts for its TTL. After that one process of the host asks again; those who
+look meanwhile wait for it, but for 450 ms at most, and are then shown what it found last. A check
+that isn't back within its time-out has failed. Its thread can't be ended: it is left alone, and
+the check isn't asked again in this process until that is back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Final, Protocol
+
+from otel_django import guard, own_thread
+from otel_django.health import asking
+from otel_django.health.registry import Registry
+from otel_django.health.results import CheckReport, Group, Report, overall, worst
+from otel_django.health.sharing import Busy, Claim, Kept, Sharing
+
+if TYPE_CHECKING:
+    from otel_django.clock import Clock
+    from otel_django.conf import Settings
+    from otel_django.health.check import Registered
+    from otel_django.health.results import Result
+    from otel_django.metrics.host_folder import HostFolder
+
+PATIENCE_S: Final = 0.45
+"""How long an answer waits for checks."""
+POLL_S: Final = 0.01
+"""How often a process looks what another one has found."""
+GRACE_S: Final = 1.0
+"""Beyond its time-out, until a check is taken from a process that says nothing."""
+
+Tell = Callable[["tuple[Result, ...]"], object]
+
+
+class Teller(Protocol):
+    """Is told of what is asked and found. Faults of its own stay its own."""
+
+    def running(self, check: Registered) -> contextlib.AbstractContextManager[Tell]:
+        """Around a run, on the thread it runs on; what it yields is called with what was found.
+
+        A run that hangs ends when it is back, if ever; what was found is its own then.
+        """
+        ...
+
+    def found(self, before: CheckReport | None, after: CheckReport) -> None:
+        """After each run and each time-out; ``before`` is what the host knew until then."""
+        ...
+
+
+class _Run:
+    """One run of a check; ``over`` once it is back or given up."""
+
+    def __init__(self, check: Registered, claim: Claim, began_s: float) -> None:
+        self.check = check
+        self.claim = claim
+        self.began_s = began_s
+        self.over = False
+
+
+class _State:
+    """What this process knows of a check.
+
+    ``run`` is its own, ``busy_since_s`` another process's. It looks there again at ``due_s``.
+    """
+
+    def __init__(self) -> None:
+        self.kept: Kept | None = None
+        self.run: _Run | None = None
+        self.busy_since_s: float | None = None
+        self.due_s = 0.0
+
+
+class Engine:
+    """All looks of a process; on any thread.
+
+    ``folder`` is where the host's processes share what is found; None: this one is on its own.
+    ``registry`` has the checks, which ``settings`` change.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        *,
+        folder: HostFolder | None,
+        clock: Clock,
+        teller: Teller | None = None,
+    ) -> None:
+        self.registry = Registry(settings, (registry,))
+        self.clock = clock
+        self.teller = teller
+        self._settings = settings
+        self._sharing = Sharing(folder)
+        self._states: dict[str, _State] = {}
+        self._changed = threading.Condition()
+        self._watched: list[_Run] = []
+        self._watching = False
+
+    # --- asked by everybody
+
+    def look(self, group: Group = "all", names: Collection[str] | None = None) -> Look:
+        """Have what is too old asked again; returns at once.
+
+        Raises:
+            UnknownCheckError: one of ``names`` isn't in that group.
+        """
+        checks = [check for check in self.registry.checks(group, names) if _possible(check)]
+        return Look(self, group, checks)
+
+    def report(
+        self,
+        group: Group = "all",
+        names: Collection[str] | None = None,
+        within_s: float = PATIENCE_S,
+    ) -> Report:
+        """What the checks of a group say, for those who can wait; raises as ``look``."""
+        look = self.look(group, names)
+        deadline_s = self.clock.monotonic_s() + within_s
+        wait_s = look.wait_s()
+        while wait_s > 0:
+            left_s = deadline_s - self.clock.monotonic_s()
+            if left_s <= 0:
+                break
+            with self._changed:
+                self._changed.wait(min(wait_s, left_s))
+            wait_s = look.wait_s()
+        return look.report()
+
+    def last(self) -> tuple[CheckReport, ...]:
+        """What this host knows of the checks, without asking any; not of those never asked."""
+        reports = []
+        for check in self.registry.checks("all"):
+            with self._changed:
+                state = self._state(check)
+                self._learn(check, state)
+                if state.kept is not None:
+                    reports.append(self._report(check, state))
+        return tuple(reports)
+
+    def forget(self) -> None:
+        """Ask again at the next look. Other processes may show what they know for a TTL more."""
+        self._sharing.forget()
+        with self._changed:
+            for state in self._states.values():
+                state.kept, state.due_s = None, 0.0
+
+    def after_fork(self) -> None:
+        """In a forked child, which makes an engine of its own."""
+        self._sharing.after_fork()
+
+    # --- of one check; all under the lock
+
+    def _state(self, check: Registered) -> _State:
+        return self._states.setdefault(check.name, _State())
+
+    def _timeout_s(self, check: Registered) -> float:
+        return check.timeout_s or self._settings.health_timeout_s
+
+    def _is_fresh(self, check: Registered, state: _State, now_s: float) -> bool:
+        if state.kept is None:
+            return False
+        ttl_s = self._settings.health_ttl_s if check.ttl_s is None else check.ttl_s
+        return 0 <= now_s - state.kept.seen_s < ttl_s
+
+    def _learn(self, check: Registered, state: _State) -> None:
+        """What another process has found meanwhile."""
+        kept = self._sharing.read(check.name)
+        if kept is not None and (state.kept is None or kept.seen_s > state.kept.seen_s):
+            state.kept = kept
+            state.busy_since_s = None
+
+    def _step(self, check: Registered) -> float:
+        """Have it asked if need be; how much longer to wait for that."""
+        with self._changed:
+            state = self._state(check)
+            now_s = self.clock.monotonic_s()
+            if self._is_fresh(check, state, now_s):
+                return 0.0
+            if now_s >= state.due_s and (state.run is None or state.run.over):
+                state.due_s = now_s + POLL_S
+                self._turn(check, state, now_s)
+                if self._is_fresh(check, state, now_s):
+                    return 0.0
+            began_s = self._under_way_since_s(state)
+            return (state.due_s if began_s is None else began_s + PATIENCE_S) - now_s
+
+    def _turn(self, check: Registered, state: _State, now_s: float) -> None:
+        """Nobody asks in this process: see whether another one does, or has."""
+        self._learn(check, state)
+        state.busy_since_s = None
+        if state.run is not None or self._is_fresh(check, state, now_s):
+            return
+        patience_s = self._timeout_s(check) + GRACE_S
+        claim = self._sharing.claim(check.name, now_s, patience_s)
+        if isinstance(claim, Busy):
+            state.busy_since_s = now_s if claim.began_s is None else claim.began_s
+            return
+        self._learn(check, state)  # it may have been found just before
+        if self._is_fresh(check, state, now_s):
+            claim.release()
+            return
+        self._start(_Run(check, claim, now_s), state)
+
+    def _under_way_since_s(self, state: _State) -> float | None:
+        return state.busy_since_s if state.run is None else state.run.began_s
+
+    def _report(self, check: Registered, state: _State) -> CheckReport:
+        now_s = self.clock.monotonic_s()
+        began_s = self._under_way_since_s(state)
+        running_s = None if began_s is None else max(0.0, now_s - began_s)
+        kept = state.kept
+        if kept is None:
+            return CheckReport(check.name, "pending", check.critical, running_s=running_s)
+        return CheckReport(
+            check.name,
+            worst(kept.results),
+            check.critical,
+            kept.results,
+            kept.duration_s,
+            max(0.0, now_s - kept.seen_s),
+            running_s,
+        )
+
+    def _reports(self, checks: Collection[Registered]) -> tuple[CheckReport, ...]:
+        with self._changed:
+            return tuple(self._report(check, self._state(check)) for check in checks)
+
+    # --- runs
+
+    def _start(self, run: _Run, state: _State) -> None:
+        """Under the lock."""
+        name = f"otel_django-health-{run.check.name}"
+        try:
+            if not self._watching:
+                own_thread.start(self._watch, "otel_django-health")
+                self._watching = True
+            own_thread.start(lambda: self._ask(run), name)
+        except RuntimeError:  # no thread can be started (any more)
+            run.claim.release()
+            return
+        state.run = run
+        self._watched.append(run)
+
+    def _ask(self, run: _Run) -> None:
+        """On a thread of its own."""
+        try:
+            with self._telling(run.check) as tell:
+                results = asking.ask(run.check, self._timeout_s(run.check))
+                tell(results)
+            self._end(run, results)
+        except Exception:
+            guard.caught("health.ask")
+        finally:
+            with self._changed:
+                self._state(run.check).run = None
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _telling(self, check: Registered) -> Iterator[Tell]:
+        with contextlib.ExitStack() as stack:
+            tell: Tell = _nobody
+            if self.teller is not None:
+                with guard.guarded("health.running"):
+                    tell = stack.enter_context(self.teller.running(check))
+            yield tell
+
+    def _end(self, run: _Run, results: tuple[Result, ...]) -> None:
+        """It is back, or given up; whichever comes first."""
+        with self._changed:
+            if run.over:
+                return
+            run.over = True
+            self._watched.remove(run)
+            state = self._state(run.check)
+            before = None if state.kept is None else self._report(run.check, state)
+            now_s = self.clock.monotonic_s()
+            state.kept = Kept(results, now_s - run.began_s, now_s)
+            run.claim.leave(state.kept)
+            run.claim.release()
+            after = self._report(run.check, state)
+            self._changed.notify_all()
+        if self.teller is not None:
+            with guard.guarded("health.found"):
+                self.teller.found(before, after)
+
+    def _watch(self) -> None:
+        """Give up what takes too long, on a thread that ends when nothing is under way."""
+        while True:
+            with self._changed:
+                overdue = self._overdue_or_wait()
+                if overdue is None:
+                    self._watching = False
+                    return
+            for run in overdue:
+                with guard.guarded("health.watch"):
+                    self._end(run, asking.timed_out(self._timeout_s(run.check)))
+
+    def _overdue_or_wait(self) -> list[_Run] | None:
+        """Under the lock; None when nothing is watched."""
+        if not self._watched:
+            return None
+        now_s = self.clock.monotonic_s()
+        left = [(run.began_s + self._timeout_s(run.check) - now_s, run) for run in self._watched]
+        soonest_s = min(left_s for left_s, _ in left)
+        if soonest_s > 0:
+            self._changed.wait(soonest_s)
+            return []
+        return [run for left_s, run in left if left_s <= 0]
+
+
+class Look:
+    """One look at some checks."""
+
+    def __init__(self, engine: Engine, group: Group, checks: Collection[Registered]) -> None:
+        self.group = group
+        self._engine = engine
+        self._checks = checks
+        self._began_s = engine.clock.monotonic_s()
+        for check in checks:
+            engine._step(check)
+
+    def wait_s(self) -> float:
+        """How long to sleep before asking this again; 0.0: ``report`` has all that will come."""
+        left_s = self._began_s + PATIENCE_S - self._engine.clock.monotonic_s()
+        if left_s <= 0:
+            return 0.0
+        longest_s = max((self._engine._step(check) for check in self._checks), default=0.0)
+        return max(0.0, min(left_s, longest_s, POLL_S))
+
+    def report(self) -> Report:
+        """As it is now."""
+        checks = self._engine._reports(self._checks)
+        clock = self._engine.clock
+        return Report(
+            self.group,
+            overall(self.group, checks),
+            checks,
+            clock.now_ns(),
+            clock.monotonic_s() - self._began_s,
+        )
+
+
+def _possible(check: Registered) -> bool:
+    try:
+        return check.is_possible()
+    except Exception:
+        guard.caught(f"health.{check.name}.is_possible")
+        return False
+
+
+def _nobody(results: tuple[Result, ...]) -> None:
+    """Isn't told."""
