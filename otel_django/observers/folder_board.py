@@ -1,6 +1,7 @@
 """The board of one host: lock files and results in the folder of its processes.
 
-A lease is a lock that ends with its process. It doesn't run out while that lives.
+A lease is a lock that ends with its process. While that lives it runs out only if it isn't renewed:
+of a process that was stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class FolderBoard:
         self._locks: dict[str, int] = {}
 
     def claim(self, name: str, owner: str, ttl_s: float) -> bool:
-        """Hold the lock until it is released, or the process ends."""
+        """Hold the lock until it is released, the process ends, or it isn't renewed in time."""
         lock = f"{_file_name(name)}.lock"
         with _away():
             fd = self._locks.get(name)
@@ -40,9 +41,22 @@ class FolderBoard:
                 fd = None
             if fd is None:
                 fd = self._folder.lock(lock)
-                if fd is not None:
-                    self._locks[name] = fd
-            return fd is not None
+                if fd is None:
+                    fd = self._take_over(lock, ttl_s)
+                if fd is None:
+                    return False
+                self._locks[name] = fd
+            os.utime(fd)
+            return True
+
+    def _take_over(self, lock: str, ttl_s: float) -> int | None:
+        """With a new file: who held the old one finds out at its next claim."""
+        path = self._folder.path / lock
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime <= ttl_s:
+                return None
+            path.unlink()
+        return self._folder.lock(lock)
 
     def release(self, name: str, owner: str) -> None:
         """Let go of the lock."""

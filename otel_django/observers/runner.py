@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 import uuid
 from collections.abc import Sequence
@@ -65,6 +67,7 @@ class Runner:
         self._owner = uuid.uuid4().hex
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._hurried: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._look_s = 0.0
 
     def _name(self) -> str:
@@ -101,6 +104,10 @@ class Runner:
                     return read(last.text)
         return None
 
+    def hurry(self) -> None:
+        """Have the thread look at once whether it is to go on; in a signal's handler, too."""
+        self._hurried.put(None)
+
     # --- as a sink
 
     def poll(self, now_s: float) -> float | None:
@@ -133,6 +140,7 @@ class Runner:
     def close(self, deadline_s: float) -> None:
         """Leave it to others, at once if no look goes on."""
         self._stop.set()
+        self.hurry()
         if self._thread is not None and self._thread is not threading.current_thread():
             left_s = deadline_s - self._clock.monotonic_s()
             self._thread.join(max(0.0, min(left_s, END_S)))
@@ -148,10 +156,12 @@ class Runner:
 
     def _run(self) -> None:
         attach(Context({SUPPRESS_KEY: True}))
-        stop = self._stop
+        stop, hurried = self._stop, self._hurried
         try:
             while not stop.is_set():
-                stop.wait(max(0.0, min(self._step(turn) for turn in self._turns)))
+                wait_s = min(LOOK_S, *(self._step(turn) for turn in self._turns))
+                with contextlib.suppress(queue.Empty):
+                    hurried.get(timeout=max(0.0, wait_s))
             with GATE.using():
                 for turn in self._turns:
                     turn.end()

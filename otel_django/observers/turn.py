@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 LOOK_S: Final = 5.0
-"""How often a process looks whether it is to observe from now on."""
+"""How often a process looks whether it is to observe from now on, or still is."""
+HOST_TTL_S: Final = 20.0
+"""After how long of a host's processes another one observes, if the one that did was stopped."""
 FRESH_INTERVALS: Final = 3
 SLOWEST: Final = 4
 """After failures in a row: intervals between two attempts, at most."""
@@ -60,27 +62,28 @@ class Turn:
 
     def wanted(self) -> bool:
         """Whether this process is, or may be, the one of the host that observes."""
-        if self._board is not None:
-            return True
         if not self.observer.is_possible():
             return False
         host = self._places.host
         return self.observer.scope == "process" or host is None or self._stands(host)
 
     def _stands(self, host: Any) -> bool:
-        """Of a host's processes one asks the deployment's board. The lock is kept until the end."""
+        """Of a host's processes one asks the deployment's board: who holds the lock."""
         try:
-            return bool(host.claim(f"host/{self.observer.name}", self._owner(), 0.0))
+            return bool(host.claim(f"host/{self.observer.name}", self._owner(), HOST_TTL_S))
         except BoardAway:
-            return False
+            return self._board is not None
 
     # --- on the observers' thread
 
     def step(self) -> float:
         """Do what is due; how many seconds until the next step."""
         now_s = self._clock.monotonic_s()
+        wanted = self.wanted()
+        if self._board is not None and not wanted:
+            self.end()
         if now_s >= self.due_s:
-            self.due_s = now_s + (self._turn(now_s) if self.wanted() else LOOK_S)
+            self.due_s = now_s + (self._turn(now_s) if wanted else LOOK_S)
         return self.due_s - self._clock.monotonic_s()
 
     def _turn(self, now_s: float) -> float:
@@ -116,22 +119,25 @@ class Turn:
         held = self._board is board
         if not board.claim(observer.name, self._owner(), ttl_s):
             self._board, self._seen = None, ()
-            self._pass_on(board)
-            return observer.interval_s
+            return self._pass_on(board)
         self._board = board
         last = None if held else board.get(observer.name)
         if last is None or last.age_s >= observer.interval_s:
             return None
         return observer.interval_s - last.age_s
 
-    def _pass_on(self, board: Board) -> None:
-        """Another host observes: the processes of this one read it in their folder."""
-        host = self._places.host
-        if host is None or host is board:
-            return
+    def _pass_on(self, board: Board) -> float:
+        """Another host observes: the processes of this one read it in their folder.
+
+        Returns in how many seconds to look for something newer.
+        """
+        interval_s, host = self.observer.interval_s, self._places.host
         last = board.get(self.observer.name)
-        if last is not None and last.age_s < FRESH_INTERVALS * self.observer.interval_s:
+        if last is None or last.age_s >= FRESH_INTERVALS * interval_s:
+            return min(LOOK_S, interval_s)
+        if host is not None and host is not board:
             host.post(self.observer.name, self._owner(), last.text, last.age_s)
+        return min(interval_s, max(LOOK_S, interval_s - last.age_s))
 
     def _look(self, board: Board, now_s: float) -> None:
         observer = self.observer

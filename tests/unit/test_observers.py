@@ -26,7 +26,7 @@ from otel_django.observers.database_board import DatabaseBoard
 from otel_django.observers.folder_board import FolderBoard
 from otel_django.observers.places import PATIENCE_S, Places
 from otel_django.observers.runner import Runner
-from otel_django.observers.turn import Turn, read
+from otel_django.observers.turn import HOST_TTL_S, Turn, read
 from otel_django.testing import capture
 from tests.host_kit import SteppedClock, nothing
 from tests.metrics_kit import Measured
@@ -168,6 +168,22 @@ def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
         board.release_all()
 
 
+def test_a_lock_that_its_process_doesnt_renew_is_taken_over_and_it_finds_out(
+    tmp_path: Path,
+) -> None:
+    stopped, other = folder_board(tmp_path), folder_board(tmp_path)
+    assert stopped.claim("queues", "a", 20)
+    long_ago_s = time.time() - 21
+    os.utime(tmp_path / "host" / "queues.lock", (long_ago_s, long_ago_s))
+    assert stopped.claim("queues", "a", 20)  # renewed
+    assert not other.claim("queues", "b", 20)
+    os.utime(tmp_path / "host" / "queues.lock", (long_ago_s, long_ago_s))
+    assert other.claim("queues", "b", 20)
+    assert not stopped.claim("queues", "a", 20)
+    assert other.claim("queues", "b", 20)
+    other.release_all()
+
+
 # --- turns
 
 
@@ -261,6 +277,37 @@ def test_another_host_takes_over_when_the_lease_is_released(
     there.turn.step()
     assert here.values() == []
     assert there.values() == [1]
+
+
+def test_a_host_whose_process_was_stopped_is_observed_by_another_of_its_processes(
+    tmp_path: Path, clock: SteppedClock, database: str
+) -> None:
+    stopped = Host(tmp_path, clock, DatabaseBoard(database), "a")
+    beside = Host(tmp_path, clock, DatabaseBoard(database), "b")
+    beside.observer.interval_s = 0.0  # what the other has left is old enough
+    stopped.turn.step()
+    beside.turn.step()
+    assert beside.values() == []
+    long_ago_s = time.time() - HOST_TTL_S - 1
+    os.utime(tmp_path / "host" / "host%2Flooking.lock", (long_ago_s, long_ago_s))
+    DatabaseBoard(database).release("looking", "a")  # as if it had run out
+    clock.s += 16
+    beside.turn.step()
+    stopped.turn.step()
+    assert (stopped.observer.looks, beside.observer.looks) == (1, 1)
+    assert stopped.values() == []
+
+
+def test_a_process_that_can_no_longer_look_leaves_it_to_others_at_once(
+    tmp_path: Path, clock: SteppedClock, database: str
+) -> None:
+    board = DatabaseBoard(database)
+    one = Host(tmp_path, clock, board, "a", "process")
+    one.turn.step()
+    one.observer.possible = False
+    one.turn.step()
+    assert not board.posted("look")
+    assert one.values() == []
 
 
 def test_what_was_seen_is_shown_for_three_intervals(
