@@ -208,7 +208,7 @@ def _allowed(request: HttpRequest, operations: Mapping[str, Operation]) -> Answe
     settings = site_settings()
     verdict = operation.may(request, settings)
     if verdict != "allowed":
-        raise _refusal(verdict)
+        raise refusal(verdict)
     by_token = has_token(request, settings)
     if operation.method != "GET" and not by_token:
         _check_csrf(request)
@@ -237,7 +237,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _refusal(verdict: Verdict) -> Refused:
+def refusal(verdict: Verdict) -> Refused:
+    """401 where a token would help, else 403."""
     if verdict == "unauthorized":
         challenge = {"WWW-Authenticate": 'Bearer realm="monitoring"'}
         return Refused(401, "unauthorized", "Log in as staff, or send a token.", **challenge)

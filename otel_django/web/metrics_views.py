@@ -14,6 +14,7 @@ from otel_django.clock import SYSTEM_CLOCK
 from otel_django.web import early
 from otel_django.web.access import Access
 from otel_django.web.metrics_answer import MetricsEndpoint
+from otel_django.web.permissions import is_staff, may_be_logged_in
 from otel_django.web.responses import as_response
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class MetricsEndpointView(View):
 def _answer(request: HttpRequest, default: Format) -> HttpResponse:
     endpoint = _endpoint()
     verdict = endpoint.access.verdict(request.META)
-    if verdict != "allowed" and _is_staff(request):
+    if verdict != "allowed" and is_staff(request):
         verdict = "allowed"
     return as_response(endpoint.answer(request.META, verdict, default), request)
 
@@ -60,23 +61,9 @@ def _answer_early(default: Format, request: HttpRequest) -> HttpResponse | None:
     """None for somebody whom the site's middleware may know to be staff."""
     endpoint = _endpoint()
     verdict = endpoint.access.verdict(request.META)
-    if verdict != "allowed" and _may_be_logged_in(request.META):
+    if verdict != "allowed" and may_be_logged_in(request):
         return None
     return as_response(endpoint.answer(request.META, verdict, default), request)
-
-
-def _may_be_logged_in(meta: dict[str, Any]) -> bool:
-    scheme = meta.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0].lower()
-    return bool(meta.get("HTTP_COOKIE") or meta.get("REMOTE_USER")) or scheme not in ("", "bearer")
-
-
-def _is_staff(request: HttpRequest) -> bool:
-    """False, too, where the database that would tell is away."""
-    try:
-        user: Any = getattr(request, "user", None)
-        return bool(user is not None and user.is_active and user.is_staff)
-    except Exception:
-        return False
 
 
 @functools.lru_cache(maxsize=1)

@@ -29,6 +29,13 @@ def has_token(request: HttpRequest, settings: Settings) -> bool:
     return _access(settings).has_token(request.META)
 
 
+def may_be_logged_in(request: HttpRequest) -> bool:
+    """Whether the site's middleware may know who asks; it hasn't been asked yet."""
+    meta = request.META
+    scheme = meta.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0].lower()
+    return bool(meta.get("HTTP_COOKIE") or meta.get("REMOTE_USER")) or scheme not in ("", "bearer")
+
+
 def is_staff(request: HttpRequest) -> bool:
     """An active member of the staff is logged in."""
     user = user_of(request)
