@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import resource
@@ -42,7 +43,12 @@ class Driver:
         """A burst, and one with the observer taken off the site where that can be.
 
         Then there are two of each, off, on, on, off: what drifts meanwhile cancels out.
+
+        What was there before is left out of garbage collection: to look through all of Django once
+        takes as long as some hundred requests, and would hit a burst of one contestant by chance.
         """
+        gc.collect()
+        gc.freeze()
         if not self._observer.can_pause():
             return {"off": None, "on": self.run(page, requests), "requests": requests}
         self._observer.pause()

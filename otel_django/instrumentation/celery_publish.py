@@ -263,8 +263,10 @@ def _send_task(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             reset_context(token)
-            with guard.guarded("celery.published"):
+            try:
                 publishing.end(sending, failed)
+            except Exception:
+                guard.caught("celery.published")
 
     return send_task
 

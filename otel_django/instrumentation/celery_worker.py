@@ -12,6 +12,7 @@ only tasks that never ran are told of here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -150,6 +151,11 @@ class Watch:
         _describe(span, outcome)
         return cast("Span", span)
 
+    @property
+    def listens(self) -> bool:
+        """Whether anybody wants to hear of what comes in."""
+        return self._executions.metrics is not None or task_events.tells(logging.DEBUG)
+
     def received(self, request: Any) -> None:
         """A message has become a request."""
         executions = self._executions
@@ -245,8 +251,11 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
                 self._request_dict[EXECUTION] = watch.new_ids()
             else:
                 self._request_dict.pop(EXECUTION, None)
-            with guard.guarded("celery.received"):
-                watch.received(self)
+            if watch.listens:
+                try:
+                    watch.received(self)
+                except Exception:
+                    guard.caught("celery.received")
 
     return init
 

@@ -67,7 +67,7 @@ class Carrier:
         if self._does_itself:
             headers[TRACEPARENT] = f"00-{current[0]:032x}-{current[1]:016x}-{current[3]:02x}"
             state = current[4]
-            if state:
+            if state is not DEFAULT_TRACE_STATE and state:  # its truth takes a call
                 headers[TRACESTATE] = state.to_header()
             else:
                 headers.pop(TRACESTATE, None)  # of the message that this one repeats

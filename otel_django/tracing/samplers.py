@@ -199,7 +199,7 @@ class ParentBased(HeadSampler):
         """The parent's sampled flag, or the root sampler's answer."""
         if parent is None:
             return self._ask_root(None, trace_id)
-        return Head(bool(parent.trace_flags & 1), parent.trace_state)
+        return Head(parent[3] & 1 == 1, parent[4])  # its properties take calls
 
     def get_description(self) -> str:
         """The specification's name with the root sampler."""
