@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from otel_django.health.results import Group, Report
 
-__all__ = ["Check", "CheckError", "Result", "register", "report"]
+__all__ = ["Check", "CheckError", "Result", "forget", "register", "report"]
 
 
 def report(group: Group = "all", names: Collection[str] | None = None) -> Report:
@@ -25,3 +25,10 @@ def report(group: Group = "all", names: Collection[str] | None = None) -> Report
     from otel_django.health import active
 
     return active.engine().report(group, names)
+
+
+def forget() -> None:
+    """Have the next report ask every check again; for tests of the site's own checks."""
+    from otel_django.health import active
+
+    active.engine().forget()

@@ -6,14 +6,16 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from otel_django import conf
+from otel_django import conf, host_environment
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.health import registry
 from otel_django.health.builtin import builtin
 from otel_django.health.engine import Engine
 
 if TYPE_CHECKING:
+    from otel_django.conf import Settings
     from otel_django.health.engine import Teller
+    from otel_django.metrics.host_folder import HostFolder
 
 _engine: Engine | None = None
 _pid = os.getpid()
@@ -43,18 +45,25 @@ def set_teller(teller: Teller | None) -> None:
 
 def _make() -> Engine:
     global _engine
-    from otel_django.metrics.host_folder import usable_folder
-
     _hook()
     settings = conf.from_django()
     _engine = Engine(
         settings,
         registry.Registry(below=(builtin(settings), registry.SITE)),
-        folder=usable_folder(settings.run_dir, settings.service_name, pause=_nothing),
+        folder=_folder(settings),
         clock=SYSTEM_CLOCK,
         teller=_teller,
     )
     return _engine
+
+
+def _folder(settings: Settings) -> HostFolder | None:
+    """None under a test runner, which has nothing to do with a server on the same host."""
+    if host_environment.current_process().kind == "test":
+        return None
+    from otel_django.metrics.host_folder import usable_folder
+
+    return usable_folder(settings.run_dir, settings.service_name, pause=_nothing)
 
 
 def _hook() -> None:

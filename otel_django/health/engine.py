@@ -275,6 +275,9 @@ class Engine:
                 return
             run.over = True
             self._watched.remove(run)
+            if not run.claim.is_ours():  # this process was stopped: another one has gone on
+                run.claim.release()
+                return
             state = self._state(run.check)
             before = None if state.kept is None else self._report(run.check, state)
             now_s = self.clock.monotonic_s()

@@ -156,7 +156,7 @@ def register(
         run = check().run if isinstance(check, type) else check
         SITE.add(
             Registered(
-                name or _usual_name(check),
+                name or usual_name(check),
                 run,
                 frozenset(groups),
                 critical,
@@ -169,7 +169,7 @@ def register(
     return add
 
 
-def _usual_name(check: object) -> str:
+def usual_name(check: object) -> str:
     """``payments`` for the function of that name, ``pay_gate`` for the class PayGate."""
     name: str = getattr(check, "__name__", type(check).__name__)
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

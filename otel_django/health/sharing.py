@@ -9,6 +9,7 @@ Times are of the monotonic clock, which all processes of a host share until it i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -81,17 +82,17 @@ class Sharing:
         _write(fd, repr(now_s))
         return Claim(self, name, fd)
 
+    def holds(self, claim: Claim) -> bool:
+        """Whether the lock's file hasn't been replaced."""
+        if claim.fd is None or self._folder is None:
+            return True
+        return self._folder.has(_lock_name(claim.name), claim.fd)
+
     def leave(self, claim: Claim, kept: Kept) -> None:
-        """Show the others what was found, if the lock is still ours."""
-        fd = claim.fd
-        if self._board is None or self._folder is None:
-            return
-        if fd is not None and not self._folder.has(_lock_name(claim.name), fd):
-            return
-        try:
-            self._board.post(_PREFIX + claim.name, "", _text(kept, self._boot))
-        except BoardAway:
-            return
+        """Show the others what was found."""
+        if self._board is not None:
+            with contextlib.suppress(BoardAway):
+                self._board.post(_PREFIX + claim.name, "", _text(kept, self._boot))
 
     def release(self, claim: Claim) -> None:
         """Let others ask."""
@@ -103,13 +104,10 @@ class Sharing:
 
     def forget(self) -> None:
         """Take away all that was left."""
-        if self._board is None:
-            return
-        try:
-            for name in self._board.posted(_PREFIX):
-                self._board.remove(_PREFIX + name)
-        except (BoardAway, UnicodeDecodeError):
-            return
+        if self._board is not None:
+            with contextlib.suppress(BoardAway, UnicodeDecodeError):
+                for name in self._board.posted(_PREFIX):
+                    self._board.remove(_PREFIX + name)
 
     def after_fork(self) -> None:
         """In a forked child: close the copies; the locks are the parent's."""
@@ -124,6 +122,10 @@ class Claim(NamedTuple):
     sharing: Sharing
     name: str
     fd: int | None
+
+    def is_ours(self) -> bool:
+        """Whether no other process has taken it over."""
+        return self.sharing.holds(self)
 
     def leave(self, kept: Kept) -> None:
         """Show the others what was found."""
@@ -147,11 +149,9 @@ def _read(path: Path) -> float | None:
 
 def _write(fd: int, text: str) -> None:
     """Replace the content. A full disk costs the others only what is said there."""
-    try:
+    with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, text.encode(), 0)
-    except OSError:
-        return
 
 
 def _text(kept: Kept, boot: str) -> str:
