@@ -280,6 +280,95 @@ OBSERVED: Final = (
 )
 """What observers see."""
 
+# --- databases, caches and APIs from the outside
+DJANGO_DB_SIZE: Final = MetricDefinition(
+    "django.db.size", "gauge", "By", "Size of a database.", (names.DJANGO_DB_ALIAS,)
+)
+REDIS_MEMORY_USED: Final = MetricDefinition(
+    "redis.memory.used",
+    "gauge",
+    "By",
+    "Memory that the Redis server of a cache has allocated.",
+    (names.DJANGO_CACHE_ALIAS,),
+)
+REDIS_KEYS: Final = MetricDefinition(
+    "redis.keys",
+    "gauge",
+    "{key}",
+    "Keys in the Redis database of a cache, whoever has set them.",
+    (names.DJANGO_CACHE_ALIAS,),
+)
+REDIS_KEYS_EXPIRING: Final = MetricDefinition(
+    "redis.keys.expiring",
+    "gauge",
+    "{key}",
+    "Those of them that expire.",
+    (names.DJANGO_CACHE_ALIAS,),
+)
+REDIS_EVICTIONS: Final = MetricDefinition(
+    "redis.evictions",
+    "gauge",
+    "{key}",
+    "Keys that the Redis server of a cache has thrown out for want of memory since it began.",
+    (names.DJANGO_CACHE_ALIAS,),
+)
+
+OBSERVED_SERVICES: Final = (
+    DJANGO_DB_SIZE,
+    REDIS_MEMORY_USED,
+    REDIS_KEYS,
+    REDIS_KEYS_EXPIRING,
+    REDIS_EVICTIONS,
+)
+"""What observers see of them."""
+
+DJANGO_API_REQUESTS: Final = MetricDefinition(
+    "django.api.requests",
+    "counter",
+    "{request}",
+    "Requests to routes that `OTEL_DJANGO_API_ROUTES` names.",
+    (names.HTTP_ROUTE,),
+)
+DJANGO_API_THROTTLED: Final = MetricDefinition(
+    "django.api.throttled",
+    "counter",
+    "{request}",
+    "Those of them that were answered with 429, or refused by a throttle of Django REST framework.",
+    (names.HTTP_ROUTE,),
+)
+DJANGO_API_ACTIVE_CLIENTS: Final = MetricDefinition(
+    "django.api.active_clients",
+    "gauge",
+    "{client}",
+    "Users, tokens and addresses that these requests came from, each counted once a host.",
+    (names.DJANGO_API_WINDOW,),
+)
+
+# --- health
+HEALTH_CHECK_STATUS: Final = MetricDefinition(
+    "health.check.status",
+    "gauge",
+    "{status}",
+    "What a health check found within the last minute: 1 healthy, 0.5 degraded, 0 unhealthy.",
+    (names.HEALTH_CHECK_NAME, names.HEALTH_CHECK_INSTANCE, names.HEALTH_CHECK_GROUP),
+)
+HEALTH_CHECK_DURATION: Final = MetricDefinition(
+    "health.check.duration",
+    "histogram",
+    "s",
+    "Time of running a health check.",
+    (names.HEALTH_CHECK_NAME, names.HEALTH_CHECK_GROUP),
+    DATABASE_SECONDS,
+)
+HEALTH_SCORE: Final = MetricDefinition(
+    "health.score",
+    "gauge",
+    "{point}",
+    "From 0 to 100: the mean of a group's checks (healthy 100, degraded 50, unhealthy 0), critical "
+    "ones counted three times.",
+    (names.HEALTH_CHECK_GROUP,),
+)
+
 # --- management commands
 DJANGO_COMMAND_DURATION: Final = MetricDefinition(
     "django.command.duration",

@@ -129,6 +129,15 @@ DJANGO_TASK_RUN_AFTER: Final = "django.task.run_after"
 DJANGO_TASK_ATTEMPT: Final = "django.task.attempt"
 DJANGO_TASK_QUEUE_WAIT: Final = "django.task.queue_wait"
 
+# --- health checks
+HEALTH_SPAN: Final = "health"
+HEALTH_CHECK_NAME: Final = "health.check.name"
+HEALTH_CHECK_INSTANCE: Final = "health.check.instance"
+HEALTH_CHECK_GROUP: Final = "health.check.group"
+HEALTH_CHECK_CRITICAL: Final = "health.check.critical"
+HEALTH_CHECK_STATUS: Final = "health.check.status"
+HEALTH_CHECK_STATUS_BEFORE: Final = "health.check.status_before"
+
 # --- management commands
 COMMAND_SPAN: Final = "command"
 DJANGO_COMMAND_NAME: Final = "django.command.name"
@@ -136,6 +145,7 @@ PROCESS_EXIT_CODE: Final = "process.exit.code"
 
 # --- processes, the host, telemetry itself: in metrics only
 CPU_MODE: Final = "cpu.mode"
+DJANGO_API_WINDOW: Final = "django.api.window"
 CPYTHON_GC_GENERATION: Final = "cpython.gc.generation"
 DISK_IO_DIRECTION: Final = "disk.io.direction"
 NETWORK_INTERFACE_NAME: Final = "network.interface.name"
@@ -188,6 +198,7 @@ LOGIN_FAILED: Final = "security.login.failed"
 PERMISSION_DENIED: Final = "security.permission.denied"
 SUSPICIOUS_OPERATION: Final = "security.suspicious_operation"
 CSRF_FAILED: Final = "security.csrf.failed"
+HEALTH_CHECK_CHANGED: Final = "health.check.changed"
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
 TELEMETRY_REJECTED: Final = "telemetry.rejected"
 TELEMETRY_REDUCED: Final = "telemetry.reduced"
@@ -215,6 +226,7 @@ _OF_MESSAGES: Final = "Attributes of tasks, sent or processed"
 _OF_CELERY: Final = "Attributes of Celery's tasks"
 _OF_DJANGO_TASKS: Final = "Attributes of tasks of Django's tasks framework"
 _OF_COMMANDS: Final = "Attributes of management commands"
+_OF_HEALTH: Final = "Attributes of health checks"
 _IN_DETAIL: Final = "With `OTEL_DJANGO_DETAIL=full`."
 
 SPANS: Final = (
@@ -284,6 +296,14 @@ SPANS: Final = (
         "INTERNAL",
         "The project's own commands, and those that `OTEL_DJANGO_COMMANDS` names.",
         _OF_COMMANDS,
+    ),
+    SpanShape(
+        "Health check",
+        f"`{HEALTH_SPAN} {{check}}`",
+        "INTERNAL",
+        "Every run of a health check, as the root of a trace of its own; nothing is recorded below "
+        "it. Results that are shared or cached have none.",
+        _OF_HEALTH,
     ),
     SpanShape(
         "Span of your own",
@@ -410,6 +430,15 @@ ATTRIBUTES: Final = {
         DJANGO_COMMAND_NAME: "The command's name.",
         PROCESS_EXIT_CODE: "The code the process ends with; 0 is success.",
     },
+    _OF_HEALTH: {
+        HEALTH_CHECK_NAME: "The check.",
+        HEALTH_CHECK_INSTANCE: "Which one of several that the check looks at, such as an alias, a "
+        "queue or a path.",
+        HEALTH_CHECK_GROUP: "The most urgent group that asks it: `live`, `ready`, `startup`, else "
+        "`all`. Of the score: the group whose checks count.",
+        HEALTH_CHECK_CRITICAL: "Whether its failure makes the whole unhealthy.",
+        HEALTH_CHECK_STATUS: "What it found: `healthy`, `degraded` or `unhealthy`.",
+    },
     f"Attributes of the event `{EXCEPTION_EVENT}`": {
         EXCEPTION_TYPE: "The exception's class.",
         EXCEPTION_MESSAGE: "Its text, without secrets.",
@@ -420,7 +449,8 @@ ATTRIBUTES: Final = {
         CELERY_QUEUE_LENGTH: "How many messages wait in the queue.",
         CELERY_QUEUE_LENGTH_BEFORE: "How many did when it began to grow.",
         DURATION: "How long it took, in seconds.",
-        MESSAGE: "What Django's logger said of it.",
+        HEALTH_CHECK_STATUS_BEFORE: "What the check found before.",
+        MESSAGE: "What Django's logger, or the check, said of it.",
         HTTP_REQUEST_BODY_SIZE: "Bytes of the request's body, if it says so.",
         HTTP_RESPONSE_BODY_SIZE: "Bytes of the answer's body, if they are known.",
         DB_QUERIES: "How many database queries the request made.",
@@ -433,12 +463,13 @@ ATTRIBUTES: Final = {
         DB_CLIENT_CONNECTION_POOL_NAME: "The alias in DATABASES.",
         DJANGO_CACHE_RESULT: "`hit` or `miss` of what was read; else what was done, such as "
         "`set`; `error`.",
-        CELERY_WORKER_STATE: "Whether a worker is heard of: `online` or `offline`.",
+        CELERY_WORKER_STATE: "Whether a worker is heard of and works: `online`, `stuck` or `offline`.",
         CELERY_WORKER_TASK_STATE: "`active`: it runs; `reserved`: it waits in the worker for its "
         "turn; `scheduled`: for its eta.",
         CPU_MODE: "What the time went to: `user`, `system` and, of a host, more.",
         CPYTHON_GC_GENERATION: "The garbage collector's generation: 0, 1 or 2.",
         DISK_IO_DIRECTION: "`read` or `write`.",
+        DJANGO_API_WINDOW: "How far back clients are counted: `1h` or `24h`.",
         NETWORK_INTERFACE_NAME: "The network interface.",
         NETWORK_IO_DIRECTION: "`receive` or `transmit`.",
         PROCESS_CONTEXT_SWITCH_TYPE: "`voluntary` or `involuntary`.",
@@ -489,6 +520,9 @@ LOG_EVENTS: Final = {
     SUSPICIOUS_OPERATION: "Django has refused something suspicious, such as a wrong Host. "
     "The level is Django's.",
     CSRF_FAILED: "A form came without its CSRF token, or with a wrong one. Level warning.",
+    HEALTH_CHECK_CHANGED: "What a health check finds is worse or better than before, of one "
+    "instance where it has several. Level error for unhealthy, warning for degraded, else info. "
+    "Once a host.",
     TELEMETRY_DROPPED: "Telemetry was lost; says how much, of which signal and why. Once a minute.",
     TELEMETRY_REJECTED: "The receiver refused some, or took it with a warning; gives its words.",
     TELEMETRY_REDUCED: "Telemetry takes more than `OTEL_DJANGO_MAX_OVERHEAD`: less is recorded of "

@@ -33,6 +33,7 @@ def chosen(settings: Settings, life: ProcessLife) -> tuple[Instrumentation, ...]
 def _of_this_package(
     settings: Settings, life: ProcessLife
 ) -> dict[str, Callable[[], Instrumentation]]:
+    from otel_django.health.telling import HealthTelling
     from otel_django.instrumentation.cache import CacheInstrumentation
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
     from otel_django.instrumentation.celery_logs import CeleryLogsInstrumentation
@@ -57,6 +58,7 @@ def _of_this_package(
             DatabaseInstrumentation(), DATABASES, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=database"
         ),
         "django_tasks": DjangoTasksInstrumentation,
+        "health": HealthTelling,
         "model_events": ModelEvents,
         "process_metrics": ProcessMetrics,
         "security_events": SecurityEvents,

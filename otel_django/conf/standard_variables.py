@@ -243,8 +243,8 @@ INSTRUMENTATION: Final = (
         "",
         "Libraries that are left alone, by the entry points of their instrumentors (`requests`), "
         "and parts of this package: `django`, `database`, `cache`, `celery`, `celery_chatter`, "
-        "`celery_logs`, `celery_observers`, `commands`, `django_tasks`, `detail`, `logging`, "
-        "`model_events`, `process_metrics`, `request_log`, `security_events`, "
+        "`celery_logs`, `celery_observers`, `commands`, `django_tasks`, `detail`, `health`, "
+        "`logging`, `model_events`, `process_metrics`, `request_log`, `security_events`, "
         "`system_metrics`; `contrib` for all other packages' instrumentors.",
         "Instrumentation",
     ),

@@ -37,7 +37,13 @@ EARLY_S: Final = 1.0
 """So much sooner it looks if it is awake anyway: that spares it waking up for this."""
 FOLD_S: Final = 5.0
 LOCK_S: Final = 2.0
-HOST_METRICS: Final = "system."
+HOST_METRICS: Final = (
+    "system.",
+    "health.check.status",
+    "health.score",
+    "django.api.active_clients",
+)
+"""What one process says of the whole host; these names begin so."""
 
 
 class HostMetrics:
