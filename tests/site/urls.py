@@ -64,7 +64,6 @@ urlpatterns = [
     path("secrets/", include("tests.site.secrets")),
     path("logs/", include("tests.site.logs")),
     path("", include("tests.site.background")),
-    path("livez", views.plain),
     path("monitoring/", include("otel_django.urls")),
     path("", include("otel_django.probe_urls")),
 ]
