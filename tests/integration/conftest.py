@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -52,3 +53,15 @@ def rabbitmq() -> Iterator[Server]:
     """A RabbitMQ node."""
     with servers.rabbitmq() as server:
         yield server
+
+
+@pytest.fixture
+def mysql_driver() -> None:
+    """PyMySQL standing in for mysqlclient where that isn't."""
+    try:
+        importlib.import_module("MySQLdb")
+    except ImportError:
+        import pymysql
+
+        pymysql.version_info = (2, 2, 8, "final", 0)  # what Django asks of mysqlclient
+        pymysql.install_as_MySQLdb()
