@@ -59,7 +59,7 @@ class Probe:
             report = getattr(request, "_otel_django_report", None) or _report(asked)
             return final(_response(request, asked, report))
         except Refused as refused:
-            return final(as_response(refused.answer, request))
+            return final(_sent(refused.answer, request))
 
     def early(self, request: HttpRequest) -> Early:
         """The answer before middleware."""
@@ -67,7 +67,7 @@ class Probe:
             asked = self._asked(request)
             return self._early(request, asked, _report(asked))
         except Refused as refused:
-            return as_response(refused.answer, request)
+            return _sent(refused.answer, request)
 
     async def early_async(self, request: HttpRequest) -> Early:
         """The same, holding no thread while it waits."""
@@ -75,7 +75,7 @@ class Probe:
             asked = self._asked(request)
             return self._early(request, asked, await _report_async(asked))
         except Refused as refused:
-            return as_response(refused.answer, request)
+            return _sent(refused.answer, request)
 
     def _asked(self, request: HttpRequest) -> _Asked:
         _check_method(request)
@@ -113,8 +113,8 @@ class LiveProbe:
             _check_method(request)
             alive = not SITE.checks("live") or _report(_Asked("live")).ok
         except Refused as refused:
-            return as_response(refused.answer, request)
-        return as_response(_ALIVE if alive else _NOT_ALIVE, request)
+            return _sent(refused.answer, request)
+        return _sent(_ALIVE if alive else _NOT_ALIVE, request)
 
     early = view
 
@@ -124,8 +124,8 @@ class LiveProbe:
             _check_method(request)
             alive = not SITE.checks("live") or (await _report_async(_Asked("live"))).ok
         except Refused as refused:
-            return as_response(refused.answer, request)
-        return as_response(_ALIVE if alive else _NOT_ALIVE, request)
+            return _sent(refused.answer, request)
+        return _sent(_ALIVE if alive else _NOT_ALIVE, request)
 
 
 def _check_method(request: HttpRequest) -> None:
@@ -175,12 +175,19 @@ def _tells_who_is_staff(report: Report) -> bool:
     )
 
 
+def _sent(found: Answer, request: HttpRequest) -> HttpResponse:
+    """Django would log an error, and mail the admins, for each 503: a health check tells itself."""
+    response = as_response(found, request)
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
 def _response(request: HttpRequest, asked: _Asked, report: Report) -> HttpResponse:
     settings = site_settings()
     verdict = may_read(request, settings)
     details = verdict == "allowed"
     if asked.names is not None and not details:
-        return as_response(refusal(verdict).answer, request)
+        return _sent(refusal(verdict).answer, request)
     version = settings.resource_attributes.get(names.SERVICE_VERSION)
     status = 200 if report.ok else 503
     if HEALTH_JSON in request.META.get("HTTP_ACCEPT", ""):
@@ -189,4 +196,4 @@ def _response(request: HttpRequest, asked: _Asked, report: Report) -> HttpRespon
         )
     else:
         found = answer(document(report, version) if details else summary(report), status)
-    return as_response(found, request)
+    return _sent(found, request)
