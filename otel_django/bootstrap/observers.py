@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from otel_django.bootstrap.process import Runtime
     from otel_django.conf import Settings
     from otel_django.contracts import Instrumentation
+    from otel_django.observers.board import Board
+    from otel_django.observers.celery_beat_presence import BeatPresence
     from otel_django.observers.celery_presence import CeleryPresence
     from otel_django.observers.folder_board import FolderBoard
     from otel_django.observers.runner import Runner
@@ -38,14 +40,29 @@ class Observers:
 
     def _make(self, runtime: Runtime) -> None:
         from otel_django.observers.celery_beat import CeleryBeat
+        from otel_django.observers.celery_beat_presence import BeatPresence
         from otel_django.observers.celery_presence import CeleryPresence
 
         presence = CeleryPresence(
-            _interval_s(runtime.settings), TIMEOUT_S, heard=runtime.worker.wake
+            _interval_s(runtime.settings),
+            TIMEOUT_S,
+            heard=runtime.worker.wake,
+            leaving=self._hurry,
         )
-        self._runner = _runner(runtime, presence)
+        sender = CeleryBeat()
+        beat = BeatPresence(
+            _interval_s(runtime.settings),
+            TIMEOUT_S,
+            heard=runtime.worker.wake,
+            sending=lambda: sender.sending,
+        )
+        self._runner = _runner(runtime, presence, beat)
         runtime.worker.add_polled(self._runner)
-        self.instrumentations = (CeleryBeat(), presence, self)
+        self.instrumentations = (sender, beat, presence, self)
+
+    def _hurry(self) -> None:
+        if self._runner is not None:
+            self._runner.hurry()
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Have the rest of the process know of what is seen."""
@@ -60,7 +77,8 @@ class Observers:
         active.set_runner(None)
 
 
-def _runner(runtime: Runtime, presence: CeleryPresence) -> Runner:
+def _runner(runtime: Runtime, presence: CeleryPresence, beat: BeatPresence) -> Runner:
+    from otel_django.observers.celery_beats import CeleryBeats
     from otel_django.observers.celery_queues import CeleryQueues
     from otel_django.observers.celery_workers import CeleryWorkers
     from otel_django.observers.database_board import DatabaseBoard
@@ -70,11 +88,14 @@ def _runner(runtime: Runtime, presence: CeleryPresence) -> Runner:
     settings = runtime.settings
     places = Places(DatabaseBoard(settings.database), lambda: _folder(settings))
     interval_s = _interval_s(settings)
-    workers = CeleryWorkers(
-        interval_s, TIMEOUT_S, lambda: places.deployment(SYSTEM_CLOCK.monotonic_s())
-    )
+
+    def board() -> Board | None:
+        return places.deployment(SYSTEM_CLOCK.monotonic_s())
+
+    workers = CeleryWorkers(interval_s, TIMEOUT_S, board, stuck_s=settings.stuck_s)
+    beats = CeleryBeats(interval_s, TIMEOUT_S, board)
     return Runner(
-        (presence, workers, CeleryQueues(interval_s, TIMEOUT_S, workers.queues)),
+        (beat, presence, beats, workers, CeleryQueues(interval_s, TIMEOUT_S, workers.queues)),
         places,
         clock=SYSTEM_CLOCK,
         recorder=runtime.metrics.recorder,

@@ -16,6 +16,11 @@ def latest(name: str) -> tuple[Observation, ...] | None:
     return None if _runner is None else _runner.latest(name)
 
 
+def observes() -> bool:
+    """Whether anything is observed, as far as this process knows."""
+    return _runner is not None
+
+
 def set_runner(runner: Runner | None) -> None:
     """From now on this one; None: nobody observes."""
     global _runner

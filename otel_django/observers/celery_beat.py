@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard
@@ -28,6 +29,8 @@ class CeleryBeat:
         self._patches = Patches()
         self._undo: Callable[[], object] | None = None
         self._missed: Counter | None = None
+        self.sending: tuple[Any, float] | None = None
+        """The entry whose run is being sent, and since when, in Unix time."""
 
     def measure_with(self, recorder: Recorder) -> None:
         """Count with it from the next ``install`` on."""
@@ -56,7 +59,11 @@ class CeleryBeat:
                 missed = missed_runs(entry)
                 if missed and self._missed is not None:
                     self._missed.add(missed, (entry.name,))
-            return original(scheduler, entry, *args, **kwargs)
+            self.sending = entry, time()
+            try:
+                return original(scheduler, entry, *args, **kwargs)
+            finally:
+                self.sending = None
 
         return apply_entry
 
@@ -66,19 +73,26 @@ def missed_runs(entry: Any) -> int:
 
     0 for an entry that never ran, and for schedules that can't be asked, such as solar ones.
     """
-    from celery.schedules import crontab, schedule
-
     last, plan = entry.last_run_at, entry.schedule
     if last is None or not entry.total_run_count:
         return 0
-    last = plan.maybe_make_aware(last)
-    now = plan.maybe_make_aware(plan.now())
+    return min(MOST, max(0, runs_between(plan, last, plan.now()) - 1))
+
+
+def runs_between(plan: Any, last: datetime, now: datetime) -> int:
+    """How many runs were due after ``last`` until ``now``: up to about MOST for a crontab.
+
+    0 for schedules that can't be asked, such as solar ones.
+    """
+    from celery.schedules import crontab, schedule
+
+    last, now = plan.maybe_make_aware(last), plan.maybe_make_aware(now)
     if isinstance(plan, crontab):
-        return max(0, _crontab_runs(plan, last, now) - 1)
+        return _crontab_runs(plan, last, now)
     every = getattr(plan, "run_every", None)
     if type(plan) is not schedule or not every or every <= timedelta(0):
         return 0
-    return min(MOST, max(0, int((now - last) / every) - 1))
+    return max(0, int((now - last) / every))
 
 
 def _crontab_runs(plan: Any, last: datetime, now: datetime) -> int:

@@ -141,34 +141,68 @@ def test_when_a_strangers_message_was_sent_is_unknown(headers: Any) -> None:
 def board(tmp_path: Path) -> FolderBoard:
     """With what workers have told."""
     made = FolderBoard(HostFolder(tmp_path / "host", pause=nothing))
-    for name, age_s in (("fresh", 1.0), ("stuck", 60.0), ("gone", FORGOTTEN_S)):
-        rows = [["heartbeat_age", age_s, {}], ["queue", 1, {"queue": "q"}]]
-        made.post(f"celery.worker/{name}", name, json.dumps(rows))
+    for name, silent_s, heartbeat_age_s, busy_s in (
+        ("fresh", 0.0, 1.0, 599.0),
+        ("blocked", 0.0, 60.0, 0.0),
+        ("full", 0.0, 1.0, 600.0),
+        ("killed", 31.0, 1.0, 0.0),
+        ("gone", FORGOTTEN_S, 1.0, 0.0),
+    ):
+        rows = [
+            ["heartbeat_age", heartbeat_age_s, {}],
+            ["busy", busy_s, {}],
+            ["queue", 1, {"queue": f"of {name}"}],
+        ]
+        made.post(f"celery.worker/{name}", name, json.dumps(rows), silent_s)
     return made
 
 
 def seen(observer: CeleryWorkers) -> Iterator[tuple[str, str, float]]:
     one: Observation
     for one in observer.observe():
-        yield one.name, str(next(iter(one.attributes.values()))), one.value
+        yield one.name, str(next(iter(one.attributes.values()), "")), one.value
 
 
-def test_C2_workers_are_online_by_their_heartbeat_not_by_the_age_of_what_they_told(
+def workers(board: Board | None) -> CeleryWorkers:
+    return CeleryWorkers(15.0, 5.0, lambda: board, stuck_s=600.0)
+
+
+def test_C2_workers_are_online_offline_when_silent_and_stuck_without_heartbeat_or_progress(
     board: FolderBoard,
 ) -> None:
-    observer = CeleryWorkers(15.0, 5.0, lambda: board)
+    observer = workers(board)
     found = {(name, which): value for name, which, value in seen(observer)}
     assert found["celery.workers", "online"] == 1
+    assert found["celery.workers", "stuck"] == 2
     assert found["celery.workers", "offline"] == 1
-    heard = found["celery.worker.last_heartbeat", "stuck"]
+    heard = found["celery.worker.last_heartbeat", "blocked"]
     assert abs(time.time() - 60 - heard) < 5
-    assert set(board.posted("celery.worker/")) == {"fresh", "stuck"}
-    assert observer.queues() == ("q",)
+    assert set(board.posted("celery.worker/")) == {"fresh", "blocked", "full", "killed"}
+    assert observer.queues() == ("of blocked", "of fresh", "of full", "of killed")
+
+
+def test_when_a_queue_had_a_worker_last_is_known_after_the_worker_is_gone(
+    board: FolderBoard,
+) -> None:
+    assert board.claim("celery.workers", "a", 60)
+    first = workers(board)
+    rows = [[one.name, one.value, dict(one.attributes)] for one in first.observe()]
+    board.put("celery.workers", "a", json.dumps(rows))
+    for name in board.posted("celery.worker/"):
+        board.remove(f"celery.worker/{name}")
+    began_s = time.time()
+    second = workers(board)
+    left = {which: value for name, which, value in seen(second) if name == "queue_served"}
+    assert set(left) == {"of fresh", "of blocked", "of full"}
+    assert all(began_s - 5 < value <= began_s for value in left.values())
+    (watched_s,) = [value for name, _, value in seen(second) if name == "watched"]
+    assert watched_s <= began_s
+    assert second.queues() == ("of blocked", "of fresh", "of full")
+    board.release_all()
 
 
 def test_without_a_board_nothing_is_known_of_workers() -> None:
-    nowhere: Board | None = None
-    assert list(CeleryWorkers(15.0, 5.0, lambda: nowhere).observe()) == []
+    assert list(workers(None).observe()) == []
 
 
 def test_nothing_is_observed_in_tests() -> None:
