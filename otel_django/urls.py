@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from otel_django.web import health_views, metrics_views
+from otel_django.web import (
+    alert_views,
+    cached_answers,
+    dashboard_views,
+    health_views,
+    metrics_views,
+    performance_views,
+    status_views,
+    uptime_views,
+)
 
 app_name = "otel_django"
 urlpatterns = [
@@ -12,4 +21,13 @@ urlpatterns = [
     path("health/simple/", health_views.health_check_simple, name="health_check_simple"),
     path("healthz/", health_views.health_check_simple, name="healthz"),
     path("metrics/", metrics_views.metrics_endpoint, name="metrics_endpoint"),
+    path("uptime/", uptime_views.uptime_status, name="uptime_status"),
+    path("status/", status_views.monitoring_status, name="monitoring_status"),
+    path("performance/queries/", performance_views.performance_queries, name="performance_queries"),
+    path("performance/cache/", performance_views.performance_cache, name="performance_cache"),
+    path("alerts/", alert_views.alerts, name="alerts"),
+    path("alerts/receive/", alert_views.receive_alerts, name="receive_alerts"),
+    path("alerts/test/", alert_views.test_alerts, name="test_alerts"),
+    path("cache/clear/", cached_answers.clear_monitoring_cache, name="clear_monitoring_cache"),
+    path("dashboard/", dashboard_views.monitoring_dashboard, name="monitoring_dashboard"),
 ]

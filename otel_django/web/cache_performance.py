@@ -10,7 +10,7 @@ from otel_django import names
 from otel_django.health.report_json import timestamp
 from otel_django.web import ratings
 from otel_django.web.metric_sums import Durations, Spread
-from otel_django.web.ratings import Rating  # noqa: TC001 - read at run time for the schema
+from otel_django.web.ratings import Rating  # noqa: TC001 - read for the schema
 
 if TYPE_CHECKING:
     from otel_django.web.metric_sums import Sums

@@ -127,7 +127,8 @@ class Operation:
     """What one method of an endpoint does; ``handler``'s docstring and return type describe it.
 
     ``may`` says who is answered, ``body`` what is to come as JSON (a ``TypedDict``), ``errors``
-    what can go wrong besides, by status.
+    what can go wrong besides, by status; ``shape`` what is answered, where the handler makes the
+    whole answer itself.
     """
 
     method: Method
@@ -135,6 +136,7 @@ class Operation:
     may: May = may_read
     parameters: tuple[Whole | Choice, ...] = ()
     body: Any = None
+    shape: Any = None
     errors: Mapping[int, str] = field(default_factory=dict)
 
 

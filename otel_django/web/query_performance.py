@@ -10,7 +10,7 @@ from otel_django.backends.embedded_logs import EmbeddedLogReader
 from otel_django.contracts import LogQuery
 from otel_django.health.report_json import timestamp
 from otel_django.web import ratings
-from otel_django.web.ratings import Rating  # noqa: TC001 - read at run time for the schema
+from otel_django.web.ratings import Rating  # noqa: TC001 - read for the schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.signals import setting_changed
 
-from otel_django import conf
+from otel_django import conf, names
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 def site_settings() -> Settings:
     """As the environment and Django's settings have them."""
     return conf.from_django()
+
+
+def site_version() -> str | None:
+    """``service.version``, where OTEL_RESOURCE_ATTRIBUTES says it."""
+    return site_settings().resource_attributes.get(names.SERVICE_VERSION)
 
 
 def _forget(**kwargs: Any) -> None:

@@ -48,7 +48,8 @@ LAYERS: list[set[str]] = [
         "middleware",
         "web",
     },
-    {"management", "bootstrap", "urls", "probe_urls"},
+    {"viewer"},
+    {"admin", "management", "bootstrap", "monitoring", "urls", "probe_urls"},
     {"apps", "testing", "__init__"},
     {"pytest_plugin"},
 ]

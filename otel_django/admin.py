@@ -1,0 +1,58 @@
+"""What this package adds to the site's admin, be it Django's own or Unfold's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.urls import path
+
+from otel_django.models import HealthMetric
+from otel_django.web.permissions import has_permission
+from otel_django.web.system_health import PERMISSION, health_api_view
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.urls import URLPattern
+
+    _ModelAdmin = admin.ModelAdmin[HealthMetric]
+elif apps.is_installed("unfold"):
+    from unfold.admin import ModelAdmin as _ModelAdmin
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+
+@admin.register(HealthMetric)
+class HealthMetricAdmin(_ModelAdmin):
+    """What was found in the past, to look at; and below it what is so now, as JSON."""
+
+    list_display = ("metric_name", "status", "timestamp", "hourly")
+    list_filter = ("status", "metric_name", "hourly")
+    search_fields = ("metric_name",)
+    ordering = ("-timestamp", "-id")
+    show_full_result_count = False
+
+    def get_urls(self) -> list[URLPattern]:
+        """``…/healthmetric/now/`` besides the usual ones."""
+        return [path("now/", health_api_view, name="otel_django_health_api"), *super().get_urls()]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may see it sees where it is."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers, and staff with the permission."""
+        return has_permission(request, PERMISSION)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: rows are made by looking."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: they go by their age."""
+        return False
