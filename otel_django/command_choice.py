@@ -47,9 +47,10 @@ class CommandChoice:
     def _covers(self, name: str, app: str) -> bool:
         if name in _NEVER or name in self._left_out:
             return False
-        return self._all or name in self._named or (self._own and self._is_own(app))
+        return self._all or name in self._named or (self._own and self.is_own(app))
 
-    def _is_own(self, app: str) -> bool:
+    def is_own(self, app: str) -> bool:
+        """Whether a package or module is the project's."""
         return any(_lies_in(folder, self._folders) for folder in _folders_of(app))
 
 

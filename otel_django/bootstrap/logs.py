@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import guard, names
+from otel_django.command_choice import CommandChoice
 from otel_django.conf import no_color
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.instrumentation.patching import Patches
@@ -16,6 +19,7 @@ from otel_django.logs.journal import Channel, Journal
 from otel_django.logs.levels import Overrides
 from otel_django.logs.line import json_line
 from otel_django.logs.severity import LEVELS
+from otel_django.logs.site_loggers import site_loggers
 from otel_django.logs.statements import statement
 from otel_django.logs.stream import Stream, standard_error
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S: Final = 1.0
 _UID: Final = "otel_django-logs"
+_logger = logging.getLogger(guard.LOGGER_NAME)
 
 
 class Logs:
@@ -48,6 +53,7 @@ class Logs:
         self._handlers: Handlers | None = None
         self._overrides: Overrides | None = None
         self._file: LogFile | None = None
+        self._steps: deque[bool] = deque()
         self._undo: list[Callable[[], object]] = []
         self._patches = Patches()
 
@@ -181,18 +187,42 @@ class Logs:
 
         self.journal.put = both
 
+    def step(self, *, more: bool) -> None:
+        """At the next poll, have the site's loggers tell a level more, or less."""
+        self._steps.append(more)
+
+    def _take_steps(self, journal: Journal, overrides: Overrides) -> None:
+        from django.apps import apps
+
+        while self._steps:
+            more = self._steps.popleft()
+            found = site_loggers(
+                [config.name for config in apps.get_app_configs()],
+                CommandChoice(self._runtime.settings).is_own,
+            )
+            try:
+                told = overrides.step(found, more=more, threshold=journal.threshold)
+            except OSError as error:
+                _logger.warning("Levels of loggers can't be changed: %s", error.strerror)
+                continue
+            if told:
+                said = ", ".join(f"{name or 'the root'}: {level}" for name, level in told.items())
+                _logger.warning("By a signal, loggers have other levels on this host: %s", said)
+
     # --- as a sink that is polled
 
     def poll(self, now_s: float) -> float | None:
         """Look whether levels have changed, or loggers have come."""
-        if self._handlers is None or self._overrides is None:
+        if self.journal is None or self._handlers is None or self._overrides is None:
             return None
+        self._take_steps(self.journal, self._overrides)
         self._overrides.look()
         self._handlers.add_to_new()
         return LOOK_EVERY_S
 
     def after_fork(self) -> None:
         """In a forked child."""
+        self._steps.clear()
         if self._file is not None:
             self._file.after_fork()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_django import guard, names
 from otel_django.bootstrap import exporters, instrumentations, tracing
 from otel_django.bootstrap.governor import Governing
+from otel_django.bootstrap.level_signals import LevelSignals
 from otel_django.bootstrap.listening import Listening
 from otel_django.bootstrap.logs import Logs
 from otel_django.bootstrap.metrics import Metrics
@@ -84,7 +85,7 @@ class Runtime:
             *governing,
             SelfObservation(self),
             *instrumentations.chosen(settings, self),
-            *([Listening()] if collect is None else []),
+            *([Listening(), LevelSignals(self)] if collect is None else []),
             *Observers(self).instrumentations,
         )
         self.hooks = ProcessHooks(

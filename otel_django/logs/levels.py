@@ -1,7 +1,8 @@
 """Levels that are changed while processes run, for all processes of the host.
 
-They lie in a small file in the run folder, ``{"shop.orders": "debug"}``; each process looks at it
-every second. A level taken back is again what it was.
+They lie in a small file in the run folder: ``{"shop.orders": {"level": "debug", "until": 1.8e9}}``,
+or ``{"shop.orders": "debug"}`` where they stay. Each process looks at it every second. A level
+taken back, or whose time is over, is again what it was.
 """
 
 from __future__ import annotations
@@ -11,19 +12,30 @@ import json
 import logging
 import os
 import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from otel_django import guard
-from otel_django.logs.severity import LEVELS, level_named
+from otel_django.logs.severity import LEVELS, level_beside, level_named, name_of_level
 from otel_django.private_folder import give_to_owner_above, make_private_folder
 
 FILE_NAME: Final = "log-levels.json"
+SAME_STEP_S: Final = 2.0
+"""A signal that was sent to several processes at once is one step."""
 _MOST_BYTES: Final = 65_536
 
 
-def set_level(run_dir: Path, logger: str, level: str | None) -> None:
-    """Give ``logger`` ("" is the root) this level in every process of the host.
+class Changed(NamedTuple):
+    """One of ``LEVELS``, in force until ``until_s`` (since the epoch); None: until it's changed."""
+
+    level: str
+    until_s: float | None = None
+
+
+def set_level(run_dir: Path, logger: str, level: str | None, *, for_s: float | None = None) -> None:
+    """Give ``logger`` ("" is the root) this level in every process of the host, ``for_s`` seconds.
 
     ``level`` is one of ``LEVELS``; None: what it was. In force within a second or two.
 
@@ -31,19 +43,28 @@ def set_level(run_dir: Path, logger: str, level: str | None) -> None:
         ValueError: for another level.
         OSError: when the file can't be written.
     """
-    if level is not None:
-        level_named(level)
+    change_levels(run_dir, {logger: level}, for_s=for_s)
+
+
+def change_levels(
+    run_dir: Path, wanted: Mapping[str, str | None], *, for_s: float | None = None
+) -> None:
+    """``set_level`` for several loggers at once."""
+    until_s = None if for_s is None else time.time() + for_s
     make_private_folder(run_dir)
-    wanted = levels(run_dir)
-    if level is None:
-        wanted.pop(logger, None)
-    else:
-        wanted[logger] = level.lower()
-    _write(run_dir / FILE_NAME, wanted)
+    found = levels(run_dir)
+    for logger, level in wanted.items():
+        if level is None:
+            found.pop(logger, None)
+        else:
+            found[logger] = Changed(name_of_level(level_named(level)), until_s)
+    _write(run_dir / FILE_NAME, found)
 
 
-def levels(run_dir: Path) -> dict[str, str]:
+def levels(run_dir: Path, now_s: float | None = None) -> dict[str, Changed]:
     """The levels that are changed now, by logger; none where the file can't be read."""
+    if now_s is None:
+        now_s = time.time()
     try:
         with (run_dir / FILE_NAME).open("rb") as file:
             found = json.loads(file.read(_MOST_BYTES))
@@ -51,18 +72,36 @@ def levels(run_dir: Path) -> dict[str, str]:
         return {}
     if not isinstance(found, dict):
         return {}
+    read = {str(logger): _read(value) for logger, value in found.items()}
     return {
-        str(logger): level.lower()
-        for logger, level in found.items()
-        if isinstance(level, str) and level.lower() in LEVELS
+        logger: changed
+        for logger, changed in read.items()
+        if changed is not None and (changed.until_s is None or now_s < changed.until_s)
     }
 
 
-def _write(path: Path, wanted: dict[str, str]) -> None:
+def _read(value: Any) -> Changed | None:
+    level, until_s = value, None
+    if isinstance(value, dict):
+        level, until_s = value.get("level"), value.get("until")
+    if not isinstance(level, str) or level.lower() not in LEVELS:
+        return None
+    if until_s is not None and not isinstance(until_s, int | float):
+        return None
+    return Changed(level.lower(), until_s)
+
+
+def _write(path: Path, wanted: Mapping[str, Changed]) -> None:
+    content = {
+        logger: changed.level
+        if changed.until_s is None
+        else {"level": changed.level, "until": changed.until_s}
+        for logger, changed in wanted.items()
+    }
     fd, draft = tempfile.mkstemp(prefix=f".{FILE_NAME}-", dir=path.parent)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(wanted, file)
+            json.dump(content, file)
         give_to_owner_above(Path(draft))
         os.replace(draft, path)  # noqa: PTH105 - a plain string from tempfile
     except BaseException:
@@ -74,46 +113,120 @@ def _write(path: Path, wanted: dict[str, str]) -> None:
 class Overrides:
     """The changed levels as they are in force in this process."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, now_s: Callable[[], float] = time.time) -> None:
         self._run_dir = run_dir
+        self._now_s = now_s
         self._seen: tuple[int, int] | None = None
+        self._written: tuple[int, int] | None = None
+        self._ends_s = float("inf")
         self._in_force: dict[str, int] = {}
         self._before: dict[str, int] = {}
 
     def look(self) -> None:
         """Put into force what has changed in the file; never raises."""
         with guard.guarded("logs.levels"):
-            try:
-                status = (self._run_dir / FILE_NAME).stat()
-                seen = (status.st_mtime_ns, status.st_ino)
-            except OSError:
-                seen = None
-            if seen != self._seen:
+            seen = self._file_seen()
+            now_s = self._now_s()
+            if seen != self._seen or now_s >= self._ends_s:
                 self._seen = seen
-                self._apply(levels(self._run_dir) if seen else {})
+                self._apply(levels(self._run_dir, now_s) if seen else {})
+            elif self._in_force:
+                self._set_levels()  # loggers have come, or were put elsewhere
 
     def want(self, record: logging.LogRecord) -> bool:
         """Whether a record below the threshold is asked for by a changed level."""
-        in_force = self._in_force
-        if not in_force:
+        if not self._in_force:
             return False
-        name = record.name
-        while name:
-            if name in in_force:
-                return record.levelno >= in_force[name]
-            name = name.rpartition(".")[0]
-        return "" in in_force and record.levelno >= in_force[""]
+        level = self._changed_for(record.name)
+        return level is not None and record.levelno >= level
+
+    def step(self, loggers: Iterable[str], *, more: bool, threshold: int) -> dict[str, str]:
+        """Have each logger tell one level more, or less, in every process of the host.
+
+        ``threshold`` is the least that this process tells where nothing is changed. What they
+        tell from now on; nothing where another process has just changed levels.
+
+        Raises:
+            OSError: when the file can't be written.
+        """
+        seen = self._file_seen()
+        if seen and seen != self._written and self._now_s() - seen[0] / 1e9 < SAME_STEP_S:
+            return {}
+        found: dict[str, str] = {}
+        wanted: dict[str, str | None] = {}
+        for name in loggers:
+            usual = max(self._usual_level(name), threshold)
+            changed = self._changed_for(name)
+            level = level_beside(usual if changed is None else changed, more=more)
+            is_changed_above = bool(name) and self._changed_for(_above(name)) is not None
+            found[name] = name_of_level(level)
+            wanted[name] = None if level == usual and not is_changed_above else found[name]
+        change_levels(self._run_dir, wanted)
+        self._written = self._file_seen()
+        self.look()
+        return found
 
     def undo(self) -> None:
         """Every level as it was."""
         self._apply({})
         self._seen = None
 
-    def _apply(self, wanted: dict[str, str]) -> None:
+    def _file_seen(self) -> tuple[int, int] | None:
+        try:
+            status = (self._run_dir / FILE_NAME).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+    def _changed_for(self, name: str) -> int | None:
+        """The changed level that counts for a logger: its own, or the next one's above it."""
+        in_force = self._in_force
+        while name:
+            if name in in_force:
+                return in_force[name]
+            name = _above(name)
+        return in_force.get("")
+
+    def _usual_level(self, name: str) -> int:
+        logger: logging.Logger | None = logging.getLogger(name)
+        while logger is not None:
+            own = "" if logger.parent is None else logger.name
+            level = self._before.get(own, logger.level)
+            if level:
+                return level
+            logger = logger.parent
+        return logging.NOTSET
+
+    def _apply(self, wanted: Mapping[str, Changed]) -> None:
+        self._in_force = {name: level_named(changed.level) for name, changed in wanted.items()}
+        ends = (changed.until_s for changed in wanted.values() if changed.until_s is not None)
+        self._ends_s = min(ends, default=float("inf"))
+        self._set_levels()
+
+    def _set_levels(self) -> None:
+        wanted = {**self._in_force, **dict(self._of_those_put_elsewhere())}
         for name in self._before.keys() - wanted.keys():
             logging.getLogger(name).setLevel(self._before.pop(name))
         for name, level in wanted.items():
             logger = logging.getLogger(name)
             self._before.setdefault(name, logger.level)
-            logger.setLevel(level_named(level))
-        self._in_force = {name: level_named(level) for name, level in wanted.items()}
+            logger.setLevel(level)
+
+    def _of_those_put_elsewhere(self) -> Iterator[tuple[str, int]]:
+        """Celery puts the loggers of tasks below its own: they don't follow their packages'."""
+        for name, logger in list(logging.root.manager.loggerDict.items()):
+            if name in self._in_force or not isinstance(logger, logging.Logger):
+                continue
+            elsewhere = logger.parent and not _is_above(logger.parent.name, name)
+            if elsewhere and logger.parent is not logging.root:
+                above = [one for one in self._in_force if one and _is_above(one, name)]
+                if above:
+                    yield name, self._in_force[max(above, key=len)]
+
+
+def _is_above(name: str, other: str) -> bool:
+    return other.startswith(f"{name}.")
+
+
+def _above(name: str) -> str:
+    return name.rpartition(".")[0]

@@ -44,6 +44,19 @@ def level_of(severity: int) -> int:
     return logging.DEBUG
 
 
+def level_beside(level: int, *, more: bool) -> int:
+    """The next of ``LEVELS`` that tells more, or less; the last one where there is none."""
+    known = sorted(LEVELS.values())
+    if more:
+        return max([one for one in known if one < level], default=known[0])
+    return min([one for one in known if one > level], default=known[-1])
+
+
+def name_of_level(level: int) -> str:
+    """The name of one of ``LEVELS``."""
+    return next(name for name, known in LEVELS.items() if known == level)
+
+
 def level_named(name: str) -> int:
     """The level of a name, in any case.
 

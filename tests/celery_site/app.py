@@ -62,6 +62,7 @@ def work(number: int = 0) -> int:
 @app.task
 def tells(secret: str) -> str:
     """Logs in three ways; returns what nobody may see."""
+    get_task_logger(__name__).debug("details of the task")
     get_task_logger(__name__).info("told by the task's logger")
     logging.getLogger("shop").warning("told by the task, token=%s", secret)
     get_logger("shop").warning("told by structlog", password=secret)

@@ -21,6 +21,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
 
 def debug(request: HttpRequest) -> HttpResponse:
     logger.debug("details")
+    logging.getLogger(__name__).debug("details of the shop")
     return HttpResponse("ok")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from otel_django.log_record import INFO, WARN
 from otel_django.logs.console import Console
 from otel_django.logs.fields import MAX_ITEMS, MAX_TEXT, Fields
-from otel_django.logs.levels import FILE_NAME, Overrides, levels, set_level
+from otel_django.logs.levels import FILE_NAME, Changed, Overrides, levels, set_level
 from otel_django.logs.line import json_line, stamp
 from otel_django.logs.severity import level_of, severity_of
 from otel_django.tracing.exceptions import ExceptionFormatter
@@ -149,7 +150,7 @@ def test_a_changed_level_is_put_into_force_and_taken_back(tmp_path: Path) -> Non
     logger = logging.getLogger("levels.here")
     overrides = Overrides(tmp_path / "run")
     set_level(tmp_path / "run", "levels.here", "DEBUG")
-    assert levels(tmp_path / "run") == {"levels.here": "debug"}
+    assert levels(tmp_path / "run") == {"levels.here": Changed("debug")}
     overrides.look()
     assert logger.level == logging.DEBUG
     below = logging.LogRecord("levels.here.below", logging.DEBUG, "", 1, "", (), None)
@@ -168,4 +169,73 @@ def test_a_level_that_is_none_is_refused_and_a_broken_file_is_no_level(tmp_path:
     (tmp_path / FILE_NAME).write_text("[")
     assert levels(tmp_path) == {}
     (tmp_path / FILE_NAME).write_text('{"a": 3, "b": "info"}')
-    assert levels(tmp_path) == {"b": "info"}
+    assert levels(tmp_path) == {"b": Changed("info")}
+    (tmp_path / FILE_NAME).write_text('{"a": {"until": 9e9}, "b": {"level": "info", "until": "x"}}')
+    assert levels(tmp_path) == {}
+
+
+def test_a_level_goes_back_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
+    logger = logging.getLogger("levels.timed")
+    overrides = Overrides(tmp_path, lambda: now_s)
+    set_level(tmp_path, "levels.timed", "debug", for_s=60)
+    until_s = levels(tmp_path)["levels.timed"].until_s
+    assert until_s is not None
+    now_s = until_s - 0.1
+    overrides.look()
+    assert logger.level == logging.DEBUG
+    now_s = until_s
+    overrides.look()
+    assert logger.level == logging.NOTSET
+    assert levels(tmp_path, now_s) == {}
+
+
+def test_a_step_tells_more_or_less_and_back_again_nothing_is_changed(tmp_path: Path) -> None:
+    overrides = Overrides(tmp_path)
+    logging.getLogger("steps").setLevel(logging.WARNING)
+    below = logging.getLogger("steps.below")
+
+    def steps(more: bool) -> dict[str, str]:
+        return overrides.step(["steps"], more=more, threshold=logging.INFO)
+
+    assert steps(True) == {"steps": "info"}
+    assert below.isEnabledFor(logging.INFO)
+    assert steps(True) == steps(True) == {"steps": "debug"}
+    assert steps(False) == {"steps": "info"}
+    assert levels(tmp_path) == {"steps": Changed("info")}
+    assert steps(False) == {"steps": "warning"}
+    assert levels(tmp_path) == {}
+    assert steps(False) == {"steps": "error"}
+    overrides.undo()
+    assert logging.getLogger("steps").level == logging.WARNING
+
+
+def test_a_signal_to_several_processes_is_one_step(tmp_path: Path) -> None:
+    first, second = Overrides(tmp_path), Overrides(tmp_path)
+    logging.getLogger("several").setLevel(logging.ERROR)
+    try:
+        for overrides in (first, second):
+            overrides.step(["several"], more=True, threshold=logging.INFO)
+            overrides.look()
+        assert levels(tmp_path) == {"several": Changed("warning")}
+        first.step(["several"], more=True, threshold=logging.INFO)
+        assert levels(tmp_path) == {"several": Changed("info")}
+    finally:
+        second.undo()
+        first.undo()
+
+
+def test_a_step_counts_from_what_is_told_and_from_what_is_changed_above(tmp_path: Path) -> None:
+    overrides = Overrides(tmp_path)
+    logging.getLogger("talks").setLevel(logging.DEBUG)  # of which nothing below info is taken
+    try:
+        assert overrides.step(["talks"], more=True, threshold=logging.INFO) == {"talks": "debug"}
+        record = logging.LogRecord("talks", logging.DEBUG, "", 1, "", (), None)
+        assert overrides.want(record)
+        set_level(tmp_path, "talks", None)
+        set_level(tmp_path, "", "debug")
+        os.utime(tmp_path / FILE_NAME, (1, 1))  # else it might be the same signal's, elsewhere
+        overrides.look()
+        assert overrides.step(["talks"], more=False, threshold=logging.INFO) == {"talks": "info"}
+        assert not overrides.want(record)
+    finally:
+        overrides.undo()
