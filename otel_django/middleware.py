@@ -1,7 +1,7 @@
 """Middleware for sites that place it themselves.
 
-With ``otel_django`` in ``INSTALLED_APPS`` the request handler is instrumented and none of this is
-needed; it then does nothing a second time.
+With ``otel_django`` in ``INSTALLED_APPS`` requests, databases and caches are instrumented and none
+of this is needed; it then does nothing a second time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from otel_django.instrumentation.http_request import RequestTracing
     from otel_django.instrumentation.http_served import ServedRequest
+    from otel_django.tracing.tracer import Tracer
 
 
 class RequestMiddleware:
@@ -77,16 +78,72 @@ class RequestMiddleware:
         return response
 
 
+class _Measuring:
+    """Has something measured where its instrumentation is off; requests pass straight through."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+        with guard.guarded("middleware"):
+            self._measure()
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+    def _measure(self) -> None:
+        from otel_django import conf
+        from otel_django.metrics import active
+
+        tracer, recorder = _tracer_of_this_process(), active.recorder()
+        if tracer is not None and recorder is not None:
+            instrumentation = self._instrumentation()
+            instrumentation.measure_with(recorder)
+            instrumentation.install(tracer, conf.from_django())
+
+    def _instrumentation(self) -> Any:
+        raise NotImplementedError
+
+
+class QueryMonitoringMiddleware(_Measuring):
+    """Measures database calls where ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` names ``database``.
+
+    They have no spans then: whatever it was switched off for may make some.
+    """
+
+    def _instrumentation(self) -> Any:
+        from otel_django.instrumentation.database import DatabaseInstrumentation
+
+        return DatabaseInstrumentation(spans=False)
+
+
+class CacheMonitoringMiddleware(_Measuring):
+    """The same of cache operations, where ``cache`` is named."""
+
+    def _instrumentation(self) -> Any:
+        from otel_django.instrumentation.cache import CacheInstrumentation
+
+        return CacheInstrumentation(spans=False)
+
+
 def _tracing_of_this_process() -> RequestTracing | None:
-    """Built on the tracer provider in charge, if that is ours."""
+    from otel_django import conf
+    from otel_django.instrumentation.http_request import RequestTracing
+
+    tracer = _tracer_of_this_process()
+    return None if tracer is None else RequestTracing(tracer, conf.from_django())
+
+
+def _tracer_of_this_process() -> Tracer | None:
+    """Of the tracer provider in charge, if that is ours."""
     from opentelemetry import trace
 
-    from otel_django import conf, names
-    from otel_django.instrumentation.http_request import RequestTracing
+    from otel_django import names
     from otel_django.tracing.provider import TracerProvider
     from otel_django.version import VERSION
 
     provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        return None
-    return RequestTracing(provider.tracer(names.SCOPE, VERSION), conf.from_django())
+    return provider.tracer(names.SCOPE, VERSION) if isinstance(provider, TracerProvider) else None

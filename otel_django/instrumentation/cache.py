@@ -69,14 +69,16 @@ CLIENTS = ("opentelemetry.instrumentation.pymemcache", "opentelemetry.instrument
 """Instrumentors that would tell each operation's command a second time."""
 
 _current: ContextVar[_Operation | None] = ContextVar("otel_django_cache_operation", default=None)
+_parent: Callable[[], Span | None] = recording_span
 _begin: Callable[[str, SpanKind, SharedAttributes, dict[str, Plain], Span], Span] | None = None
 _metrics: CacheMetrics | None = None
 
 
 class CacheInstrumentation:
-    """Patches the cache backends that the site uses."""
+    """Patches the cache backends that the site uses. Without ``spans`` it only measures."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spans: bool = True) -> None:
+        self._spans = spans
         self._patches = Patches()
         self._seen: set[type] = set()
         self._provider: TracerProvider | None = None
@@ -88,7 +90,7 @@ class CacheInstrumentation:
 
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Patch; a second call changes nothing."""
-        global _begin, _metrics
+        global _begin, _metrics, _parent
         if _begin is not None:
             return
         from django.core.cache import CacheHandler, caches
@@ -98,7 +100,10 @@ class CacheInstrumentation:
         )
         _metrics = None if self._recorder is None else CacheMetrics(self._recorder)
         self._provider = tracer.provider
-        self._provider.cover(CLIENTS, _is_running)
+        if self._spans:
+            self._provider.cover(CLIENTS, _is_running)
+        else:
+            _parent = _nobody
         self._seen.clear()
         self._patches.wrap(CacheHandler, "create_connection", self._create_connection)
         for alias in caches:
@@ -111,13 +116,14 @@ class CacheInstrumentation:
 
     def uninstall(self) -> None:
         """Put the backends' own methods back."""
-        global _begin, _metrics
+        global _begin, _metrics, _parent
         if self._provider is None:
             return
         self._provider.cover(CLIENTS, None)
         self._provider = None
         self._patches.undo()
         _begin = _metrics = None
+        _parent = recording_span
 
     def _create_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def create_connection(handler: CacheHandler, alias: str) -> Any:
@@ -163,7 +169,7 @@ class CacheInstrumentation:
 
 def _method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        parent = recording_span()
+        parent = _parent()
         if parent is None and _is_unmeasured():
             return original(self, *args, **kwargs)
         outer = _current.get()
@@ -186,7 +192,7 @@ def _method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _async_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        parent = recording_span()
+        parent = _parent()
         if parent is None and _is_unmeasured():
             return await original(self, *args, **kwargs)
         outer = _current.get()
@@ -205,6 +211,10 @@ def _async_method(name: str, original: Callable[..., Any]) -> Callable[..., Any]
         return running.end(result)
 
     return method
+
+
+def _nobody() -> None:
+    """Nothing is recorded."""
 
 
 def _is_unmeasured() -> bool:

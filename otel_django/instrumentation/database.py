@@ -31,7 +31,7 @@ from otel_django.instrumentation.database_metrics import unit_of
 from otel_django.instrumentation.database_recorder import Call, Recorder, connection_of
 from otel_django.instrumentation.patching import Patches
 from otel_django.instrumentation.sql import Statement
-from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context, recording_span
+from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -53,9 +53,13 @@ _recorder: Recorder | None = None
 
 
 class DatabaseInstrumentation:
-    """Patches Django's database layer; every alias and backend goes through it."""
+    """Patches Django's database layer; every alias and backend goes through it.
 
-    def __init__(self) -> None:
+    Without ``spans`` calls are only measured.
+    """
+
+    def __init__(self, *, spans: bool = True) -> None:
+        self._spans = spans
         self._patches = Patches()
         self._installed = False
         self._metrics: MetricsRecorder | None = None
@@ -73,7 +77,7 @@ class DatabaseInstrumentation:
         from django.db.backends.utils import CursorWrapper
 
         self._installed = True
-        recorder = _recorder = Recorder(tracer, settings, self._metrics)
+        recorder = _recorder = Recorder(tracer, settings, self._metrics, spans=self._spans)
         patches = self._patches
         patches.wrap(CursorWrapper, "execute", _execute)
         patches.wrap(CursorWrapper, "executemany", _executemany)
@@ -105,7 +109,7 @@ def _execute(  # noqa: C901 - on every query: one function
             return original(self, sql, params)
         if self._otel_django_fetching is not None:
             end_fetching(self)
-        parent = recording_span()
+        parent = recorder.parent()
         if parent is None:
             if recorder.metrics is None:
                 return original(self, sql, params)

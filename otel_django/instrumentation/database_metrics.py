@@ -10,7 +10,6 @@ from otel_django import names
 from otel_django.instrumentation import query_events
 from otel_django.metrics.gathering import Gathering
 from otel_django.tracing.current import SPAN_KEY, SUPPRESS_KEY, get_context
-from otel_django.tracing.thinning import SoleSpan
 from otel_django.tracing.tracer import DroppedSpan
 
 if TYPE_CHECKING:
@@ -47,10 +46,8 @@ def unrecorded_unit() -> Unit | None:
 
 
 def unit_of(span: Any) -> Unit | None:
-    """What counts the queries of a current span that has no children, else None."""
-    if type(span) is SoleSpan:
-        return span._local
-    return span if type(span) is DroppedSpan else None
+    """What counts the queries of a current span, if anything does."""
+    return span if type(span) is DroppedSpan else getattr(span, "_local", None)
 
 
 class DatabaseMetrics:

@@ -25,6 +25,8 @@ from otel_django.tracing.exceptions import driver_code, exception_type
 from otel_django.tracing.local_trace import LocalTrace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from otel_django.conf import Settings
@@ -65,12 +67,20 @@ class Call(NamedTuple):
 class Recorder:
     """Makes the spans. Its ``end`` judges whether a statement was slow or is repeated.
 
-    ``slow_ns``: a statement that takes so long tells its line of code.
+    ``slow_ns``: a statement that takes so long tells its line of code. Without ``spans`` calls are
+    only measured.
     """
 
     def __init__(
-        self, tracer: Tracer, settings: Settings, metrics: MetricsRecorder | None = None
+        self,
+        tracer: Tracer,
+        settings: Settings,
+        metrics: MetricsRecorder | None = None,
+        *,
+        spans: bool = True,
     ) -> None:
+        self.parent: Callable[[], Span | None] = recording_span if spans else _nobody
+        """The span below which a call is recorded."""
         self.begin_alike = (
             functools.partial(begin_within, tracer) if are_narrow(settings) else tracer.begin_alike
         )
@@ -93,7 +103,7 @@ class Recorder:
 
     def wants_calls(self) -> bool:
         """Whether calls that are made here are recorded or measured."""
-        return recording_span() is not None or (self.metrics is not None and not unmeasured())
+        return self.parent() is not None or (self.metrics is not None and not unmeasured())
 
     def begin(
         self,
@@ -106,7 +116,7 @@ class Recorder:
         ready_for, shared = statement.shared
         if shared is None or ready_for is not connection:
             shared = connection.share(statement)
-        parent = recording_span()
+        parent = self.parent()
         if parent is None:
             return Call(statement, shared, None, unrecorded_unit(), time_ns())
         span = self.begin_alike(statement.name, _CLIENT, shared, more or {}, parent)
@@ -159,6 +169,10 @@ class Recorder:
             self.end(call, exception_type(error))
         except Exception:
             guard.caught("database.fail")
+
+
+def _nobody() -> None:
+    """Nothing is recorded."""
 
 
 def mark_failed(span: Span, error: BaseException) -> None:
