@@ -186,6 +186,13 @@ OURS: Final = (
         "and then sampling are lowered until it is met again. 0 for no such limit.",
     ),
     _ours(
+        "VIEWER",
+        "viewer",
+        p.switch(),
+        "true",
+        "Whether the pages below `otel_django.urls` are shown to those who may see them.",
+    ),
+    _ours(
         "MODEL_EVENTS",
         "model_events",
         lists.matching(

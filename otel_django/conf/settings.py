@@ -96,6 +96,7 @@ class Settings:
     log_file: Path | None = None
     log_file_rotation: str = "weekly"
     log_file_keep: int = 8
+    viewer: bool = True
     model_events: tuple[str, ...] = ()
     api_routes: tuple[str, ...] = ("/api/",)
     tokens: tuple[str, ...] = ()

@@ -1,0 +1,131 @@
+"""What templates say figures and texts with. All text is made inert, and escaped by the engine."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from django import template
+from django.utils.html import format_html
+
+from otel_django.cli.inert_text import inert as inert_text
+from otel_django.viewer import units
+
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
+register = template.Library()
+LONGEST: Final = 2000
+
+
+@register.filter
+def inert(value: object) -> str:
+    """Text that came with telemetry: on one line, without control and bidirectional characters."""
+    return inert_text(str(value)[:LONGEST])
+
+
+@register.filter
+def block(value: object) -> str:
+    """The same with its lines kept: a stack trace, a statement."""
+    lines = str(value)[: 20 * LONGEST].splitlines()
+    return "\n".join(inert_text(line.replace("\t", "    ")) for line in lines)
+
+
+@register.filter
+def duration(ns: float | None) -> str:
+    """Nanoseconds in the unit that suits them."""
+    return "–" if ns is None else units.duration(ns)
+
+
+@register.filter
+def milliseconds(ns: float | None) -> str:
+    """Nanoseconds in ms, for columns."""
+    return "–" if ns is None else units.milliseconds(ns)
+
+
+@register.filter
+def count(number: float | None) -> str:
+    """``12,431``."""
+    return "–" if number is None else units.count(number)
+
+
+@register.filter
+def short(number: float | None) -> str:
+    """``12 k``."""
+    return "–" if number is None else units.short(number)
+
+
+@register.filter
+def rate(per_second: float | None) -> str:
+    """``3.4/min``."""
+    return "–" if per_second is None else units.rate(per_second)
+
+
+@register.filter
+def share(ratio: float | None) -> str:
+    """``81 %``."""
+    return "–" if ratio is None else units.share(ratio)
+
+
+@register.filter
+def size(number: float | None) -> str:
+    """``4.1 kB``."""
+    return "–" if number is None else units.size(number)
+
+
+@register.filter
+def ago(time_ns: int | None) -> SafeString | str:
+    """``2 min ago``, with the time itself in the title; a script turns that to local time."""
+    if time_ns is None:
+        return "–"
+    return _time(time_ns, units.age(max(0.0, time.time() - time_ns / 1e9)), "ago")
+
+
+@register.filter
+def clock(time_ns: int | None) -> SafeString | str:
+    """``12:01:03.412``; a script turns it to local time."""
+    if time_ns is None:
+        return "–"
+    return _time(time_ns, f"{_moment(time_ns):%H:%M:%S}.{time_ns // 1_000_000 % 1000:03}", "clock")
+
+
+def _time(time_ns: int, text: str, kind: str) -> SafeString:
+    moment = f"{_moment(time_ns):%Y-%m-%dT%H:%M:%S}.{time_ns // 1_000_000 % 1000:03}Z"
+    title = f"{_moment(time_ns):%Y-%m-%d %H:%M:%S} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}" data-shown="{}">{}</time>', moment, title, kind, text
+    )
+
+
+def _moment(time_ns: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(time_ns // 1_000_000_000, timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        return datetime.fromtimestamp(0, timezone.utc)
+
+
+@register.filter
+def lookup(mapping: Any, key: object) -> Any:
+    """``mapping[key]``, None where it isn't there."""
+    return mapping.get(key)
+
+
+@register.simple_tag(takes_context=True)
+def link(context: Any, name: str, *args: Any, **parameters: Any) -> str:
+    """The address of a page, with the range and service of this one; None takes one away."""
+    return str(context["visit"].url(name, *args, **parameters))
+
+
+@register.simple_tag(takes_context=True)
+def here(context: Any, **parameters: Any) -> str:
+    """The address of this page with other parameters; None takes one away."""
+    return str(context["visit"].here(**parameters))
+
+
+@register.simple_tag(takes_context=True)
+def asset(context: Any, name: str) -> str:
+    """The address of a static file of ours."""
+    from otel_django.viewer.assets import address
+
+    return address(context["visit"].base, name)

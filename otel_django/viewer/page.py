@@ -1,0 +1,121 @@
+"""What all pages have in common: entry, errors that say what to do, the frame, headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from django.http import HttpResponse, HttpResponseRedirect
+
+from otel_django import guard
+from otel_django.clock import SYSTEM_CLOCK
+from otel_django.errors import ReadError, ReadTimeoutError
+from otel_django.viewer.frame import frame
+from otel_django.viewer.login import login_address
+from otel_django.viewer.paths import path_of
+from otel_django.viewer.readers import readers_of
+from otel_django.viewer.templating import render
+from otel_django.viewer.visit import Missing, NothingKept, Visit
+from otel_django.web import early
+from otel_django.web.permissions import may_read
+from otel_django.web.site_settings import site_settings
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+Context: TypeAlias = "Mapping[str, Any]"
+Maker: TypeAlias = "Callable[..., Context | HttpResponse]"
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Vary": "Cookie, HX-Request",
+}
+
+
+def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponse]]:
+    """A page: the function gives what its template ``NAME.html`` shows, or a whole response.
+
+    ``name`` is the page's in ``paths.PATHS`` and in the navigation.
+    """
+
+    def decorate(make: Maker) -> Callable[..., HttpResponse]:
+        def view(request: HttpRequest, **named: Any) -> HttpResponse:
+            response = _respond(request, name, title, make, named)
+            for header, value in HEADERS.items():
+                response.headers.setdefault(header, value)
+            return response
+
+        view.__name__ = view.__qualname__ = name
+        view.__doc__ = make.__doc__
+        early.unburden(view)
+        return view
+
+    return decorate
+
+
+def _respond(
+    request: HttpRequest, name: str, title: str, make: Maker, named: Mapping[str, Any]
+) -> HttpResponse:
+    settings = site_settings()
+    if request.method not in {"GET", "HEAD"}:
+        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    verdict = may_read(request, settings)
+    if verdict != "allowed" or not settings.viewer:
+        return _refused(request)
+    visit = Visit(
+        request=request,
+        settings=settings,
+        page=name,
+        base=_base(request, name, named),
+        now_ns=SYSTEM_CLOCK.now_ns(),
+        found=readers_of(settings),
+    )
+    try:
+        made = make(visit, **named)
+        if isinstance(made, HttpResponse):
+            return made
+        return _shown(visit, title, f"{name}.html", made)
+    except Missing as missing:
+        return _trouble(visit, 404, "Not here", str(missing))
+    except NothingKept:
+        return _shown(visit, title, "nothing_kept.html", {})
+    except ReadTimeoutError as error:
+        return _trouble(visit, 503, "That took too long", str(error))
+    except ReadError as error:
+        return _trouble(visit, 503, "It can't be read just now", str(error))
+    except Exception:
+        guard.caught(f"viewer.{name}")
+        text = "This page could not be made. The site's log says more."
+        return _trouble(visit, 500, "Something is wrong here", text)
+
+
+def _shown(
+    visit: Visit, title: str, template: str, context: Context, status: int = 200
+) -> HttpResponse:
+    whole = {**frame(visit), "title": title, **context, "visit": visit}
+    return HttpResponse(render(template, whole), status=status)
+
+
+def _trouble(visit: Visit, status: int, what: str, why: str) -> HttpResponse:
+    return _shown(visit, what, "trouble.html", {"what": what, "why": why}, status)
+
+
+def _refused(request: HttpRequest) -> HttpResponse:
+    """To the login, where there is one and nobody is logged in; a script is only told no."""
+    address = login_address(request)
+    if address and request.META.get("HTTP_HX_REQUEST") is None:
+        return HttpResponseRedirect(address)
+    text = "These pages are for staff of this site.\n"
+    return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
+
+
+def _base(request: HttpRequest, name: str, named: Mapping[str, Any]) -> str:
+    """The path below which the pages are, wherever the site has included them."""
+    return request.path.removesuffix(path_of(name, *named.values()))

@@ -1,0 +1,78 @@
+"""The range of time that a page shows, as its address has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+SECOND_NS: Final = 1_000_000_000
+LENGTHS: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
+"""What can be chosen, in seconds until now."""
+DEFAULT: Final = "1h"
+STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
+MOST_STEPS: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """``key`` is one of LENGTHS, or empty where the address names both ends."""
+
+    since_ns: int
+    until_ns: int
+    key: str = DEFAULT
+
+    @property
+    def length_ns(self) -> int:
+        """From one end to the other."""
+        return self.until_ns - self.since_ns
+
+    @property
+    def step_ns(self) -> int:
+        """How far apart the points of a chart are: a round figure, at most 120 of them."""
+        seconds = self.length_ns / SECOND_NS
+        step = next((each for each in STEPS if seconds / each <= MOST_STEPS), STEPS[-1])
+        return step * SECOND_NS
+
+    @property
+    def words(self) -> str:
+        """``last hour``, or nothing where the ends say it."""
+        return {
+            "15m": "last 15 minutes",
+            "1h": "last hour",
+            "6h": "last 6 hours",
+            "24h": "last 24 hours",
+            "7d": "last 7 days",
+        }.get(self.key, "chosen range")
+
+    def before(self) -> TimeRange:
+        """The range as long, just before."""
+        return TimeRange(self.since_ns - self.length_ns, self.since_ns, "")
+
+    def parameters(self) -> dict[str, str]:
+        """What the address says for it."""
+        if self.key:
+            return {} if self.key == DEFAULT else {"range": self.key}
+        return {"from": str(self.since_ns // 1_000_000), "to": str(self.until_ns // 1_000_000)}
+
+
+def read(parameters: Mapping[str, str], now_ns: int) -> TimeRange:
+    """``range=6h``, or ``from=`` and ``to=`` in milliseconds since the epoch; else the last hour.
+
+    What can't be understood is left aside: an address that was mistyped still shows a page.
+    """
+    ends = [_milliseconds(parameters.get(name, "")) for name in ("from", "to")]
+    if ends[0] is not None:
+        until_ns = now_ns if ends[1] is None else ends[1]
+        if ends[0] < until_ns:
+            return TimeRange(ends[0], until_ns, "")
+    key = parameters.get("range", DEFAULT)
+    if key not in LENGTHS:
+        key = DEFAULT
+    return TimeRange(now_ns - LENGTHS[key] * SECOND_NS, now_ns, key)
+
+
+def _milliseconds(text: str) -> int | None:
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        return None
+    return int(text) * 1_000_000

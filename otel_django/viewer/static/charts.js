@@ -1,0 +1,97 @@
+// Draws every <div class="chart" data-chart="ID"> from the JSON in the element of that id:
+// {title, unit, series: [{name, colour, points: [...]}], times: [s, ...], marks?, thresholds?, dots?}
+(function () {
+  "use strict";
+  const SCALES = {
+    s: [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]],
+    By: [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]],
+  };
+  function figure(value, unit) {
+    if (value === null || value === undefined) return "–";
+    if (unit === "1") return (100 * value).toPrecision(3).replace(/\.?0+$/, "") + " %";
+    const scale = (SCALES[unit] || [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]]).find((each) => Math.abs(value) >= each[0]);
+    const [size, sign] = scale || (SCALES[unit] || [[1, ""]]).slice(-1)[0];
+    const text = Number((value / size).toPrecision(3)).toLocaleString();
+    const rest = SCALES[unit] ? "" : unit && unit !== "{}" ? unit : "";
+    return (text + " " + sign + rest).trim();
+  }
+  function colour(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  }
+  const sync = uPlot.sync("time");
+  const drawn = [];
+
+  function draw(element) {
+    const source = document.getElementById(element.dataset.chart);
+    if (!source) return;
+    const chart = JSON.parse(source.textContent);
+    const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px system-ui" };
+    const host = element.querySelector(".plot") || element;
+    const options = {
+      width: Math.max(200, host.clientWidth), height: 160,
+      cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false } },
+      scales: { y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.08 : 1] } },
+      axes: [axis, { ...axis, size: 64, values: (plot, values) => values.map((value) => figure(value, chart.unit)) }],
+      series: [{}, ...chart.series.map((series) => ({
+        label: series.name, stroke: colour(series.colour || "code"), width: 1.5, spanGaps: false,
+        points: { show: false },
+        paths: series.bars ? uPlot.paths.bars({ size: [0.8] }) : undefined,
+        fill: series.bars ? colour(series.colour || "code") : undefined,
+        value: (plot, value) => figure(value, chart.unit),
+      }))],
+      hooks: {
+        setSelect: [(plot) => {
+          if (plot.select.width < 4) return;
+          const from = plot.posToVal(plot.select.left, "x"), to = plot.posToVal(plot.select.left + plot.select.width, "x");
+          const address = new URL(location.href);
+          address.searchParams.delete("range");
+          address.searchParams.set("from", Math.round(from * 1000));
+          address.searchParams.set("to", Math.round(to * 1000));
+          location.href = address.href;
+        }],
+        drawClear: [(plot) => {
+          for (const limit of chart.thresholds || []) line(plot, limit.value, limit.name);
+        }],
+      },
+    };
+    host.replaceChildren();
+    const plot = new uPlot(options, [chart.times, ...chart.series.map((series) => series.points)], host);
+    for (const dot of chart.dots || []) place(plot, host, dot);
+    drawn.push([plot, host]);
+  }
+
+  function line(plot, value, name) {
+    const y = plot.valToPos(value, "y", true), context = plot.ctx;
+    if (y < plot.bbox.top) return;
+    context.save();
+    context.strokeStyle = context.fillStyle = colour("warn");
+    context.setLineDash([4, 4]);
+    context.beginPath();
+    context.moveTo(plot.bbox.left, y);
+    context.lineTo(plot.bbox.left + plot.bbox.width, y);
+    context.stroke();
+    context.fillText(name, plot.bbox.left + 4, y - 4);
+    context.restore();
+  }
+
+  // An exemplar: a link over the plot, so that the keyboard reaches it.
+  function place(plot, host, dot) {
+    const link = document.createElement("a");
+    link.className = "exemplar";
+    link.href = dot.address;
+    link.title = dot.title;
+    link.setAttribute("aria-label", dot.title);
+    link.style.left = plot.over.offsetLeft + plot.valToPos(dot.time, "x") - 4 + "px";
+    link.style.top = plot.over.offsetTop + plot.valToPos(dot.value, "y") - 4 + "px";
+    host.style.position = "relative";
+    host.append(link);
+  }
+
+  function drawAll(root) { for (const element of root.querySelectorAll("[data-chart]")) draw(element); }
+  let waiting = 0;
+  window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(redraw, 150); });
+  document.addEventListener("otel:theme", redraw);
+  document.addEventListener("htmx:afterSwap", (event) => drawAll(event.detail.target));
+  function redraw() { drawn.splice(0).forEach(([plot]) => plot.destroy()); drawAll(document); }
+  drawAll(document);
+})();

@@ -1,0 +1,82 @@
+"""Figures as people read them: always with a unit, and a sane one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_BYTES: Final = ("B", "kB", "MB", "GB", "TB")
+_THOUSANDS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+_AGES: Final = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
+
+
+def duration(ns: float) -> str:
+    """``82 µs``, ``4.1 ms``, ``412 ms``, ``1.24 s``, ``2.5 min``, ``3.1 h``."""
+    if ns < 999.5e3:
+        return f"{ns / 1e3:.0f} µs"
+    if ns < 999.5e6:
+        return f"{ns / 1e6:.{1 if ns < 9.95e6 else 0}f} ms"
+    if ns < 100e9:
+        return f"{ns / 1e9:.{2 if ns < 9.995e9 else 1}f} s"
+    if ns < 5400e9:
+        return f"{ns / 60e9:.1f} min"
+    return f"{ns / 3600e9:.1f} h"
+
+
+def milliseconds(ns: float) -> str:
+    """In ms throughout, for a column: ``0.42 ms``, ``4.1 ms``, ``1,240 ms``."""
+    ms = ns / 1e6
+    return f"{ms:,.{2 if ms < 0.995 else 1 if ms < 9.95 else 0}f} ms"
+
+
+def count(number: float) -> str:
+    """Whole numbers with separators: ``12,431``; others with as many digits as say something."""
+    if float(number).is_integer():
+        return f"{int(number):,}"
+    return f"{number:,.{2 if abs(number) < 10 else 1 if abs(number) < 100 else 0}f}"
+
+
+def short(number: float) -> str:
+    """``3.4 k``, ``12 M``; below a thousand as ``count``."""
+    for size, sign in _THOUSANDS:
+        if abs(number) >= size:
+            scaled = number / size
+            return f"{scaled:.{1 if abs(scaled) < 10 else 0}f} {sign}"
+    return count(number)
+
+
+def rate(per_second: float) -> str:
+    """``12/s``; what happens less often than once a second ``3.4/min``."""
+    if per_second >= 1 or per_second == 0:
+        return f"{short(round(per_second, 1))}/s"
+    return f"{count(round(per_second * 60, 1))}/min"
+
+
+def share(ratio: float) -> str:
+    """``81 %``, ``0.4 %``; a little is never shown as none, nor almost all as all."""
+    percent = 100 * ratio
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    if 99.95 < percent < 100:
+        return "> 99.9 %"
+    whole = percent >= 10 or percent == 0 or percent == round(percent)
+    return f"{percent:.0f} %" if (whole and percent < 99) or percent == 100 else f"{percent:.1f} %"
+
+
+def size(number: float) -> str:
+    """``512 B``, ``4.1 kB``, ``96 MB``; a kilobyte has 1,000 bytes."""
+    for sign in _BYTES:
+        if abs(number) < 999.5 or sign == _BYTES[-1]:
+            digits = 1 if sign != "B" and abs(number) < 9.95 else 0
+            return f"{number:,.{digits}f} {sign}"
+        number /= 1000
+    raise AssertionError
+
+
+def age(seconds: float) -> str:
+    """``just now``, ``24 s ago``, ``2 min ago``, ``3 h ago``, ``5 d ago``."""
+    if seconds < 1:
+        return "just now"
+    for length, sign in _AGES:
+        if seconds >= length:
+            return f"{int(seconds // length)} {sign} ago"
+    return f"{int(seconds)} s ago"
