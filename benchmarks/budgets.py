@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contestants import (
+    BARE_PROBES,
     CONTRIB_LOGS,
     CONTRIB_SIGNALS,
     CONTRIB_TASKS,
@@ -14,6 +15,7 @@ from benchmarks.contestants import (
     OWN_LOGS,
     OWN_METRICS,
     OWN_OFF,
+    OWN_PROBES,
     OWN_REQUEST_LOG,
     OWN_SIGNALS,
     OWN_TASKS,
@@ -108,6 +110,12 @@ BUDGETS = (
         15,
         "µs",
         lambda results: results.more_us(OWN_REQUEST_LOG.name, OWN_SIGNALS.name, "trivial"),
+    ),
+    Budget(
+        "/livez, as a multiple of a bare view",
+        1.2,
+        "×",
+        lambda results: results.cpu_ratio(OWN_PROBES.name, BARE_PROBES.name, "livez"),
     ),
     Budget(
         "memory of a process, three signals",

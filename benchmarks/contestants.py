@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("trivial", "queries", "repeated", "cached")
 TASK_PAGES = ("publish", "run")
 LOG_PAGES = ("record",)
+PROBE_PAGES = ("livez",)
 SPANS = {"trivial": 1, "queries": 11, "repeated": 11, "cached": 1}
 # A message to run has been published before.
 TASK_SPANS = {"publish": 1, "run": 2}
@@ -254,6 +255,22 @@ OWN_LOGS = Contestant(
     bare="bare-logs",
 )
 
+BARE_PROBES = Contestant(
+    "bare-probes", "Django alone", "bare", pages=PROBE_PAGES, bare="bare-probes"
+)
+
+OWN_PROBES = Contestant(
+    "otel-django-probes",
+    "otel_django, all three",
+    "own",
+    (f"-e {ROOT}",),
+    {**_OTLP, **_UNGOVERNED, **_SIGNALS},
+    expects={"traces": {"livez": 0}, "logs": {"livez": 0}},
+    at_least_one=("metrics",),
+    pages=PROBE_PAGES,
+    bare="bare-probes",
+)
+
 ALL = (
     BARE,
     CONTRIB_TRACES,
@@ -275,6 +292,8 @@ ALL = (
     CONTRIB_LOGS,
     CONTRIB_LOGS_DUMPS,
     OWN_LOGS,
+    BARE_PROBES,
+    OWN_PROBES,
 )
 # Behind a real server, and at start-up, a contestant that is sampled out tells nothing new.
 SERVED = (BARE, CONTRIB_TRACES, OWN, PROMETHEUS, SENTRY)

@@ -51,6 +51,13 @@ class Results:
         """What the contestant adds to a request; ``main_cpu_us``: on the serving thread only."""
         return _median(self._added(name, kind, page))
 
+    def cpu_ratio(self, name: str, other: str, page: str) -> float | None:
+        """Processor time of a request as a multiple of what another contestant's takes."""
+        pairs = zip(
+            self._turns(name, "cpu_us", page), self._turns(other, "cpu_us", page), strict=False
+        )
+        return _median([one / less for one, less in pairs])
+
     def query_us(self, name: str, page: str = "queries") -> float | None:
         """What the contestant adds to one query: of ten different ones, or of an N+1."""
         pages = zip(

@@ -26,6 +26,7 @@ BURST = {
     "publish": 400,
     "run": 400,
     "record": 1000,
+    "livez": 400,
 }
 """Requests, tasks or log records a turn: below every contestant's queue, more than most batches."""
 WARM_UP_BURSTS = 2

@@ -18,6 +18,7 @@ from benchmarks.contestants import (
     LOG_PAGES,
     OWN,
     PAGES,
+    PROBE_PAGES,
     SERVED,
     STARTED,
     TASK_PAGES,
@@ -31,7 +32,7 @@ from benchmarks.processes import Bench, bench
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = ("cpu", "tasks", "logs", "latency", "startup")
+PARTS = ("cpu", "tasks", "logs", "probes", "latency", "startup")
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,12 @@ def _measured(
     turns: dict[str, processor_time.Turns] = {}
     served: dict[str, latency.Served] = {}
     started: dict[str, startup.Started] = {}
-    for part, pages in (("cpu", PAGES), ("tasks", TASK_PAGES), ("logs", LOG_PAGES)):
+    for part, pages in (
+        ("cpu", PAGES),
+        ("tasks", TASK_PAGES),
+        ("logs", LOG_PAGES),
+        ("probes", PROBE_PAGES),
+    ):
         measured = [one for one in chosen if one.pages == pages]
         if part in parts and measured:
             say("processor time" if part == "cpu" else f"processor time of {part}")

@@ -6,7 +6,7 @@ import logging
 
 from django.core.cache import cache
 from django.db.models import Avg, Max
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from benchmarks.site.models import Item
 
@@ -44,6 +44,11 @@ def repeated(request: HttpRequest) -> JsonResponse:
 
 def cached(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"greeting": cache.get("greeting", "hello")})
+
+
+def livez(request: HttpRequest) -> HttpResponse:
+    """As a site without this package has it."""
+    return HttpResponse("OK", content_type="text/plain")
 
 
 def record(request: HttpRequest, count: int) -> JsonResponse:
