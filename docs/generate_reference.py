@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from docs import openapi  # noqa: E402
 from otel_django import checks, metric_definitions, names  # noqa: E402
 from otel_django.conf import otlp_variables  # noqa: E402
 from otel_django.conf.variable import PREFIX, Variable, settings_key  # noqa: E402
@@ -82,6 +83,30 @@ in seconds.
 
 | name | kind | unit | meaning | attributes |
 |---|---|---|---|---|
+"""
+
+_METRICS_NOTES = """
+### Health
+
+One process of each host tells `health.check.status` and `health.score`, of what was found within
+the last minute by whichever process; where nobody asks, there is nothing to tell.
+`health.check.duration` is told by the process that ran the check.
+
+`health.score` of a group is the mean of its checks: 100 for a healthy one, 50 for a degraded one,
+0 for an unhealthy one. Critical checks count three times; those that never came back yet don't
+count. With a healthy database (critical), a degraded cache (critical) and an unhealthy disk, it is
+(3 · 100 + 3 · 50 + 0) / 7 = 64.3.
+
+### APIs
+
+Routes that begin as `OTEL_DJANGO_API_ROUTES` says count as an API's. A client is the user, if the
+site has loaded it; else the value of `Authorization` or `X-API-Key`; else the address, behind
+proxies of `OTEL_DJANGO_TRUST_INBOUND` the one that they name. `django.api.active_clients` is
+estimated (within 3 % as a rule, below a thousand nearly exact) over all workers of the host,
+recycled ones included; one process of the host tells it. The last hour goes in steps of five
+minutes, the last day in steps of an hour. Kept are 150 kB in `OTEL_DJANGO_RUN_DIR`, from which no
+client can be told: of a hash, keyed with `SECRET_KEY`, only how many zeros it begins with. The
+clients of several hosts can't be added up.
 """
 
 _PROMETHEUS_INTRO = f"""# Metrics in Prometheus
@@ -179,6 +204,7 @@ def telemetry_page() -> str:
             *tables,
             _METRICS_INTRO,
             *map(_metric, metric_definitions.ALL),
+            _METRICS_NOTES,
             _table("Log events", names.LOG_EVENTS),
         ]
     )
@@ -230,6 +256,7 @@ PAGES = {
     "settings.md": settings_page,
     "telemetry.md": telemetry_page,
     "prometheus.md": prometheus_page,
+    "openapi.json": openapi.text,
 }
 
 

@@ -34,6 +34,7 @@ def _of_this_package(
     settings: Settings, life: ProcessLife
 ) -> dict[str, Callable[[], Instrumentation]]:
     from otel_django.health.telling import HealthTelling
+    from otel_django.instrumentation.api_statistics import ApiStatistics
     from otel_django.instrumentation.cache import CacheInstrumentation
     from otel_django.instrumentation.celery_chatter import CeleryChatterInstrumentation
     from otel_django.instrumentation.celery_logs import CeleryLogsInstrumentation
@@ -48,6 +49,7 @@ def _of_this_package(
     from otel_django.instrumentation.security_events import SecurityEvents
 
     offered: dict[str, Callable[[], Instrumentation]] = {
+        "api_statistics": ApiStatistics,
         "cache": CacheInstrumentation,
         "celery": _celery(settings, life),
         "celery_chatter": CeleryChatterInstrumentation,

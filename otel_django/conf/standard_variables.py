@@ -242,10 +242,10 @@ INSTRUMENTATION: Final = (
         lists.lowered("a comma-separated list of instrumentations, or `*` for all of them"),
         "",
         "Libraries that are left alone, by the entry points of their instrumentors (`requests`), "
-        "and parts of this package: `django`, `database`, `cache`, `celery`, `celery_chatter`, "
-        "`celery_logs`, `celery_observers`, `commands`, `django_tasks`, `detail`, `health`, "
-        "`logging`, `model_events`, `process_metrics`, `request_log`, `security_events`, "
-        "`system_metrics`; `contrib` for all other packages' instrumentors.",
+        "and parts of this package: `api_statistics`, `django`, `database`, `cache`, `celery`, "
+        "`celery_chatter`, `celery_logs`, `celery_observers`, `commands`, `django_tasks`, "
+        "`detail`, `health`, `logging`, `model_events`, `process_metrics`, `request_log`, "
+        "`security_events`, `system_metrics`; `contrib` for all other packages' instrumentors.",
         "Instrumentation",
     ),
     Variable(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings as site
 
 from otel_django import metric_definitions as metrics
+from otel_django.instrumentation import api_statistics
 from otel_django.instrumentation.http_attributes import route_template
 from otel_django.metrics.gathering import Gathering
 from otel_django.tracing.exceptions import exception_type
@@ -55,7 +56,7 @@ class RequestMetrics:
         """A request is over."""
         self._active.pop(id(served), None)
         request = served.request
-        pattern = script_name = request_size = None
+        pattern = script_name = request_size = client = None
         if request is not None:
             meta = request.META
             request_size = meta.get("CONTENT_LENGTH")
@@ -63,6 +64,9 @@ class RequestMetrics:
             if match is not None:
                 pattern = match.route
                 script_name = meta.get("SCRIPT_NAME")
+                api = api_statistics.counting
+                if api is not None:
+                    client = api.client_of(request, pattern, script_name)
         span = served.span
         unit = served.unit
         self._take(
@@ -80,6 +84,7 @@ class RequestMetrics:
                 None if span is None else unit.queries - served.queries_before,
                 unit.query_ns - served.query_ns_before,
                 served.exception and exception_type(served.exception),
+                client,
             )
         )
 
@@ -93,7 +98,8 @@ class RequestMetrics:
                 known[key] = route, (method, scheme, route, status, error_type)
                 self._were_active.add((method, scheme))
             route, alike = known[key]
-            duration_ns, span, request_size, response_size, queries, query_ns, exception = each[6:]
+            duration_ns, span, request_size, response_size = each[6:10]
+            queries, query_ns, exception, client = each[10:]
             self._duration.record(duration_ns / 1e9, alike, span)
             if request_size and request_size.isdigit():
                 self._request_size.record(int(request_size), alike)
@@ -105,6 +111,8 @@ class RequestMetrics:
                     self._query_time.record(query_ns / 1e9, (route, key[0]))
             if exception is not None:
                 self._exceptions.add(1, (route, exception), span)
+            if client is not None:
+                client.was_served(route, key[2])
 
     def _count_active(self) -> Iterator[tuple[int, tuple[str, str]]]:
         active = list(self._active.copy().values())
