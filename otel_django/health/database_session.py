@@ -106,12 +106,18 @@ def _wrapper(alias: str) -> Any:
     return load_backend(settings["ENGINE"]).DatabaseWrapper(settings, alias)
 
 
-def _mysql_timeouts(wrapper: Any, step_s: float) -> dict[str, float]:
+def _mysql_timeouts(wrapper: Any, step_s: float) -> dict[str, float | str]:
     driver = wrapper.Database.__name__.partition(".")[0]
     if driver not in {"MySQLdb", "pymysql"}:
         return {}
     whole_s = max(1, math.floor(step_s))  # mysqlclient takes no fractions
-    return {"connect_timeout": whole_s, "read_timeout": whole_s, "write_timeout": whole_s}
+    return {
+        "connect_timeout": whole_s,
+        "read_timeout": whole_s,
+        "write_timeout": whole_s,
+        # one that waits for a lock doesn't notice that its client is gone
+        "init_command": f"SET lock_wait_timeout={whole_s}, innodb_lock_wait_timeout={whole_s}",
+    }
 
 
 def _must_exist(database: object) -> None:

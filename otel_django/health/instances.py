@@ -1,4 +1,4 @@
-"""Several instances of one check, asked at the same time, and what their figures mean."""
+"""Several instances of one check, asked at the same time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from otel_django import own_thread
 from otel_django.health.failure_words import in_words
-from otel_django.health.results import CheckError, Result, Status
+from otel_django.health.results import CheckError, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_django.conf.limits import Limit
 
 IN_TIME: Final = 0.9
 """The part of a check's time-out that it takes: it says itself what was late, then."""
@@ -49,15 +48,3 @@ def _named(name: str, ask: Callable[[str], Result]) -> Result:
     except Exception as error:
         result = Result("unhealthy", in_words(error))
     return Result(result.status, result.message, result.observed, name)
-
-
-def not_slow(duration_ms: float, limit: Limit) -> tuple[Status, str]:
-    """What the time that something took means."""
-    return judged(duration_ms, limit, f"It took {duration_ms:.0f} ms to answer.")
-
-
-def judged(value: float, limit: Limit, message: str) -> tuple[Status, str]:
-    """What a value means, the more the worse; with the message unless it is healthy."""
-    if value >= limit.unhealthy:
-        return "unhealthy", message
-    return ("degraded", message) if value >= limit.degraded else ("healthy", "")

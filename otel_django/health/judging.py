@@ -15,3 +15,14 @@ def judged(value: float, limit: Limit) -> Status:
     if sign * value >= sign * limit.unhealthy:
         return "unhealthy"
     return "degraded" if sign * value >= sign * limit.degraded else "healthy"
+
+
+def finding(value: float, limit: Limit, message: str) -> tuple[Status, str]:
+    """What ``value`` means, with the message unless that is healthy."""
+    status = judged(value, limit)
+    return status, "" if status == "healthy" else message
+
+
+def not_slow(duration_ms: float, limit: Limit) -> tuple[Status, str]:
+    """What the time that something took means."""
+    return finding(duration_ms, limit, f"It took {duration_ms:.0f} ms to answer.")

@@ -85,7 +85,7 @@ class _Psycopg3:
         """All of them, as text."""
         connection = self._connection
         try:
-            connection.send_query(sql.encode())
+            connection.send_query(_ended_by_server(sql, self._deadline_s).encode())
             while connection.flush():
                 _wait(connection.socket, self._deadline_s, write=True)
             found = list(self._results())
@@ -138,7 +138,7 @@ class _Psycopg2:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute(sql)
+                cursor.execute(_ended_by_server(sql, self._deadline_s))
                 self._wait()
                 return [] if cursor.description is None else cursor.fetchall()
         except CheckError:
@@ -148,6 +148,12 @@ class _Psycopg2:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _ended_by_server(sql: str, deadline_s: float) -> str:
+    """One that waits for a lock doesn't notice that its client is gone."""
+    left_ms = max(1, round((deadline_s - monotonic()) * 1000))
+    return f"SET LOCAL statement_timeout = {left_ms}; {sql}"
 
 
 def _wait(descriptor: int, deadline_s: float, *, write: bool = False) -> None:

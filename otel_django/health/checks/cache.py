@@ -7,7 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from otel_django.health.check import Registered
-from otel_django.health.instances import IN_TIME, ask_each, not_slow
+from otel_django.health.instances import IN_TIME, ask_each
+from otel_django.health.judging import not_slow
 from otel_django.health.results import Result
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from otel_django import names
 from otel_django.health import celery_seen
 from otel_django.health.check import Registered
-from otel_django.health.instances import judged
+from otel_django.health.judging import finding
 from otel_django.health.results import Result
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class BeatCheck:
         if dead:
             message = f"Not heard of for {min(dead):.0f} s: killed, paused, or cut off."
             return Result("unhealthy", message, observed)
-        status, message = judged(most, self._missed, _in_words(missed))
+        status, message = finding(most, self._missed, _in_words(missed))
         if not alive:
             message = f"No beat is there. {message}".strip()
         return Result(status, message, observed)

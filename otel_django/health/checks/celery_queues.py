@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from otel_django import names
 from otel_django.health import celery_seen
 from otel_django.health.check import Registered
-from otel_django.health.instances import judged
+from otel_django.health.judging import finding
 from otel_django.health.results import Result, worst
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class QueuesCheck:
 
     def _of(self, queue: str, length: float, wait_s: float | None) -> Result:
         observed: dict[str, float] = {"length": int(length)}
-        found = [Result(*judged(length, self._length, f"{length:.0f} tasks wait."))]
+        found = [Result(*finding(length, self._length, f"{length:.0f} tasks wait."))]
         if wait_s is not None:
             observed["oldest_wait_s"] = round(wait_s, 1)
             found.append(
-                Result(*judged(wait_s, self._wait_s, f"The oldest waits for {wait_s:.0f} s."))
+                Result(*finding(wait_s, self._wait_s, f"The oldest waits for {wait_s:.0f} s."))
             )
         said = " ".join(each.message for each in found if each.message)
         return Result(worst(found), said, observed, queue)

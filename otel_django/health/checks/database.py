@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.health import database_session
 from otel_django.health.check import Registered
-from otel_django.health.instances import IN_TIME, ask_each, judged, not_slow
+from otel_django.health.instances import IN_TIME, ask_each
+from otel_django.health.judging import finding, not_slow
 from otel_django.health.results import CheckError, Result, worst
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class DatabaseCheck:
             ratio = used / most
             observed |= {"connections": used, "connections_max": most, "connections_ratio": ratio}
             message = f"{used} of {most} connections are used."
-            found.append(Result(*judged(100 * ratio, self.connections_percent, message)))
+            found.append(Result(*finding(100 * ratio, self.connections_percent, message)))
         message = " ".join(each.message for each in found if each.message)
         return Result(worst(found), message, observed)
 
