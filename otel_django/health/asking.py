@@ -10,10 +10,11 @@ import logging
 import math
 import sys
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from contextvars import copy_context
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_django import guard
+from otel_django import guard, host_environment
 from otel_django.health.results import VALUES, CheckError, Result
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def ask(check: Registered, timeout_s: float) -> tuple[Result, ...]:
         with _untraced(), _connections_closed():
             found = check.run()
             if inspect.isawaitable(found):
-                found = asyncio.run(_awaited(found, timeout_s + _LATER_S))
+                found = _waited_for(found, timeout_s + _LATER_S)
             return _results(found)
     except CheckError as error:
         return (Result("unhealthy", _short(str(error))),)
@@ -92,19 +93,43 @@ def _close_connections() -> None:
             database.connections.close_all()
 
 
+def _waited_for(found: Awaitable[Any], timeout_s: float) -> Any:
+    """What it comes to, on an event loop of its own.
+
+    Where threads are greenlets the loop needs one of the system's threads for itself: in theirs,
+    all that the site does meanwhile would seem to be asynchronous, and Django would refuse its
+    queries.
+    """
+    context = copy_context()
+
+    def run() -> Any:
+        return context.run(asyncio.run, _awaited(found, timeout_s))
+
+    if not host_environment.has_greenlets():
+        outcome = run()
+    elif "gevent" in sys.modules:
+        import gevent
+
+        outcome = gevent.get_hub().threadpool.apply(run)
+    else:
+        from eventlet import tpool
+
+        outcome = tpool.execute(run)
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return outcome
+
+
 async def _awaited(found: Awaitable[Any], timeout_s: float) -> Any:
     """What it comes to; synchronous code that it calls has a thread of its own, too."""
     from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
     async with ThreadSensitiveContext():
         try:
-            outcome = await asyncio.wait_for(_caught(found), timeout_s)
+            return await asyncio.wait_for(_caught(found), timeout_s)
         finally:
             if "django.db" in sys.modules:
                 await sync_to_async(_close_connections)()
-    if isinstance(outcome, _Raised):
-        raise outcome.error
-    return outcome
 
 
 class _Raised:

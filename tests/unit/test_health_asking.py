@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -192,4 +193,7 @@ def test_nothing_that_a_check_calls_is_traced_and_its_connections_are_closed(
     for opened in seen:
         with pytest.raises(Exception, match="closed"):
             opened.execute("SELECT 1")
-    assert threading.active_count() == before
+    deadline_s = time.monotonic() + 10
+    while threading.active_count() > before:  # asgiref's ends a moment after its context
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
