@@ -91,6 +91,10 @@ class TlsStream:
                 return
             wait.for_socket(self._sock, read=read, write=write, what="in the TLS handshake")
 
+    def peer_certificate(self) -> bytes:
+        """What the other side has shown, in DER."""
+        return self._sock.getpeercert(binary_form=True) or b""
+
     def send(self, data: memoryview) -> int:
         try:
             return self._sock.send(data[:WRITE_SIZE])

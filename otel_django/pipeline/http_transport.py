@@ -7,8 +7,9 @@ host and holds no secret.
 from __future__ import annotations
 
 import base64
+import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -23,7 +24,13 @@ from otel_django.pipeline.http_stream import (
     TlsStream,
     connect,
 )
-from otel_django.pipeline.http_wire import Response, ResponseParser, WireError, request_head
+from otel_django.pipeline.http_wire import (
+    MAX_BODY,
+    Response,
+    ResponseParser,
+    WireError,
+    request_head,
+)
 from otel_django.pipeline.retry import Verdict, judge_http
 from otel_django.pipeline.waiting import Wait
 from otel_django.version import VERSION
@@ -53,7 +60,7 @@ class _StaleError(TransportError):
 
 
 class HttpTransport:
-    """Posts encoded export requests to one URL. For one thread at a time.
+    """Posts encoded export requests to one URL, or gets it. For one thread at a time.
 
     ``proxy`` is the URL of an HTTP proxy (spoken to without TLS): absolute-form requests for
     http, CONNECT for https. ``destination`` names the receiver without secrets.
@@ -72,7 +79,6 @@ class HttpTransport:
         self._clock = clock
         peer = self._proxy or url
         self._resolver = Resolver(peer.hostname or "", _port(peer), clock)
-        self._head = self._make_head()
         self._tls_context: ssl.SSLContext | None = None
         self._stream: Stream | None = None
 
@@ -100,6 +106,17 @@ class HttpTransport:
         except _StaleError:
             return self._exchange(request, wait)
 
+    def get(self, deadline_s: float, *, max_body: int) -> Response:
+        """Ask for the URL on a connection of its own; no more than ``max_body`` bytes are read.
+
+        TransportError when no answer came until the monotonic ``deadline_s``.
+        """
+        request = [self._make_head("GET", {"Connection": "close"}) + b"\r\n"]
+        try:
+            return self._exchange(request, Wait(deadline_s, _nothing, self._clock), max_body)
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Close the connection."""
         if self._stream is not None:
@@ -113,13 +130,20 @@ class HttpTransport:
 
     # --- the request
 
-    def _make_head(self) -> bytes:
-        """All but ``Content-Length``, which comes last."""
+    @functools.cached_property
+    def _head(self) -> bytes:
+        """Of a POST, all but ``Content-Length``, which comes last."""
+        headers = {"Content-Type": "application/x-protobuf"}
+        if self._gzip:
+            headers["Content-Encoding"] = "gzip"
+        return self._make_head("POST", headers)
+
+    def _make_head(self, method: str, last: Mapping[str, str]) -> bytes:
         url = self._url
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         if self._proxy is not None and not self._tls:
             target = f"http://{_authority(url)}{target}"
-        return request_head("POST", target, self._make_headers())[:-2]
+        return request_head(method, target, {**self._make_headers(), **last})[:-2]
 
     def _make_headers(self) -> dict[str, str]:
         headers = {"Host": _authority(self._url), "User-Agent": USER_AGENT}
@@ -129,9 +153,6 @@ class HttpTransport:
         for name, value in self._settings.headers.items():
             if name.lower() not in _OURS:
                 headers[lower.get(name.lower(), name)] = value
-        headers["Content-Type"] = "application/x-protobuf"
-        if self._gzip:
-            headers["Content-Encoding"] = "gzip"
         return headers
 
     def _request(self, body: bytes) -> list[bytes]:
@@ -143,9 +164,9 @@ class HttpTransport:
 
     # --- the exchange
 
-    def _exchange(self, request: list[bytes], wait: Wait) -> Response:
+    def _exchange(self, request: list[bytes], wait: Wait, max_body: int = MAX_BODY) -> Response:
         reused = self._usable()
-        parser = ResponseParser()
+        parser = ResponseParser(max_body=max_body)
         try:
             if self._stream is None:
                 self._stream = self._open(wait)
@@ -265,6 +286,10 @@ def _read_rest(stream: Stream, parser: ResponseParser, wait: Wait) -> None:
             parser.feed(data)
             wait.look("waiting for the answer")
     parser.reusable = False
+
+
+def _nothing() -> None:
+    """Nothing else is to be done while it waits."""
 
 
 def _explain(error: Exception) -> str:

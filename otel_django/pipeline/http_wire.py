@@ -41,11 +41,12 @@ class ResponseParser:
 
     ``started`` is False as long as no byte came. ``reusable`` says, once complete, whether the
     connection may carry another request. ``tunnel``: the answer to a CONNECT, which ends with its
-    head when it is a 2xx.
+    head when it is a 2xx. A body is complete once ``max_body`` bytes of it are there.
     """
 
-    def __init__(self, *, tunnel: bool = False) -> None:
+    def __init__(self, *, tunnel: bool = False, max_body: int = MAX_BODY) -> None:
         self._tunnel = tunnel
+        self._max_body = max_body
         self._response: Response | None = None
         self.started = False
         self.complete = False
@@ -145,9 +146,9 @@ class ResponseParser:
             self._in_trailer = self._left == 0
 
     def _keep(self, count: int) -> None:
-        self._body += self._buffer[: min(count, MAX_BODY - len(self._body))]
+        self._body += self._buffer[: min(count, self._max_body - len(self._body))]
         del self._buffer[:count]
-        if len(self._body) >= MAX_BODY:
+        if len(self._body) >= self._max_body:
             self._finish(reusable=False)
 
     def _finish(self, *, reusable: bool) -> None:

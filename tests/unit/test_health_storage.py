@@ -27,7 +27,7 @@ class Faulty(FileSystemStorage):
             raise PermissionError(13, "Permission denied", "/srv/secret/place")
 
     def _save(self, name: str, content: Any) -> str:
-        saved: str = super()._save(name, content)
+        saved: str = super()._save(name, content)  # type: ignore[misc]
         self._fail("save")
         return saved
 
