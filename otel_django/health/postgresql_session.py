@@ -6,7 +6,7 @@ by libpq's own steps, between which the waiting is ours.
 
 from __future__ import annotations
 
-import select
+import selectors
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -158,10 +158,10 @@ def _ended_by_server(sql: str, deadline_s: float) -> str:
 
 def _wait(descriptor: int, deadline_s: float, *, write: bool = False) -> None:
     left_s = deadline_s - monotonic()
-    poll = select.poll()  # unlike select it takes descriptors above 1023
-    poll.register(descriptor, select.POLLOUT if write else select.POLLIN)
-    if left_s <= 0 or not poll.poll(left_s * 1000):
-        raise CheckError(NO_ANSWER)
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_WRITE if write else selectors.EVENT_READ)
+        if left_s <= 0 or not selector.select(left_s):
+            raise CheckError(NO_ANSWER)
 
 
 def _values(result: Any) -> Iterator[tuple[Any, ...]]:
