@@ -8,6 +8,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import path
 
+from otel_django import admin_levels  # noqa: F401 - registers its page
 from otel_django.models import HealthMetric
 from otel_django.web.permissions import has_permission
 from otel_django.web.system_health import PERMISSION, health_api_view

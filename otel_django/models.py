@@ -22,6 +22,15 @@ class Lease(models.Model):
         return self.name
 
 
+class LogLevel(Lease):
+    """A page in the admin needs a model to stand by; what it shows lies in the run folder."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "log level"
+
+
 class HealthMetric(models.Model):
     """What one health check, the score or a figure of the host was at one time.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.log_record import LogRecord
     from otel_django.logs.handlers import Handlers
+    from otel_django.logs.journal import Output
     from otel_django.tracing.tracer import Tracer
 
 LOOK_EVERY_S: Final = 1.0
@@ -67,6 +68,9 @@ class Logs:
         if not self._collecting:
             journal.console = _console(settings)
             journal.file = self._file_channel(settings)
+            if journal.put is None:
+                journal.console = self._starting(journal.console)
+                journal.file = self._starting(journal.file)
         if journal.put is None and journal.console is None and journal.file is None:
             return
         self.journal = journal
@@ -142,6 +146,11 @@ class Logs:
             settings.log_file, rotation_from(settings.log_file_rotation), settings.log_file_keep
         )
         return Channel(json_line, self._file)
+
+    def _starting(self, channel: Channel | None) -> Channel | None:
+        return channel and channel._replace(
+            output=_Starting(channel.output, self._runtime.worker.start)
+        )
 
     def _watch_celery(self) -> None:
         """A worker makes its own handlers, and takes away those that it finds."""
@@ -241,6 +250,20 @@ class Logs:
 
     def close(self, deadline_s: float) -> None:
         """What is logged later is still written."""
+
+
+class _Starting:
+    """Starts the thread that looks at levels with the first line: where nothing is sent, nobody
+    else does."""
+
+    def __init__(self, output: Output, start: Callable[[], None]) -> None:
+        self._output = output
+        self._start = start
+
+    def write(self, line: bytes) -> None:
+        """Write a line."""
+        self._output.write(line)
+        self._start()
 
 
 def _configure_structlog() -> None:

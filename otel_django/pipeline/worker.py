@@ -100,6 +100,8 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread now; else the first item does."""
+        if self._thread is not None:
+            return
         with self._start_lock:
             if self._thread is not None or self._stopping:
                 return

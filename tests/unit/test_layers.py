@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
     {"observers"},
     {"health"},
     {
+        "admin_levels",
         "cli",
         "checks",
         "manual",
