@@ -86,8 +86,10 @@ class Probe:
         except SuspiciousOperation:
             raise Refused(400, "bad parameter", "There are too many of them.") from None
         group: Any = _GROUP.value(query.get("group", self._group))
-        checks = [name for each in query.getlist("check") for name in each.split(",")]
-        return _Asked(group, frozenset(checks) if checks else None)
+        checks = frozenset(name for each in query.getlist("check") for name in each.split(","))
+        if checks:
+            _check_known(request, group, checks)
+        return _Asked(group, checks or None)
 
     def _early(self, request: HttpRequest, asked: _Asked, report: Report) -> Early:
         response = _response(request, asked, report)
@@ -134,11 +136,21 @@ def _check_method(request: HttpRequest) -> None:
         raise Refused(405, "method not allowed", "Use GET or HEAD.", Allow=allow)
 
 
+def _check_known(request: HttpRequest, group: Group, checks: frozenset[str]) -> None:
+    registry = active.engine().registry
+    try:
+        registry.checks(group, checks)
+    except UnknownCheckError:
+        detail = f"A check asked for isn't in the group {group}."
+        if may_read(request, site_settings()) == "allowed":
+            known = ", ".join(check.name for check in registry.checks(group))
+            detail = f"{detail} There are: {known or 'none'}."
+        raise Refused(400, "unknown check", detail) from None
+
+
 def _report(asked: _Asked) -> Report:
     try:
         return active.engine().report(asked.group, asked.names)
-    except UnknownCheckError:
-        raise _unknown(asked) from None
     except Exception:
         guard.caught("health.report")
         return _failed(asked)
@@ -150,15 +162,9 @@ async def _report_async(asked: _Asked) -> Report:
         while wait_s := look.wait_s():  # noqa: ASYNC110 - another process may find it
             await asyncio.sleep(wait_s)
         return look.report()
-    except UnknownCheckError:
-        raise _unknown(asked) from None
     except Exception:
         guard.caught("health.report")
         return _failed(asked)
-
-
-def _unknown(asked: _Asked) -> Refused:
-    return Refused(400, "unknown check", f"A check asked for isn't in the group {asked.group}.")
 
 
 def _failed(asked: _Asked) -> Report:

@@ -213,6 +213,13 @@ def test_what_there_is_not_is_said_in_a_400(
         assert response.json()["error"] == error
 
 
+def test_who_may_know_is_told_which_checks_there_are(client: Client, add: Add) -> None:
+    add("orders", lambda: None)
+    path = "/health/?check=nothing"
+    assert client.get(path, **TOKEN).json()["detail"].endswith("There are: orders.")
+    assert "orders" not in client.get(path, **STRANGER).json()["detail"]
+
+
 def test_how_a_single_check_does_is_a_detail(client: Client, add: Add) -> None:
     add("orders", broken)
     refused = client.get("/health/?check=orders", **STRANGER)
