@@ -97,6 +97,13 @@ the last minute by whichever process; where nobody asks, there is nothing to tel
 count. With a healthy database (critical), a degraded cache (critical) and an unhealthy disk, it is
 (3 · 100 + 3 · 50 + 0) / 7 = 64.3.
 
+### Databases and caches
+
+One process of the whole deployment asks each database for its size, and each cache in Redis for
+its figures, every METRICS_COLLECTION_INTERVAL (60 s), on connections of its own with short
+time-outs. One that can't be reached has no figures. Of a cache with several servers the first one
+is asked. `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=service_figures` switches this off.
+
 ### APIs
 
 Routes that begin as `OTEL_DJANGO_API_ROUTES` says count as an API's. A client is the user, if the

@@ -269,17 +269,6 @@ CELERY_BEAT_MISSED_RUNS: Final = MetricDefinition(
     (names.CELERY_BEAT_ENTRY,),
 )
 
-OBSERVED: Final = (
-    CELERY_QUEUE_LENGTH,
-    CELERY_QUEUE_OLDEST_MESSAGE_AGE,
-    CELERY_QUEUE_UNACKNOWLEDGED,
-    CELERY_WORKER_TASKS,
-    CELERY_WORKERS,
-    CELERY_WORKER_LAST_HEARTBEAT,
-    CELERY_WORKER_RESPONSE_TIME,
-)
-"""What observers see."""
-
 # --- databases, caches and APIs from the outside
 DJANGO_DB_SIZE: Final = MetricDefinition(
     "django.db.size", "gauge", "By", "Size of a database.", (names.DJANGO_DB_ALIAS,)
@@ -313,14 +302,21 @@ REDIS_EVICTIONS: Final = MetricDefinition(
     (names.DJANGO_CACHE_ALIAS,),
 )
 
-OBSERVED_SERVICES: Final = (
+OBSERVED: Final = (
+    CELERY_QUEUE_LENGTH,
+    CELERY_QUEUE_OLDEST_MESSAGE_AGE,
+    CELERY_QUEUE_UNACKNOWLEDGED,
+    CELERY_WORKER_TASKS,
+    CELERY_WORKERS,
+    CELERY_WORKER_LAST_HEARTBEAT,
+    CELERY_WORKER_RESPONSE_TIME,
     DJANGO_DB_SIZE,
     REDIS_MEMORY_USED,
     REDIS_KEYS,
     REDIS_KEYS_EXPIRING,
     REDIS_EVICTIONS,
 )
-"""What observers see of them."""
+"""What observers see."""
 
 DJANGO_API_REQUESTS: Final = MetricDefinition(
     "django.api.requests",

@@ -8,20 +8,22 @@ from otel_django import host_environment
 from otel_django.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from otel_django.bootstrap.process import Runtime
     from otel_django.conf import Settings
-    from otel_django.contracts import Instrumentation
+    from otel_django.contracts import Instrumentation, Observer
     from otel_django.observers.board import Board
-    from otel_django.observers.celery_beat_presence import BeatPresence
-    from otel_django.observers.celery_presence import CeleryPresence
     from otel_django.observers.folder_board import FolderBoard
+    from otel_django.observers.places import Places
     from otel_django.observers.runner import Runner
     from otel_django.tracing.tracer import Tracer
 
 INTERVAL_S: Final = 15.0
-"""Unless METRICS_COLLECTION_INTERVAL says otherwise."""
+"""Of Celery's, unless METRICS_COLLECTION_INTERVAL says otherwise."""
 TIMEOUT_S: Final = 5.0
 NAME: Final = "celery_observers"
+FIGURES: Final = "service_figures"
 """In OTEL_PYTHON_DISABLED_INSTRUMENTATIONS."""
 
 
@@ -35,30 +37,59 @@ class Observers:
         self.instrumentations: tuple[Instrumentation, ...] = ()
         self._runner: Runner | None = None
         disabled = runtime.settings.disabled_instrumentations
-        if runtime.metrics.host is not None and disabled.isdisjoint({"*", NAME}):
-            self._make(runtime)
+        if runtime.metrics.host is not None and "*" not in disabled:
+            self._make(runtime, disabled)
 
-    def _make(self, runtime: Runtime) -> None:
+    def _make(self, runtime: Runtime, disabled: Container[str]) -> None:
+        from otel_django.observers.database_board import DatabaseBoard
+        from otel_django.observers.places import Places
+        from otel_django.observers.runner import Runner
+
+        settings = runtime.settings
+        places = Places(DatabaseBoard(settings.database), lambda: _folder(settings))
+        observers: tuple[Observer, ...] = ()
+        if NAME not in disabled:
+            observers = self._of_celery(runtime, places)
+        if FIGURES not in disabled:
+            observers = (*observers, *_of_services(settings))
+        if not observers:
+            return
+        self._runner = Runner(
+            observers,
+            places,
+            clock=SYSTEM_CLOCK,
+            recorder=runtime.metrics.recorder,
+            may_run=_is_server,
+        )
+        runtime.worker.add_polled(self._runner)
+        self.instrumentations = (*self.instrumentations, self)
+
+    def _of_celery(self, runtime: Runtime, places: Places) -> tuple[Observer, ...]:
+        """Its observers; some of them listen, too."""
         from otel_django.observers.celery_beat import CeleryBeat
         from otel_django.observers.celery_beat_presence import BeatPresence
+        from otel_django.observers.celery_beats import CeleryBeats
         from otel_django.observers.celery_presence import CeleryPresence
+        from otel_django.observers.celery_queues import CeleryQueues
+        from otel_django.observers.celery_workers import CeleryWorkers
+
+        interval_s = _interval_s(runtime.settings)
+
+        def board() -> Board | None:
+            return places.deployment(SYSTEM_CLOCK.monotonic_s())
 
         presence = CeleryPresence(
-            _interval_s(runtime.settings),
-            TIMEOUT_S,
-            heard=runtime.worker.wake,
-            leaving=self._hurry,
+            interval_s, TIMEOUT_S, heard=runtime.worker.wake, leaving=self._hurry
         )
         sender = CeleryBeat()
         beat = BeatPresence(
-            _interval_s(runtime.settings),
-            TIMEOUT_S,
-            heard=runtime.worker.wake,
-            sending=lambda: sender.sending,
+            interval_s, TIMEOUT_S, heard=runtime.worker.wake, sending=lambda: sender.sending
         )
-        self._runner = _runner(runtime, presence, beat)
-        runtime.worker.add_polled(self._runner)
-        self.instrumentations = (sender, beat, presence, self)
+        self.instrumentations = (sender, beat, presence)
+        workers = CeleryWorkers(interval_s, TIMEOUT_S, board, stuck_s=runtime.settings.stuck_s)
+        beats = CeleryBeats(interval_s, TIMEOUT_S, board)
+        queues = CeleryQueues(interval_s, TIMEOUT_S, workers.queues)
+        return beat, presence, beats, workers, queues
 
     def _hurry(self) -> None:
         if self._runner is not None:
@@ -77,30 +108,11 @@ class Observers:
         active.set_runner(None)
 
 
-def _runner(runtime: Runtime, presence: CeleryPresence, beat: BeatPresence) -> Runner:
-    from otel_django.observers.celery_beats import CeleryBeats
-    from otel_django.observers.celery_queues import CeleryQueues
-    from otel_django.observers.celery_workers import CeleryWorkers
-    from otel_django.observers.database_board import DatabaseBoard
-    from otel_django.observers.places import Places
-    from otel_django.observers.runner import Runner
+def _of_services(settings: Settings) -> tuple[Observer, ...]:
+    from otel_django.health.service_figures import DatabaseSizes, RedisFigures
 
-    settings = runtime.settings
-    places = Places(DatabaseBoard(settings.database), lambda: _folder(settings))
-    interval_s = _interval_s(settings)
-
-    def board() -> Board | None:
-        return places.deployment(SYSTEM_CLOCK.monotonic_s())
-
-    workers = CeleryWorkers(interval_s, TIMEOUT_S, board, stuck_s=settings.stuck_s)
-    beats = CeleryBeats(interval_s, TIMEOUT_S, board)
-    return Runner(
-        (beat, presence, beats, workers, CeleryQueues(interval_s, TIMEOUT_S, workers.queues)),
-        places,
-        clock=SYSTEM_CLOCK,
-        recorder=runtime.metrics.recorder,
-        may_run=_is_server,
-    )
+    interval_s = settings.collection_interval_s
+    return DatabaseSizes(interval_s, TIMEOUT_S), RedisFigures(interval_s, TIMEOUT_S)
 
 
 def _interval_s(settings: Settings) -> float:

@@ -245,7 +245,8 @@ INSTRUMENTATION: Final = (
         "and parts of this package: `api_statistics`, `django`, `database`, `cache`, `celery`, "
         "`celery_chatter`, `celery_logs`, `celery_observers`, `commands`, `django_tasks`, "
         "`detail`, `health`, `logging`, `model_events`, `process_metrics`, `request_log`, "
-        "`security_events`, `system_metrics`; `contrib` for all other packages' instrumentors.",
+        "`security_events`, `service_figures`, `system_metrics`; `contrib` for all other packages' "
+        "instrumentors.",
         "Instrumentation",
     ),
     Variable(
