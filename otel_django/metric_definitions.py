@@ -600,7 +600,10 @@ OTEL_DJANGO_METRIC_OVERFLOWS: Final = MetricDefinition(
     (names.OTEL_DJANGO_METRIC,),
 )
 OTEL_DJANGO_OVERHEAD_RATIO: Final = MetricDefinition(
-    "otel_django.overhead.ratio", "gauge", "1", "Share of the CPU time that telemetry takes."
+    "otel_django.overhead.ratio",
+    "gauge",
+    "1",
+    "Share of a processor that telemetry takes; of all that the process takes, if that is more.",
 )
 OBSERVER_FAILURES: Final = MetricDefinition(
     "otel_django.observer.failures",

@@ -182,8 +182,8 @@ OURS: Final = (
         "max_overhead",
         p.number("per cent", most=100, per_unit=100),
         "5",
-        "The share of a process's CPU time that telemetry may take, in per cent; above it, detail "
-        "and then sampling are lowered until it is met again. 0 for no such limit.",
+        "The share of a processor that telemetry may take in each process, in per cent; above it, "
+        "detail and then sampling are lowered as far as that helps. 0 for no such limit.",
     ),
     _ours(
         "VIEWER",
