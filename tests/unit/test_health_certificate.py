@@ -168,7 +168,19 @@ def test_what_is_no_certificate_is_refused(data: bytes) -> None:
         validity(data)
 
 
-def test_it_is_looked_at_seldom_and_only_where_one_is_named() -> None:
+def test_a_good_one_is_asked_for_once_and_any_other_at_each_look(
+    authority: Authority, serve: Serve
+) -> None:
+    good, bad = serve(authority.server(days_left=10)), serve(self_signed())
+    one = check(f"127.0.0.1:{good.port}", f"127.0.0.1:{bad.port}")
+    for _ in range(3):
+        results = cast("list[Result]", one.run())
+        assert [result.status for result in results] == ["degraded", "unhealthy"]
+    assert good.connections == 1
+    assert bad.connections == 6  # another one each time for its dates
+
+
+def test_without_certificates_there_is_nothing_to_check() -> None:
     assert not check().is_possible()
     assert check("shop.example:443").is_possible()
-    assert check("shop.example:443").ttl_s == 300
+    assert not check("shop.example:443").groups

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from otel_django.conf.limits import Limit
     from otel_django.pipeline.http_stream import Resolver
 
-SELDOM_S: Final = 300.0
-"""At most so often: days are counted."""
+REMEMBERED_S: Final = 300.0
+"""For how long a server isn't asked again whose certificate was good: days are counted."""
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^/:\\]+):(\d{1,5})")
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _DISTRUST: Final = {
@@ -49,7 +49,6 @@ def checks(settings: Settings) -> Iterator[Registered]:
         "certificate",
         check.run,
         groups=frozenset(),
-        ttl_s=max(settings.health_ttl_s, SELDOM_S),
         is_possible=lambda: bool(places),
     )
 
@@ -62,6 +61,7 @@ class CertificateCheck:
         self._timeout_s = timeout_s
         self._days = days
         self._resolvers: dict[str, Resolver] = {}
+        self._good: dict[str, tuple[float, Result]] = {}
 
     def run(self) -> list[Result]:
         """Look at all of them at the same time."""
@@ -71,9 +71,15 @@ class CertificateCheck:
         address = _ADDRESS.fullmatch(place)
         if address is None:
             return self._judged(_in_file(place), "")
+        began_s = monotonic()
+        seen_s, good = self._good.get(place, (0.0, None))
+        if good is not None and began_s - seen_s < REMEMBERED_S:
+            return good
         host, port = address[1].strip("[]"), int(address[2])
-        deadline_s = monotonic() + self._timeout_s * IN_TIME
-        return self._judged(*self._shown_by(host, port, deadline_s))
+        found = self._judged(*self._shown_by(host, port, began_s + self._timeout_s * IN_TIME))
+        if found.status != "unhealthy":
+            self._good[place] = (began_s, found)
+        return found
 
     def _judged(self, dates: list[tuple[datetime, datetime]], distrust: str) -> Result:
         now = datetime.now(timezone.utc)
