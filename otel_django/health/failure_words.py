@@ -15,7 +15,7 @@ NO_ANSWER: Final = "It did not answer in time."
 _WORDS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), words)
     for pattern, words in (
-        (r"connection ?refused|no such file|FileNotFoundError", "Nothing listens there."),
+        (r"connection ?refused|no such file|FileNotFoundError|\(111\)", "Nothing listens there."),
         (
             r"authentication|access ?(denied|refused)|pg_hba|password|WRONGPASS|NOAUTH|role \S+ do",
             "It refused the credentials.",
@@ -32,7 +32,7 @@ _WORDS: Final = tuple(
             r"gaierror|could not translate|name or service|getaddrinfo|resolution|resolve",
             "Its name can't be resolved.",
         ),
-        (r"time(d)? ?out|BlockingIOError|temporarily unavailable|\berrno 11\b", NO_ANSWER),
+        (r"time(d)? ?out|BlockingIOError|temporarily unavailable|\berror: 110\b", NO_ANSWER),
         (
             r"connection ?(reset|aborted)|broken ?pipe|clos(ed|ing|eerror)|lost conn|gone away|EOF",
             "It closed the connection.",
@@ -40,6 +40,7 @@ _WORDS: Final = tuple(
         (r"certificate|SSL|TLS", "No TLS connection could be made."),
         (r"PermissionError|permission denied|NOPERM", "Permission is denied."),
         (r"unreachable|no route", "There is no way to its network."),
+        (r"connection ?(failure|error)", "It can't be reached."),
     )
 )
 

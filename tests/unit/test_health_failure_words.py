@@ -20,6 +20,8 @@ SECRET = "s3cr3tv4lu3"
         ("LOADING Redis is loading the dataset in memory", "starting or shutting down"),
         (f"Access denied for user '{SECRET}'@'localhost' (using password: YES)", "credentials"),
         ("Lost connection to MySQL server during query (timed out)", "in time"),
+        (f"(2002, \"Can't connect to server on '{SECRET}' (111)\")", "Nothing listens"),
+        ("Lost connection to server at 'handshake: …', system error: 110", "in time"),
         ("[Errno -2] Name or service not known", "can't be resolved"),
         ("SSL: CERTIFICATE_VERIFY_FAILED", "No TLS"),
         (f"something else about {SECRET}", "It failed (OSError)."),
