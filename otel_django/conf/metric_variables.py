@@ -134,8 +134,9 @@ METRICS: Final = (
         "metrics_retention_hours",
         p.number("hours", above=True),
         "24",
-        "How long the embedded store keeps metrics; no longer than "
-        "`OTEL_DJANGO_STORE_RETENTION_HOURS`.",
+        "How long the embedded store keeps metrics, no longer than "
+        "`OTEL_DJANGO_STORE_RETENTION_HOURS`, and the database every snapshot of health; then one "
+        "an hour is kept.",
         "Metrics",
         "metrics",
     ),
