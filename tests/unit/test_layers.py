@@ -29,6 +29,7 @@ BASE = {
     "observation",
     "own_thread",
     "private_folder",
+    "roll_ups",
     "runtime_state",
 }
 """What every part may import."""
