@@ -16,10 +16,11 @@ _PLAIN: dict[Any, dict[str, Any]] = {
 }
 
 
-def schema(shape: Any) -> dict[str, Any]:
+def schema(shape: Any, named: dict[str, Any]) -> dict[str, Any]:
     """The JSON Schema of a type: a ``TypedDict``, ``list``, ``dict``, ``Literal``, union or plain.
 
-    All keys of a ``TypedDict`` are required but those of one with ``total=False``.
+    A ``TypedDict`` is referred to by its name and put into ``named``, OpenAPI's schemas; all its
+    keys are required but those of one with ``total=False``.
     """
     if shape in _PLAIN:
         return dict(_PLAIN[shape])
@@ -27,16 +28,19 @@ def schema(shape: Any) -> dict[str, Any]:
     if origin is Literal:
         return {"type": "string", "enum": list(arguments)}
     if origin in (Union, types.UnionType):
-        return {"anyOf": [schema(each) for each in arguments]}
+        return {"anyOf": [schema(each, named) for each in arguments]}
     if origin is list:
-        return {"type": "array", "items": schema(arguments[0])}
+        return {"type": "array", "items": schema(arguments[0], named)}
     if origin is dict:
-        return {"type": "object", "additionalProperties": schema(arguments[1])}
-    return {
-        "type": "object",
-        "properties": {name: schema(each) for name, each in typing.get_type_hints(shape).items()},
-        "required": sorted(shape.__required_keys__),
-    }
+        return {"type": "object", "additionalProperties": schema(arguments[1], named)}
+    if shape.__name__ not in named:
+        hints = typing.get_type_hints(shape)
+        named[shape.__name__] = {
+            "type": "object",
+            "properties": {name: schema(each, named) for name, each in hints.items()},
+            "required": sorted(shape.__required_keys__),
+        }
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
 
 def misfit(value: Any, shape: Any, where: str = "the body") -> str:
