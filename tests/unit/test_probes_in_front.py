@@ -87,9 +87,12 @@ def get(path: str, **meta: Any) -> Any:
     return Client(raise_request_exception=False, **{**POD, **meta}).get(path)
 
 
-def get_async(path: str, **headers: str) -> Any:
+def get_async(path: str, cookie: str = "") -> Any:
+    client = AsyncClient(raise_request_exception=False)
+    client.cookies.load(cookie)
+
     async def ask() -> Any:
-        return await AsyncClient(raise_request_exception=False).get(path, headers=headers)
+        return await client.get(path)
 
     return asyncio.run(ask())
 
