@@ -22,7 +22,8 @@ HEALTH: Final = (
         "health_ttl_s",
         p.number("seconds", least=1),
         "5",
-        "How long what a health check found is shown before it looks again.",
+        "How long what a health check found is shown before it looks again; `storage` and `email`, "
+        "whose calls may be paid for or counted, look once a minute at most.",
     ),
     _health(
         "HEALTH_TIMEOUT",
@@ -81,14 +82,15 @@ HEALTH: Final = (
         ),
         "",
         "Services that the site depends on: each is asked with GET and is healthy if it answers "
-        "with 200 to 399.",
+        "with 200 to 399. It is shown under its name, else its host; credentials and query are "
+        "not.",
     ),
     _health(
         "HEALTH_CERTIFICATES",
         "health_certificates",
         lists.names("a comma-separated list of host:port, or of paths of PEM files"),
         "",
-        "Certificates whose expiry is checked.",
+        "Certificates whose expiry is checked; those of servers must be ones that clients take.",
     ),
     _health(
         "STUCK_S",
