@@ -40,7 +40,7 @@ _WORDS: Final = tuple(
         (r"certificate|SSL|TLS", "No TLS connection could be made."),
         (r"PermissionError|permission denied|NOPERM", "Permission is denied."),
         (r"unreachable|no route", "There is no way to its network."),
-        (r"connection ?(failure|error)", "It can't be reached."),
+        (r"connection ?(failure|error)|can't connect", "It can't be reached."),
     )
 )
 

@@ -398,6 +398,21 @@ def test_django_redis_that_swallows_errors_is_unhealthy_and_its_pools_stay_its_o
     assert url not in ConnectionFactory._pools
 
 
+def test_a_look_at_a_database_is_two_statements(mariadb: Server, mysql_driver: None) -> None:
+    def statements() -> int:
+        cursor.execute(
+            "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_select', 'Com_show_status')"
+        )
+        return sum(int(value) for _, value in cursor.fetchall())
+
+    with _mysql_alias(mariadb.port) as other, other.cursor() as cursor:
+        before = statements()
+        assert (
+            one(DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run(), "other").status == "healthy"
+        )
+        assert statements() - before - 1 == 2
+
+
 def test_two_that_hang_take_no_longer_than_one(postgresql: Server) -> None:
     with hanging() as silent, _postgresql_alias(silent.port):
         databases = connections.settings
