@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final, Protocol
 
 from otel_django import guard, own_thread
@@ -102,14 +102,19 @@ class Engine:
 
     # --- asked by everybody
 
-    def look(self, group: Group = "all", names: Collection[str] | None = None) -> Look:
-        """Have what is too old asked again; returns at once.
+    def look(
+        self,
+        group: Group = "all",
+        names: Collection[str] | None = None,
+        within_s: float = PATIENCE_S,
+    ) -> Look:
+        """Have what is too old asked again; returns at once. ``within_s`` is how long to wait.
 
         Raises:
             UnknownCheckError: one of ``names`` isn't in that group.
         """
         checks = [check for check in self.registry.checks(group, names) if _possible(check)]
-        return Look(self, group, checks)
+        return Look(self, group, checks, within_s)
 
     def report(
         self,
@@ -118,16 +123,10 @@ class Engine:
         within_s: float = PATIENCE_S,
     ) -> Report:
         """What the checks of a group say, for those who can wait; raises as ``look``."""
-        look = self.look(group, names)
-        deadline_s = self.clock.monotonic_s() + within_s
-        wait_s = look.wait_s()
-        while wait_s > 0:
-            left_s = deadline_s - self.clock.monotonic_s()
-            if left_s <= 0:
-                break
+        look = self.look(group, names, within_s)
+        while (wait_s := look.wait_s()) > 0:
             with self._changed:
-                self._changed.wait(min(wait_s, left_s))
-            wait_s = look.wait_s()
+                self._changed.wait(wait_s)
         return look.report()
 
     def last(self) -> tuple[CheckReport, ...]:
@@ -155,16 +154,19 @@ class Engine:
     # --- of one check; all under the lock
 
     def _state(self, check: Registered) -> _State:
-        return self._states.setdefault(check.name, _State())
+        state = self._states.get(check.name)
+        if state is None:
+            state = self._states[check.name] = _State()
+        return state
 
     def _timeout_s(self, check: Registered) -> float:
         return check.timeout_s or self._settings.health_timeout_s
 
-    def _is_fresh(self, check: Registered, state: _State, now_s: float) -> bool:
+    def _is_fresh(self, check: Registered, state: _State) -> bool:
         if state.kept is None:
             return False
         ttl_s = self._settings.health_ttl_s if check.ttl_s is None else check.ttl_s
-        return 0 <= now_s - state.kept.seen_s < ttl_s
+        return 0 <= self.clock.monotonic_s() - state.kept.seen_s < ttl_s
 
     def _learn(self, check: Registered, state: _State) -> None:
         """What another process has found meanwhile."""
@@ -173,26 +175,28 @@ class Engine:
             state.kept = kept
             state.busy_since_s = None
 
-    def _step(self, check: Registered) -> float:
-        """Have it asked if need be; how much longer to wait for that."""
+    def _step(self, check: Registered, within_s: float) -> float:
+        """Have it asked if need be; how much longer to wait for that, if it is above zero."""
         with self._changed:
             state = self._state(check)
-            now_s = self.clock.monotonic_s()
-            if self._is_fresh(check, state, now_s):
+            if self._is_fresh(check, state):
                 return 0.0
+            now_s = self.clock.monotonic_s()
             if now_s >= state.due_s and (state.run is None or state.run.over):
                 state.due_s = now_s + POLL_S
                 self._turn(check, state, now_s)
-                if self._is_fresh(check, state, now_s):
+                if self._is_fresh(check, state):
                     return 0.0
+            if state.run is not None and state.run.over:
+                return 0.0
             began_s = self._under_way_since_s(state)
-            return (state.due_s if began_s is None else began_s + PATIENCE_S) - now_s
+            return (state.due_s if began_s is None else began_s + within_s) - now_s
 
     def _turn(self, check: Registered, state: _State, now_s: float) -> None:
         """Nobody asks in this process: see whether another one does, or has."""
         self._learn(check, state)
         state.busy_since_s = None
-        if state.run is not None or self._is_fresh(check, state, now_s):
+        if state.run is not None or self._is_fresh(check, state):
             return
         patience_s = self._timeout_s(check) + GRACE_S
         claim = self._sharing.claim(check.name, now_s, patience_s)
@@ -200,7 +204,7 @@ class Engine:
             state.busy_since_s = now_s if claim.began_s is None else claim.began_s
             return
         self._learn(check, state)  # it may have been found just before
-        if self._is_fresh(check, state, now_s):
+        if self._is_fresh(check, state):
             claim.release()
             return
         self._start(_Run(check, claim, now_s), state)
@@ -247,30 +251,25 @@ class Engine:
 
     def _ask(self, run: _Run) -> None:
         """On a thread of its own."""
-        try:
-            with self._telling(run.check) as tell:
-                results = asking.ask(run.check, self._timeout_s(run.check))
+        with guard.guarded("health.ask"):
+            self._end(run, self._found(run.check), is_back=True)
+
+    def _found(self, check: Registered) -> tuple[Result, ...]:
+        results = None
+        timeout_s = self._timeout_s(check)
+        if self.teller is not None:
+            with guard.guarded("health.running"), self.teller.running(check) as tell:
+                results = asking.ask(check, timeout_s)
                 tell(results)
-            self._end(run, results)
-        except Exception:
-            guard.caught("health.ask")
-        finally:
-            with self._changed:
-                self._state(run.check).run = None
-                self._changed.notify_all()
+        return asking.ask(check, timeout_s) if results is None else results
 
-    @contextlib.contextmanager
-    def _telling(self, check: Registered) -> Iterator[Tell]:
-        with contextlib.ExitStack() as stack:
-            tell: Tell = _nobody
-            if self.teller is not None:
-                with guard.guarded("health.running"):
-                    tell = stack.enter_context(self.teller.running(check))
-            yield tell
-
-    def _end(self, run: _Run, results: tuple[Result, ...]) -> None:
-        """It is back, or given up; whichever comes first."""
+    def _end(self, run: _Run, results: tuple[Result, ...], *, is_back: bool) -> None:
+        """It is back, or given up; what it says after that doesn't count."""
         with self._changed:
+            state = self._state(run.check)
+            self._changed.notify_all()
+            if is_back:
+                state.run = None
             if run.over:
                 return
             run.over = True
@@ -278,14 +277,12 @@ class Engine:
             if not run.claim.is_ours():  # this process was stopped: another one has gone on
                 run.claim.release()
                 return
-            state = self._state(run.check)
             before = None if state.kept is None else self._report(run.check, state)
             now_s = self.clock.monotonic_s()
             state.kept = Kept(results, now_s - run.began_s, now_s)
             run.claim.leave(state.kept)
             run.claim.release()
             after = self._report(run.check, state)
-            self._changed.notify_all()
         if self.teller is not None:
             with guard.guarded("health.found"):
                 self.teller.found(before, after)
@@ -300,7 +297,7 @@ class Engine:
                     return
             for run in overdue:
                 with guard.guarded("health.watch"):
-                    self._end(run, asking.timed_out(self._timeout_s(run.check)))
+                    self._end(run, asking.timed_out(self._timeout_s(run.check)), is_back=False)
 
     def _overdue_or_wait(self) -> list[_Run] | None:
         """Under the lock; None when nothing is watched."""
@@ -318,20 +315,22 @@ class Engine:
 class Look:
     """One look at some checks."""
 
-    def __init__(self, engine: Engine, group: Group, checks: Collection[Registered]) -> None:
+    def __init__(
+        self, engine: Engine, group: Group, checks: Collection[Registered], within_s: float
+    ) -> None:
         self.group = group
         self._engine = engine
         self._checks = checks
+        self._within_s = within_s
         self._began_s = engine.clock.monotonic_s()
-        for check in checks:
-            engine._step(check)
+        self._waiting = [check for check in checks if engine._step(check, within_s) > 0]
 
     def wait_s(self) -> float:
         """How long to sleep before asking this again; 0.0: ``report`` has all that will come."""
-        left_s = self._began_s + PATIENCE_S - self._engine.clock.monotonic_s()
-        if left_s <= 0:
-            return 0.0
-        longest_s = max((self._engine._step(check) for check in self._checks), default=0.0)
+        left_s = self._began_s + self._within_s - self._engine.clock.monotonic_s()
+        waits = [(self._engine._step(check, self._within_s), check) for check in self._waiting]
+        self._waiting = [check for wait_s, check in waits if wait_s > 0]
+        longest_s = max((wait_s for wait_s, _ in waits), default=0.0)
         return max(0.0, min(left_s, longest_s, POLL_S))
 
     def report(self) -> Report:
@@ -353,7 +352,3 @@ def _possible(check: Registered) -> bool:
     except Exception:
         guard.caught(f"health.{check.name}.is_possible")
         return False
-
-
-def _nobody(results: tuple[Result, ...]) -> None:
-    """Isn't told."""

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from otel_django import guard
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.conf import Settings
 from otel_django.health import active
@@ -323,6 +324,33 @@ def test_a_time_out_is_told_once(hanging: Dependency) -> None:
     hanging.answers.set()
     wait_until(no_thread_is_left)
     assert told.changes == [(None, "unhealthy")]
+
+
+class Broken:
+    """A Teller with a fault."""
+
+    def running(self, check: Registered) -> Any:
+        raise LookupError
+
+    def found(self, before: CheckReport | None, after: CheckReport) -> None:
+        raise LookupError
+
+
+def test_a_teller_with_a_fault_costs_no_finding(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_strict", False)
+    engine = engine_of(Registered("it", nothing), teller=Broken())
+    assert engine.report().checks[0].status == "healthy"
+    wait_until(no_thread_is_left)
+    assert "health.running" in caplog.text
+    assert "health.found" in caplog.text
+
+
+def test_who_wants_to_may_wait_longer(hanging: Dependency) -> None:
+    engine = engine_of(Registered("slow", hanging, timeout_s=30))
+    threading.Timer(0.8, hanging.answers.set).start()
+    assert engine.report(within_s=20).checks[0].status == "healthy"
 
 
 # --- this process's engine
