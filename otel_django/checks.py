@@ -37,6 +37,7 @@ ABOUT: Final = {
     "path": ("011", "The general endpoint has the path of one signal, appended again."),
     "command": ("012", "OTEL_DJANGO_COMMANDS names a command that no app has."),
     "model": ("013", "OTEL_DJANGO_MODEL_EVENTS names a model that no app has."),
+    "health": ("014", "A setting names a health check that there isn't."),
 }
 """By kind of problem: the number in the check's id, and what it says."""
 
@@ -62,6 +63,7 @@ def check_settings(
             *_missing_grpc(settings),
             *_missing_commands(settings),
             *_missing_models(settings),
+            *_missing_health_checks(settings),
         ]
         messages += [_message(problem, settings.strict) for problem in problems]
     return messages
@@ -180,6 +182,32 @@ def unknown_models(patterns: Sequence[str]) -> Iterator[str]:
                 config.get_model(model)
         except LookupError:
             yield pattern
+
+
+def _missing_health_checks(settings: conf.Settings) -> Iterator[conf.Problem]:
+    named = [
+        (settings.origins[field].variable, word)
+        for field in ("health_disabled", "health_critical", "health_ready")
+        for word in getattr(settings, field)
+    ]
+    known = _health_checks(settings) if named else ()
+    for name, word in named:
+        check = word.removeprefix("-")
+        if check not in known:
+            yield conf.Problem(
+                name,
+                word,
+                f"{name} names {check!r}, but there is no such health check.",
+                f"There are: {', '.join(known)}.",
+                "health",
+            )
+
+
+def _health_checks(settings: conf.Settings) -> list[str]:
+    from otel_django.health.builtin import builtin
+    from otel_django.health.registry import SITE, Registry
+
+    return [check.name for check in Registry(below=(builtin(settings), SITE)).checks("all")]
 
 
 def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:

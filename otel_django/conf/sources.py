@@ -27,6 +27,7 @@ Kind = Literal[
     "service_name",
     "command",
     "model",
+    "health",
 ]
 
 _LONGEST_SHOWN: Final = 100

@@ -65,6 +65,7 @@ def test_a_wrong_value_is_a_warning_with_name_value_and_cure(
         ({"OTEL_TRACES_SAMPLER_ARG": "0.5"}, "otel_django.W005"),
         ({"OTEL_DJANGO_COMMANDS": "-import_oders"}, "otel_django.W012"),
         ({"OTEL_DJANGO_MODEL_EVENTS": "shop.Oder"}, "otel_django.W013"),
+        ({"OTEL_DJANGO_HEALTH_CRITICAL": "disk,-cahce"}, "otel_django.W014"),
         ({"OTEL_DJANGO_COMMANDS": "own,all"}, "otel_django.W001"),
         ({"OTEL_CONFIG_FILE": "x.yaml"}, "otel_django.W007"),
         (
