@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import SuspiciousOperation
 
 from otel_django import guard, names
-from otel_django.health import active
 from otel_django.health.registry import SITE, UnknownCheckError
 from otel_django.health.report_json import document, health_json, summary
 from otel_django.health.results import GROUPS, Group, Report
@@ -27,6 +26,8 @@ from otel_django.web.site_settings import site_settings
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+    from otel_django.health.engine import Engine
 
 HEALTH_JSON: Final = "application/health+json"
 _TEXT: Final = {**HEADERS, "Content-Type": "text/plain"}
@@ -130,6 +131,12 @@ class LiveProbe:
         return _sent(_ALIVE if alive else _NOT_ALIVE, request)
 
 
+def _engine() -> Engine:
+    from otel_django.health import active  # not in each command that only loads the URLconf
+
+    return active.engine()
+
+
 def _check_method(request: HttpRequest) -> None:
     if request.method not in METHODS:
         allow = ", ".join(METHODS)
@@ -137,7 +144,7 @@ def _check_method(request: HttpRequest) -> None:
 
 
 def _check_known(request: HttpRequest, group: Group, checks: frozenset[str]) -> None:
-    registry = active.engine().registry
+    registry = _engine().registry
     try:
         registry.checks(group, checks)
     except UnknownCheckError:
@@ -150,7 +157,7 @@ def _check_known(request: HttpRequest, group: Group, checks: frozenset[str]) -> 
 
 def _report(asked: _Asked) -> Report:
     try:
-        return active.engine().report(asked.group, asked.names)
+        return _engine().report(asked.group, asked.names)
     except Exception:
         guard.caught("health.report")
         return _failed(asked)
@@ -158,7 +165,7 @@ def _report(asked: _Asked) -> Report:
 
 async def _report_async(asked: _Asked) -> Report:
     try:
-        look = active.engine().look(asked.group, asked.names)
+        look = _engine().look(asked.group, asked.names)
         while wait_s := look.wait_s():  # noqa: ASYNC110 - another process may find it
             await asyncio.sleep(wait_s)
         return look.report()

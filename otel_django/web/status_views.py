@@ -12,7 +12,6 @@ from otel_django.errors import ReadError
 from otel_django.health.report_json import timestamp
 from otel_django.metrics import active as metrics_active
 from otel_django.observers import active as observers_active
-from otel_django.observers import celery_queues, celery_workers
 from otel_django.runtime_state import DropState, RuntimeState  # noqa: TC001 - read for the schema
 from otel_django.version import VERSION
 from otel_django.web.json_endpoint import Asked, class_of, get, json_view
@@ -66,6 +65,8 @@ class MonitoringStatus(TypedDict):
 @get()
 def _status(asked: Asked) -> MonitoringStatus:
     """Queues, exporters, spool, losses, store, governor and observers of the monitoring itself."""
+    from otel_django.observers import celery_queues, celery_workers  # they import OpenTelemetry
+
     pipeline = runtime_state.runtime_state()
     return {
         "timestamp": timestamp(SYSTEM_CLOCK.now_ns()),

@@ -8,7 +8,6 @@ import platform
 from typing import TypedDict
 
 import django
-import psutil
 
 from otel_django import host_environment, runtime_state
 from otel_django.clock import SYSTEM_CLOCK
@@ -62,6 +61,8 @@ def _uptime(asked: Asked) -> Uptime:
 
 @functools.lru_cache(maxsize=1)
 def _started_s(pid: int) -> float:
+    import psutil  # not in each command that only loads the URLconf
+
     return psutil.Process(pid).create_time()
 
 
