@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.cache import caches
 from django.core.cache.backends.db import DatabaseCache
-from django.core.cache.backends.memcached import BaseMemcachedCache, PyLibMCCache
+from django.core.cache.backends.memcached import PyLibMCCache, PyMemcacheCache
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
@@ -45,7 +45,7 @@ def backend_of(alias: str) -> type[BaseCache]:
 def exchange(
     alias: str, backend: type[BaseCache], timeout_s: float
 ) -> Callable[[], Mapping[str, Any]]:
-    """What stores, reads and deletes; on each server of Memcached, of Redis on the first one.
+    """What stores, reads and deletes: on each server of Memcached, of Redis on the first one.
 
     Its driver has been imported, which can take longer than what follows. Called, it returns what
     was observed. Redis, Memcached and databases are given ``timeout_s``, or for each step half of
@@ -59,7 +59,7 @@ def exchange(
     if redis_caches.is_in_redis(backend):
         importlib.import_module("redis")
         return lambda: _redis(cache, timeout_s / 2)
-    if issubclass(backend, BaseMemcachedCache):
+    if issubclass(backend, PyMemcacheCache | PyLibMCCache):
         options = _memcached_options(alias, backend, timeout_s / 2)
         each = [_made(alias, backend, LOCATION=[server], **options) for server in cache._servers]
         return lambda: _memcached(each)
@@ -84,13 +84,12 @@ def _any(cache: Any) -> Mapping[str, Any]:
     key, value = _new(), _new()
     try:
         cache.set(key, value, _EXPIRY_S)
-        try:
-            _compare(value, cache.get(key))
-        finally:
-            cache.delete(key)
+        read = cache.get(key)
+        cache.delete(key)
     finally:
         with suppress(Exception):
             cache.close()
+    _compare(value, read)
     return {}
 
 

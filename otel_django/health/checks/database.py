@@ -71,10 +71,9 @@ class DatabaseCheck:
         observed = {"duration_ms": round(duration_ms, 1)}
         if connections is not None:
             used, most = connections
-            ratio = used / most
-            observed |= {"connections": used, "connections_max": most, "connections_ratio": ratio}
+            observed |= {"connections": used, "connections_max": most}
             message = f"{used} of {most} connections are used."
-            found.append(Result(*finding(100 * ratio, self.connections_percent, message)))
+            found.append(Result(*finding(100 * used / most, self.connections_percent, message)))
         message = " ".join(each.message for each in found if each.message)
         return Result(worst(found), message, observed)
 
