@@ -81,12 +81,14 @@ _METRICS_INTRO = """
 Histograms have the buckets that the semantic conventions advise, where they do; all durations are
 in seconds.
 
-Of the conventions' `otel.sdk.*` some aren't told, because nothing is counted that they could be read
-from. `otel.sdk.span.started` and `otel.sdk.span.live` would add to the cost of each span; those that
-ended are `otel.sdk.processor.span.processed` and `.queue.size` together, and the requests that are
-under way `http.server.active_requests`. `otel.sdk.exporter.metric_data_point.*` counts points, while
-what is sent, waits on disk or is cut in two is counted in metrics; how that goes says
-`otel.sdk.exporter.operation.duration` with its `error.type`, and what is lost `otel_django.dropped`.
+Of the conventions' `otel.sdk.*` some aren't told, because nothing is counted that they could be
+read from. `otel.sdk.span.started` and `otel.sdk.span.live` would add to the cost of each span;
+those that ended are `otel.sdk.processor.span.processed` and `.queue.size` together, and the
+requests that are under way `http.server.active_requests`.
+`otel.sdk.exporter.metric_data_point.*` counts points,
+while what is sent, waits on disk or is cut in two is counted in metrics; how that goes says
+`otel.sdk.exporter.operation.duration` with its `error.type`, and what is lost
+`otel_django.dropped`.
 
 | name | kind | unit | meaning | attributes |
 |---|---|---|---|---|

@@ -155,6 +155,8 @@ class Overrides:
         found: dict[str, str] = {}
         wanted: dict[str, str | None] = {}
         for name in loggers:
+            if name in self._before and name not in self._in_force:
+                continue  # it follows one above it
             usual = max(self._usual_level(name), threshold)
             changed = self._changed_for(name)
             level = level_beside(usual if changed is None else changed, more=more)

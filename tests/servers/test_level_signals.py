@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from otel_django.logs.levels import Changed, levels
 from tests.celery_kit import celery_worker
-from tests.server_process import Server, gunicorn, serving, uvicorn
+from tests.server_process import ROOT, Server, gunicorn, serving, uvicorn
 from tests.stub_collector import StubCollector
 
 MORE, LESS = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2
@@ -59,14 +61,15 @@ def shown(server: Server) -> int:
 
 
 @pytest.mark.parametrize("kind", list(SERVERS))
-@pytest.mark.parametrize("exported", [True, False], ids=["sent", "lines only"])
 def test_a_signal_to_one_process_has_all_of_the_site_tell_more_and_another_less(
-    kind: str, exported: bool, tmp_path: Path
+    kind: str, tmp_path: Path
 ) -> None:
     with StubCollector() as collector:
-        env = {"OTEL_DJANGO_RUN_DIR": str(tmp_path), "OTEL_BLRP_SCHEDULE_DELAY": "50"}
-        if exported:
-            env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.base_endpoint
+        env = {
+            "OTEL_DJANGO_RUN_DIR": str(tmp_path),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.base_endpoint,
+            "OTEL_BLRP_SCHEDULE_DELAY": "50",
+        }
         with serving(SERVERS[kind], env) as server:
             assert shown(server) == 0
             alive = workers(server)
@@ -80,7 +83,6 @@ def test_a_signal_to_one_process_has_all_of_the_site_tell_more_and_another_less(
             wait_for(lambda: shown(server) == shown(server) == shown(server))
             wait_for(lambda: levels(tmp_path) == {})
             assert workers(server) == alive
-            assert server.terminate() < 10
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -106,5 +108,24 @@ def test_a_signal_to_a_celery_worker_reaches_the_loggers_of_its_tasks(
         worker.process.send_signal(MORE)
         worker.wait_for(told)
         worker.process.send_signal(LESS)
-        worker.wait_for(lambda: told() == told() == told())
-        worker.stop()
+        worker.wait_for(lambda: levels(tmp_path / "run") == {})
+
+
+def test_beat_listens_too(tmp_path: Path) -> None:
+    env = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
+        "CELERY_BROKER": "memory://",
+        "CELERY_BACKEND": "cache+memory://",
+        "CELERY_FOLDER": str(tmp_path),
+        "TESTS_BASE_DIR": str(tmp_path),
+        "OTEL_DJANGO_RUN_DIR": str(tmp_path / "run"),
+    }
+    command = ["celery", "-A", "tests.celery_site.app", "beat", "-s", str(tmp_path / "schedule")]
+    beat = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=env)
+    try:
+        wait_for(lambda: listens(beat.pid), 30)
+        beat.send_signal(MORE)
+        wait_for(lambda: "tests" in levels(tmp_path / "run"))
+    finally:
+        beat.terminate()
+        beat.wait(15)
