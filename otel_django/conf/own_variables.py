@@ -19,9 +19,9 @@ OURS: Final = (
         "enabled",
         p.tristate(),
         "auto",
-        "`false` switches this package off, `true` switches it on in every process; `auto` is on "
-        "in servers, workers and the management commands that OTEL_DJANGO_COMMANDS chooses, and "
-        "off in all other commands and in tests.",
+        "`false` switches this package off, but for answers to probes; `true` switches it on in "
+        "every process; `auto` is on in servers, workers and the management commands that "
+        "OTEL_DJANGO_COMMANDS chooses, and off in all other commands and in tests.",
     ),
     _ours(
         "STRICT",

@@ -45,6 +45,19 @@ def test_liveness_answers_while_the_database_is_away(refusing: Server, path: str
     assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.parametrize("command", SERVERS)
+def test_probes_are_answered_where_the_package_is_switched_off(
+    command: Callable[[], Command],
+) -> None:
+    env = {
+        "OTEL_DJANGO_ENABLED": "false",
+        "DJANGO_SETTINGS_MODULE": "tests.site.settings_that_refuse",
+    }
+    with serving(command(), env) as server:
+        assert server.get("/livez", host=POD).status == 200
+        assert server.get("/readyz", host=POD).status == 503
+
+
 @pytest.mark.parametrize("path", GROUPS)
 def test_a_database_that_is_away_is_a_503_which_names_it_to_those_who_may_know(
     refusing: Server, path: str
