@@ -59,7 +59,10 @@ class HealthMetric(models.Model):
             models.Index(fields=["hourly", "timestamp"], name="otel_health_time"),
             models.Index(fields=["metric_name", "timestamp"], name="otel_health_name"),
         )
-        permissions = (("view_system_health", "Can view the system's health"),)
+        permissions = (
+            ("view_system_health", "Can view the system's health"),
+            ("test_alerts", "Can send test alerts"),
+        )
 
     def __str__(self) -> str:
         return f"{self.metric_name}: {self.status}"

@@ -35,7 +35,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-timestamp", "-id"),
-                "permissions": (("view_system_health", "Can view the system's health"),),
+                "permissions": (
+                    ("view_system_health", "Can view the system's health"),
+                    ("test_alerts", "Can send test alerts"),
+                ),
                 "indexes": [
                     models.Index(fields=["hourly", "timestamp"], name="otel_health_time"),
                     models.Index(fields=["metric_name", "timestamp"], name="otel_health_name"),

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.http import HttpRequest
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -18,7 +17,6 @@ from django.urls import include, path
 
 from otel_django import guard, monitoring
 from otel_django.health import active as health
-from otel_django.models import HealthMetric
 from otel_django.web import json_endpoint
 from otel_django.web.json_endpoint import Asked, get, json_view
 from otel_django.web.rate_limit import RateLimit
@@ -279,13 +277,7 @@ def test_only_json_is_taken(path: str) -> None:
 def test_a_test_alert_needs_its_permission(database: None) -> None:
     somebody = user()
     assert logged_in(somebody).post("/monitoring/alerts/test/").status_code == 403
-    somebody.user_permissions.add(
-        Permission.objects.get_or_create(
-            codename="test_alerts",
-            content_type=ContentType.objects.get_for_model(HealthMetric),
-            defaults={"name": "Can send test alerts"},
-        )[0]
-    )
+    somebody.user_permissions.add(Permission.objects.get(codename="test_alerts"))
     assert logged_in(somebody).post("/monitoring/alerts/test/").json()["channels"] == []
 
 
