@@ -143,8 +143,8 @@ class Overrides:
     def step(self, loggers: Iterable[str], *, more: bool, threshold: int) -> dict[str, str]:
         """Have each logger tell one level more, or less, in every process of the host.
 
-        ``threshold`` is the least that this process tells where nothing is changed. What they
-        tell from now on; nothing where another process has just changed levels.
+        ``threshold`` is the least that this process tells where nothing is changed. Returns what
+        they tell from now on; nothing where another process has just changed levels.
 
         Raises:
             OSError: when the file can't be written.
@@ -152,6 +152,7 @@ class Overrides:
         seen = self._file_seen()
         if seen and seen != self._written and self._now_s() - seen[0] / 1e9 < SAME_STEP_S:
             return {}
+        self.look()
         found: dict[str, str] = {}
         wanted: dict[str, str | None] = {}
         for name in loggers:
@@ -212,7 +213,8 @@ class Overrides:
         for name, level in wanted.items():
             logger = logging.getLogger(name)
             self._before.setdefault(name, logger.level)
-            logger.setLevel(level)
+            if logger.level != level:
+                logger.setLevel(level)
 
     def _of_those_put_elsewhere(self) -> Iterator[tuple[str, int]]:
         """Celery puts the loggers of tasks below its own: they don't follow their packages'."""

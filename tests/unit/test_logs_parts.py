@@ -219,6 +219,9 @@ def test_a_signal_to_several_processes_is_one_step(tmp_path: Path) -> None:
         assert levels(tmp_path) == {"several": Changed("warning")}
         first.step(["several"], more=True, threshold=logging.INFO)
         assert levels(tmp_path) == {"several": Changed("info")}
+        os.utime(tmp_path / FILE_NAME, (1, 1))  # the second hasn't looked since
+        second.step(["several"], more=True, threshold=logging.INFO)
+        assert levels(tmp_path) == {"several": Changed("debug")}
     finally:
         second.undo()
         first.undo()
