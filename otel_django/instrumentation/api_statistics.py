@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 
+from otel_django import guard
 from otel_django import metric_definitions as metrics
 from otel_django.instrumentation.http_attributes import route_template
 from otel_django.instrumentation.http_headers import loaded_user
@@ -52,8 +53,11 @@ class Client(NamedTuple):
     statistics: ApiStatistics
 
     def was_served(self, route: str | None, status: int | None) -> None:
-        """Count the request, and who sent it."""
-        self.statistics.record(self, route, status)
+        """Count the request, and who sent it; never raises."""
+        try:
+            self.statistics.record(self, route, status)
+        except Exception:
+            guard.caught("api_statistics.record")
 
 
 counting: ApiStatistics | None = None
@@ -177,11 +181,12 @@ class ApiStatistics(Observed):
                 status = None
                 try:
                     response = handle(view, exc)
-                    status = response.status_code
+                    status = getattr(response, "status_code", None)
                     return response
                 finally:
                     if status != TOO_MANY:
-                        self._refused(view.request)
+                        with guard.guarded("api_statistics.throttled"):
+                            self._refused(view.request)
 
             return handle_exception
 
@@ -215,9 +220,10 @@ class ApiStatistics(Observed):
         if not self._marks or active.host() is None or not self._installed:
             return
         marks, self._marks = self._marks.copy(), {}
-        if not self._sketches.raise_to(marks, self._time_s()):
-            for register, rank in marks.items():  # next time
-                self._marks[register] = max(rank, self._marks.get(register, 0))
+        with guard.guarded("api_statistics.share"):
+            if not self._sketches.raise_to(marks, self._time_s()):
+                for register, rank in marks.items():  # next time
+                    self._marks[register] = max(rank, self._marks.get(register, 0))
 
     def _forget(self) -> None:
         """In a forked child: the parent's clients are the parent's."""

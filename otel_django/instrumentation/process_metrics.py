@@ -11,6 +11,7 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_django import guard
 from otel_django import metric_definitions as metrics
 from otel_django.metrics import active
 
@@ -88,7 +89,8 @@ class Observed:
             self._due_s = 0.0
         elif self._now_s() >= self._due_s:
             self._due_s = self._now_s() + EVERY_S
-            self._seen = self.look()
+            with guard.guarded(f"{type(self).__name__}.look"):
+                self._seen = self.look()
 
 
 class ProcessMetrics(Observed):
