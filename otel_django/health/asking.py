@@ -24,6 +24,8 @@ _logger = logging.getLogger(guard.LOGGER_NAME)
 MOST_RESULTS: Final = 1000
 LONGEST: Final = 1000
 """Characters of a message."""
+_logged: dict[str, str] = {}
+"""What was logged last of a check, by its name."""
 _LATER_S: Final = 0.1
 """An asynchronous check is cancelled when it has been given up already."""
 
@@ -42,15 +44,24 @@ def ask(check: Registered, timeout_s: float) -> tuple[Result, ...]:
             found = check.run()
             if inspect.isawaitable(found):
                 found = _waited_for(found, timeout_s + _LATER_S)
-            return _results(found)
+            results = _results(found)
     except CheckError as error:
-        return (Result("unhealthy", _short(str(error))),)
+        results = (Result("unhealthy", _short(str(error))),)
     except _Unusable as error:
-        _logger.warning("The health check %s %s.", check.name, error)
+        _log(check.name, str(error))
         return (Result("unhealthy", str(error)),)
     except BaseException as error:  # CancelledError and SystemExit are failures of the check, too
-        _logger.warning("The health check %s failed (%s).", check.name, guard.what_failed())
+        _log(check.name, f"failed ({guard.what_failed()})")
         return (Result("unhealthy", f"raised {type(error).__name__}"),)
+    _logged.pop(check.name, None)
+    return results
+
+
+def _log(name: str, fault: str) -> None:
+    """Once, until it is another fault."""
+    if _logged.get(name) != fault:
+        _logged[name] = fault
+        _logger.warning("The health check %s %s.", name, fault)
 
 
 def timed_out(timeout_s: float) -> tuple[Result, ...]:

@@ -44,6 +44,10 @@ def raising_later(error: BaseException) -> Callable[[], Any]:
     return run
 
 
+def nothing() -> None:
+    pass
+
+
 async def degraded() -> list[Result]:
     await asyncio.sleep(0.001)
     return [Result("degraded", instance="a"), Result(instance="b")]
@@ -92,6 +96,7 @@ def test_a_check_error_is_shown_with_its_text(make: Callable[..., Any]) -> None:
 def test_N1_of_any_other_exception_the_type_alone_is_shown(
     make: Callable[..., Any], error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
+    asked(lambda: None)
     with caplog.at_level(logging.WARNING):
         (result,) = asked(make(error))
     assert result.status == "unhealthy"
@@ -99,6 +104,16 @@ def test_N1_of_any_other_exception_the_type_alone_is_shown(
     assert result.message.removeprefix("raised ") in {type(error).__name__, "RuntimeError"}
     assert "secret" not in result.message + caplog.text
     assert "The health check it failed" in caplog.text
+
+
+def test_a_fault_is_logged_once_until_it_is_another_one(caplog: pytest.LogCaptureFixture) -> None:
+    for run in (nothing, *[raising(OSError())] * 3, lambda: 7, nothing, raising(OSError())):
+        asked(run)
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        "The health check it failed",
+        "The health check it returned int: None, a Result or several are expected.",
+        "The health check it failed",
+    ]
 
 
 def test_a_generator_that_fails_half_way_has_failed() -> None:
