@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_django import host_environment
 from otel_django.clock import SYSTEM_CLOCK
+from otel_django.observers.active import interval_s_of
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from otel_django.observers.runner import Runner
     from otel_django.tracing.tracer import Tracer
 
-INTERVAL_S: Final = 15.0
-"""Of Celery's, unless METRICS_COLLECTION_INTERVAL says otherwise."""
 TIMEOUT_S: Final = 5.0
 NAME: Final = "celery_observers"
 FIGURES: Final = "service_figures"
@@ -73,7 +72,7 @@ class Observers:
         from otel_django.observers.celery_queues import CeleryQueues
         from otel_django.observers.celery_workers import CeleryWorkers
 
-        interval_s = _interval_s(runtime.settings)
+        interval_s = interval_s_of(runtime.settings)
 
         def board() -> Board | None:
             return places.deployment(SYSTEM_CLOCK.monotonic_s())
@@ -113,13 +112,6 @@ def _of_services(settings: Settings) -> tuple[Observer, ...]:
 
     interval_s = settings.collection_interval_s
     return DatabaseSizes(interval_s, TIMEOUT_S), RedisFigures(interval_s, TIMEOUT_S)
-
-
-def _interval_s(settings: Settings) -> float:
-    given: Any = settings.origins.get("collection_interval_s")
-    if given is None or given.place == "default":
-        return INTERVAL_S
-    return settings.collection_interval_s
 
 
 def _folder(settings: Settings) -> FolderBoard | None:

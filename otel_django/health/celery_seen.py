@@ -9,6 +9,7 @@ from otel_django.health.results import Result
 from otel_django.observers import active, celery_app
 
 if TYPE_CHECKING:
+    from otel_django.conf import Settings
     from otel_django.observation import Observation
 
 START_S: Final = 60.0
@@ -18,30 +19,30 @@ START_S: Final = 60.0
 def app() -> Any:
     """The site's Celery app.
 
-    None where there is none, where it runs its tasks in place, and where nothing is observed.
+    None where there is none, and where it runs its tasks in place.
     """
     found = celery_app.current()
-    if found is None or not active.observes() or found.conf.task_always_eager:
-        return None
-    return found
-
-
-def is_possible() -> bool:
-    """Whether this process can know anything of Celery."""
-    return app() is not None
+    return None if found is None or found.conf.task_always_eager else found
 
 
 class CelerySeen:
     """What the observer of that name saw last; ``what`` is then known."""
 
-    def __init__(self, observer: str, what: str) -> None:
+    def __init__(self, settings: Settings, observer: str, what: str) -> None:
+        self._settings = settings
         self._observer = observer
         self._what = what
         self._began_s = monotonic()
 
     def rows(self) -> tuple[Observation, ...] | None:
         """None: nothing that is fresh."""
-        return active.latest(self._observer)
+        if active.observes():
+            return active.latest(self._observer)
+        return active.left_for(self._settings, self._observer)
+
+    def is_possible(self) -> bool:
+        """This process takes part in observing Celery, or another one of this host has looked."""
+        return app() is not None and (active.observes() or self.rows() is not None)
 
     def unknown(self) -> Result:
         """For want of it."""

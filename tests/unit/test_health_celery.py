@@ -101,9 +101,9 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     app.close()
 
 
-def made(module: Any) -> Registered:
+def made(module: Any, settings: Settings = SETTINGS) -> Registered:
     check: Registered
-    (check,) = module.checks(SETTINGS)
+    (check,) = module.checks(settings)
     assert check.groups == {"all"}
     assert not check.critical
     return check
@@ -129,15 +129,16 @@ ALL = (celery_workers, celery_queues, celery_beat)
 
 @pytest.mark.parametrize("module", ALL)
 def test_without_observers_or_where_tasks_run_in_place_there_is_nothing_to_check(
-    deployment: Deployment, module: Any
+    deployment: Deployment, module: Any, tmp_path: Path
 ) -> None:
     deployment.app.conf.beat_schedule = {"tidy": {"task": "tidy", "schedule": 10.0}}
-    assert made(module).is_possible()
+    check = made(module, Settings(run_dir=tmp_path))
+    assert check.is_possible()
     active.set_runner(None)
-    assert not made(module).is_possible()
+    assert not check.is_possible()
     active.set_runner(deployment.runner)
     deployment.app.conf.task_always_eager = True
-    assert not made(module).is_possible()
+    assert not check.is_possible()
 
 
 @pytest.mark.parametrize("module", ALL)
@@ -152,6 +153,21 @@ def test_until_somebody_has_looked_nothing_is_wrong_and_later_it_is_degraded(
     (said,) = found(module).values()
     assert said.status == "degraded"
     assert said.message.startswith("Nobody has looked of late")
+
+
+def test_a_command_that_isnt_observed_reads_what_others_of_its_host_have_left(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    check = made(celery_workers, Settings(run_dir=tmp_path, service_name="host"))
+    active.set_runner(None)
+    assert not check.is_possible()
+    deployment.worker()
+    deployment.look()
+    assert check.is_possible()
+    results: Any = check.run()
+    assert [(one.instance, one.status) for one in results] == [("w@1", "healthy")]
+    deployment.look(46)
+    assert not check.is_possible()
 
 
 def test_a_look_of_46_seconds_ago_is_no_longer_told(deployment: Deployment) -> None:

@@ -14,16 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from otel_django.conf import Settings
-    from otel_django.conf.limits import Limit
     from otel_django.observation import Observation
 
 NAME: Final = "celery_beat"
-OBSERVER: Final = "celery.beat"
 
 
 def checks(settings: Settings) -> Iterator[Registered]:
     """One check."""
-    check = BeatCheck(settings.health_limits["missed_runs"])
+    check = BeatCheck(settings)
     yield Registered(
         NAME,
         check.run,
@@ -36,14 +34,16 @@ def checks(settings: Settings) -> Iterator[Registered]:
 class BeatCheck:
     """Reads what is left of the last look in this host's folder."""
 
-    def __init__(self, missed: Limit) -> None:
-        self._seen = celery_seen.CelerySeen(OBSERVER, "whether a beat is there")
-        self._missed = missed
+    def __init__(self, settings: Settings) -> None:
+        self._seen = celery_seen.CelerySeen(settings, "celery.beat", "whether a beat is there")
+        self._missed = settings.health_limits["missed_runs"]
 
     def is_possible(self) -> bool:
         """The app has a schedule, or a beat has been there, whose schedule is kept elsewhere."""
+        if not self._seen.is_possible():
+            return False
         app = celery_seen.app()
-        return app is not None and bool(app.conf.beat_schedule or _beats(self._seen.rows() or ()))
+        return bool(app.conf.beat_schedule or _beats(self._seen.rows() or ()))
 
     def run(self) -> Result:
         """A beat that died is unhealthy at once; without one, the runs that are missed count."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from otel_django.conf import Settings
-    from otel_django.conf.limits import Limit
     from otel_django.observation import Observation
 
 NAME: Final = "celery_queues"
@@ -22,31 +21,31 @@ NAME: Final = "celery_queues"
 
 def checks(settings: Settings) -> Iterator[Registered]:
     """One check, an instance a queue."""
-    limits = settings.health_limits
+    check = QueuesCheck(settings)
     yield Registered(
         NAME,
-        QueuesCheck(limits["queue_length"], limits["queue_wait_s"]).run,
+        check.run,
         groups=frozenset({"all"}),
         timeout_s=settings.health_timeout_s,
-        is_possible=celery_seen.is_possible,
+        is_possible=check.seen.is_possible,
     )
 
 
 class QueuesCheck:
     """Reads what is left of the last look in this host's folder."""
 
-    def __init__(self, length: Limit, wait_s: Limit) -> None:
-        self._seen = celery_seen.CelerySeen("celery.queues", "how long the queues are")
-        self._length = length
-        self._wait_s = wait_s
+    def __init__(self, settings: Settings) -> None:
+        self.seen = celery_seen.CelerySeen(settings, "celery.queues", "how long the queues are")
+        self._length = settings.health_limits["queue_length"]
+        self._wait_s = settings.health_limits["queue_wait_s"]
 
     def run(self) -> list[Result]:
         """Of each queue that is there."""
         from otel_django import metric_definitions as metrics
 
-        rows = self._seen.rows()
+        rows = self.seen.rows()
         if rows is None:
-            return [self._seen.unknown()]
+            return [self.seen.unknown()]
         waits_s = _by_queue(rows, metrics.CELERY_QUEUE_OLDEST_MESSAGE_AGE.name)
         lengths = _by_queue(rows, metrics.CELERY_QUEUE_LENGTH.name)
         found = [self._of(queue, length, waits_s.get(queue)) for queue, length in lengths.items()]

@@ -24,12 +24,13 @@ UNSERVED_S: Final = 60.0
 
 def checks(settings: Settings) -> Iterator[Registered]:
     """One check, an instance a worker and a queue that has none."""
+    check = WorkersCheck(settings)
     yield Registered(
         NAME,
-        WorkersCheck().run,
+        check.run,
         groups=frozenset({"all"}),
         timeout_s=settings.health_timeout_s,
-        is_possible=celery_seen.is_possible,
+        is_possible=check.seen.is_possible,
     )
 
 
@@ -47,15 +48,15 @@ class Worker(NamedTuple):
 class WorkersCheck:
     """Reads what is left of the last look in this host's folder."""
 
-    def __init__(self) -> None:
-        self._seen = celery_seen.CelerySeen("celery.workers", "which workers there are")
-        self._queues = celery_seen.CelerySeen("celery.queues", "")
+    def __init__(self, settings: Settings) -> None:
+        self.seen = celery_seen.CelerySeen(settings, "celery.workers", "which workers there are")
+        self._queues = celery_seen.CelerySeen(settings, "celery.queues", "")
 
     def run(self) -> list[Result]:
         """Of each worker, and of each queue in which tasks wait for none."""
-        rows = self._seen.rows()
+        rows = self.seen.rows()
         if rows is None:
-            return [self._seen.unknown()]
+            return [self.seen.unknown()]
         workers = list(_workers(rows))
         served = {queue for one in workers if one.state != "offline" for queue in one.queues}
         found = [_of_worker(one, served) for one in workers]
