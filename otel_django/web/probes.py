@@ -85,7 +85,7 @@ class Probe:
         try:
             query = request.GET
         except SuspiciousOperation:
-            raise Refused(400, "bad parameter", "There are too many of them.") from None
+            raise Refused(400, "bad parameter", "There are too many parameters.") from None
         group: Any = _GROUP.value(query.get("group", self._group))
         checks = frozenset(name for each in query.getlist("check") for name in each.split(","))
         if checks:
