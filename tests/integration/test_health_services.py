@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,11 @@ from tests.site.databases import database_alias
 
 SECRET = "s3cr3tv4lu3"
 TIMEOUT_S = 1.5
-SLOW_MS = Limit(200, 5000)
+IN_TIME_S = 2.6
+"""A busy machine is late, but not by as much as another time-out."""
+FAST_ENOUGH = Limit(60_000, 60_000)
+SLOW_MS = Limit(200, 60_000)
+CONNECTIONS = Limit(80, 95)
 REDIS = "django.core.cache.backends.redis.RedisCache"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 PYMEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"
@@ -47,7 +52,7 @@ KINDS = {
 
 @dataclass
 class Service:
-    """A check of the server behind ``proxy``; ``ask`` once more with another ``user``."""
+    """A check of the server behind ``proxy``; ``ask`` takes another ``user`` and ``slow_ms``."""
 
     kind: str
     proxy: Proxy
@@ -69,12 +74,18 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     asks |= {REDIS: _cache, DJANGO_REDIS: _cache, PYMEMCACHE: _cache}
     asks |= {"database cache": _database_cache, "redis broker": _broker, "amqp broker": _broker}
     with proxy(server.port) as near:
-        yield Service(kind, near, lambda user=None: asks[kind](kind, near.port, user))
+        yield Service(kind, near, partial(asks[kind], kind, near.port))
 
 
-def _postgresql(kind: str, port: int, user: str | None) -> Result:
+def _postgresql(
+    kind: str, port: int, user: str | None = None, slow_ms: Limit = FAST_ENOUGH
+) -> Result:
     with _postgresql_alias(port, user):
-        return one(DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run(), "other")
+        return _database("other", slow_ms)
+
+
+def _database(alias: str, slow_ms: Limit = FAST_ENOUGH, connections: Limit = CONNECTIONS) -> Result:
+    return one(DatabaseCheck(TIMEOUT_S, slow_ms, connections).run(), alias)
 
 
 def _postgresql_alias(port: int, user: str | None = None) -> Any:
@@ -89,9 +100,9 @@ def _postgresql_alias(port: int, user: str | None = None) -> Any:
     )
 
 
-def _mysql(kind: str, port: int, user: str | None) -> Result:
+def _mysql(kind: str, port: int, user: str | None = None, slow_ms: Limit = FAST_ENOUGH) -> Result:
     with _mysql_alias(port, user):
-        return one(DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run(), "other")
+        return _database("other", slow_ms)
 
 
 def _mysql_alias(port: int, user: str | None = None) -> Any:
@@ -106,13 +117,13 @@ def _mysql_alias(port: int, user: str | None = None) -> Any:
     )
 
 
-def _cache(kind: str, port: int, user: str | None) -> Result:
+def _cache(kind: str, port: int, user: str | None = None, slow_ms: Limit = FAST_ENOUGH) -> Result:
     credentials = f"{user}:{SECRET}@" if user else ""
     location = f"redis://{credentials}127.0.0.1:{port}/3"
     if kind == PYMEMCACHE:
         location = f"127.0.0.1:{port}"
     with override_settings(CACHES={"default": {"BACKEND": kind, "LOCATION": location}}):
-        return one(CacheCheck(TIMEOUT_S, SLOW_MS).run(), "default")
+        return one(CacheCheck(TIMEOUT_S, slow_ms).run(), "default")
 
 
 class Router:
@@ -122,7 +133,9 @@ class Router:
     db_for_read = db_for_write
 
 
-def _database_cache(kind: str, port: int, user: str | None) -> Result:
+def _database_cache(
+    kind: str, port: int, user: str | None = None, slow_ms: Limit = FAST_ENOUGH
+) -> Result:
     caches = {
         "default": {
             "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -134,7 +147,7 @@ def _database_cache(kind: str, port: int, user: str | None) -> Result:
         _postgresql_alias(port, user),
         override_settings(CACHES=caches, DATABASE_ROUTERS=[router]),
     ):
-        return one(CacheCheck(TIMEOUT_S, SLOW_MS).run(), "default")
+        return one(CacheCheck(TIMEOUT_S, slow_ms).run(), "default")
 
 
 def _make_cache_table(server: Server) -> None:
@@ -147,7 +160,7 @@ def _make_cache_table(server: Server) -> None:
         )
 
 
-def _broker(kind: str, port: int, user: str | None) -> Result:
+def _broker(kind: str, port: int, user: str | None = None, slow_ms: Limit = FAST_ENOUGH) -> Result:
     if kind == "amqp broker":
         url = f"amqp://{user or 'guest'}:{SECRET if user else 'guest'}@127.0.0.1:{port}//"
     else:
@@ -186,7 +199,7 @@ def test_what_is_gone_is_unhealthy_and_healthy_when_it_is_back(service: Service)
         began_s = time.monotonic()
         result = service.ask()
         assert (result.status, result.message) == ("unhealthy", "Nothing listens there.")
-        assert time.monotonic() - began_s < TIMEOUT_S
+        assert time.monotonic() - began_s < IN_TIME_S
         service.proxy.pass_on()
         assert service.ask().status == "healthy"
 
@@ -197,7 +210,7 @@ def test_what_accepts_and_never_answers_is_unhealthy_in_time(service: Service) -
         began_s = time.monotonic()
         result = service.ask()
         assert (result.status, result.message) == ("unhealthy", "It did not answer in time.")
-        assert time.monotonic() - began_s < TIMEOUT_S
+        assert time.monotonic() - began_s < IN_TIME_S
         service.proxy.pass_on()
         assert service.ask().status == "healthy"
 
@@ -214,7 +227,7 @@ def test_what_cuts_connections_is_unhealthy(service: Service) -> None:
 def test_what_is_slow_is_degraded(service: Service) -> None:
     with nothing_left(service):
         service.proxy.delay(0.11)
-        result = service.ask()
+        result = service.ask(slow_ms=SLOW_MS)
         if "broker" in service.kind:
             assert result.status == "healthy"
         else:
@@ -288,7 +301,7 @@ def test_used_connections_are_judged_by_the_servers_limit(
             (Limit(0.1, percent), "unhealthy"),
         ):
             wait_until(lambda: _sessions(cursor, kind) == 1)
-            result = one(DatabaseCheck(TIMEOUT_S, SLOW_MS, limit).run(), "other")
+            result = _database("other", connections=limit)
             assert result.status == status
             assert result.observed["connections"] == used
             assert result.observed["connections_max"] == most
@@ -307,7 +320,7 @@ def test_a_user_who_may_do_nothing_in_postgresql_sees_how_many_connections_there
         with owner.cursor() as cursor:
             wait_until(lambda: _sessions(cursor, "postgresql") == 1)
         with _postgresql_alias(postgresql.port, "plain"):
-            result = one(DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run(), "other")
+            result = _database("other")
     assert result.observed["connections"] == 2
 
 
@@ -322,7 +335,7 @@ def test_the_check_has_a_connection_of_its_own_beside_the_sites_pool(postgresql:
         PORT=postgresql.port,
         OPTIONS=options,
     ):
-        result = one(DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run(), "other")
+        result = _database("other")
         assert (result.status, result.observed["connections"]) == ("healthy", 1)
 
 
@@ -332,7 +345,7 @@ def test_redis_tells_of_its_memory_keys_hits_and_evictions(kind: str, redis: Ser
         client.flushdb()
         client.set("kept", 1)
         client.set("expiring", 1, ex=100)
-        result = _cache(kind, redis.port, None)
+        result = _cache(kind, redis.port)
         assert result.observed["redis_keys"] == 2
         assert result.observed["redis_keys_expiring"] == 1
         assert result.observed["redis_evictions"] == 0
@@ -361,7 +374,7 @@ def test_redis_without_memory_is_unhealthy(redis: Server) -> None:
     with Redis(port=redis.port) as client:
         client.config_set("maxmemory", 1)
         try:
-            result = _cache(REDIS, redis.port, None)
+            result = _cache(REDIS, redis.port)
         finally:
             client.config_set("maxmemory", 0)
     assert (result.status, result.message) == ("unhealthy", "It has no memory left.")
@@ -372,7 +385,7 @@ def test_redis_as_a_replica_is_unhealthy_as_what_is_written_to(redis: Server) ->
         with Redis(port=replica.port) as other:
             other.replicaof("127.0.0.1", redis.port)
         assert client.ping()
-        result = _cache(REDIS, replica.port, None)
+        result = _cache(REDIS, replica.port)
     assert (result.status, result.message) == ("unhealthy", "It can only be read.")
 
 
@@ -383,7 +396,7 @@ def test_each_server_of_a_cache_is_asked(kind: str, redis: Server, memcached: Se
     with hanging() as silent:
         locations = [f"{scheme}127.0.0.1:{port}", f"{scheme}127.0.0.1:{silent.port}"]
         with override_settings(CACHES={"default": {"BACKEND": kind, "LOCATION": locations}}):
-            result = one(CacheCheck(TIMEOUT_S, SLOW_MS).run(), "default")
+            result = one(CacheCheck(TIMEOUT_S, FAST_ENOUGH).run(), "default")
         silent.wait_until(lambda server: not server.open)
     assert (result.status, result.message) == ("unhealthy", "It did not answer in time.")
 
@@ -395,7 +408,7 @@ def test_django_redis_that_swallows_errors_is_unhealthy_and_its_pools_stay_its_o
     options = {"IGNORE_EXCEPTIONS": True, "CONNECTION_POOL_KWARGS": {"socket_connect_timeout": 30}}
     caches = {"default": {"BACKEND": DJANGO_REDIS, "LOCATION": url, "OPTIONS": options}}
     with override_settings(CACHES=caches):
-        result = one(CacheCheck(TIMEOUT_S, SLOW_MS).run(), "default")
+        result = one(CacheCheck(TIMEOUT_S, FAST_ENOUGH).run(), "default")
     assert (result.status, result.message) == ("unhealthy", "Nothing listens there.")
     assert url not in ConnectionFactory._pools
 
@@ -409,9 +422,7 @@ def test_a_look_at_a_database_is_two_statements(mariadb: Server, mysql_driver: N
 
     with _mysql_alias(mariadb.port) as other, other.cursor() as cursor:
         before = statements()
-        assert (
-            one(DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run(), "other").status == "healthy"
-        )
+        assert _database("other").status == "healthy"
         assert statements() - before - 1 == 2
 
 
@@ -421,8 +432,8 @@ def test_two_that_hang_take_no_longer_than_one(postgresql: Server) -> None:
         databases["another"] = {**databases["other"]}
         try:
             began_s = time.monotonic()
-            results = DatabaseCheck(TIMEOUT_S, SLOW_MS, Limit(80, 95)).run()
-            assert time.monotonic() - began_s < TIMEOUT_S
+            results = DatabaseCheck(TIMEOUT_S, FAST_ENOUGH, CONNECTIONS).run()
+            assert time.monotonic() - began_s < IN_TIME_S
         finally:
             del databases["another"]
     assert {one(results, name).status for name in ("other", "another")} == {"unhealthy"}
