@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-timestamp", "-id"),
+                "required_db_features": ("supports_json_field",),
                 "permissions": (
                     ("view_system_health", "Can view the system's health"),
                     ("test_alerts", "Can send test alerts"),
