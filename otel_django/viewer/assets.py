@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import HttpResponse
 
-from otel_django.web import early
-
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
@@ -54,6 +52,3 @@ def static(request: HttpRequest, name: str) -> HttpResponse:
     if request.META.get("HTTP_IF_NONE_MATCH") == headers["ETag"]:
         return HttpResponse(status=304, headers=headers)
     return HttpResponse(content, headers=headers)
-
-
-early.unburden(static)

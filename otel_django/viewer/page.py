@@ -16,7 +16,6 @@ from otel_django.viewer.paths import path_of
 from otel_django.viewer.readers import readers_of
 from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing, NothingKept, Visit
-from otel_django.web import early
 from otel_django.web.permissions import may_read
 from otel_django.web.site_settings import site_settings
 
@@ -54,7 +53,6 @@ def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponse]
 
         view.__name__ = view.__qualname__ = name
         view.__doc__ = make.__doc__
-        early.unburden(view)
         return view
 
     return decorate

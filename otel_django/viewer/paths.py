@@ -19,6 +19,7 @@ PATHS: Final = {
     "errors": "errors/",
     "error": "errors/<hex:fingerprint>/",
     "services": "services/",
+    "static": "static/<path:name>",
 }
 """Name → path with Django's converters."""
 

@@ -1,25 +1,40 @@
-"""The pages, by name, for ``otel_django.urls``."""
+"""The pages, by name, for ``otel_django.urls``.
+
+A page is imported when it is asked for first: commands load the URLconf, too, and show none.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, register_converter
 
-from otel_django.viewer.assets import static
-from otel_django.viewer.pages.traces import traces
 from otel_django.viewer.paths import PATHS, HexConverter
+from otel_django.web import early
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+
+    from django.http import HttpRequest, HttpResponse
 
 register_converter(HexConverter, "hex")
-VIEWS: Final[dict[str, Callable[..., Any]]] = {
-    "traces": traces,
+VIEWS: Final = {
+    "traces": "pages.traces",
+    "static": "assets",
 }
+"""Name → its module in this package, which has a view of that name."""
 
-urlpatterns = [
-    *(path(PATHS[name], view, name=name) for name, view in VIEWS.items()),
-    path("static/<path:name>", static, name="static"),
-]
+
+def _view(name: str) -> Callable[..., HttpResponse]:
+    def view(request: HttpRequest, **named: Any) -> HttpResponse:
+        module = importlib.import_module(f"otel_django.viewer.{VIEWS[name]}")
+        response: HttpResponse = getattr(module, name)(request, **named)
+        return response
+
+    view.__name__ = view.__qualname__ = name
+    early.unburden(view)
+    return view
+
+
+urlpatterns = [path(PATHS[name], _view(name), name=name) for name in VIEWS]
