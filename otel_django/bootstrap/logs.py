@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_django import guard, names
 from otel_django.command_choice import CommandChoice
 from otel_django.conf import no_color
+from otel_django.host_environment import current_process
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.instrumentation.patching import Patches
 from otel_django.logs import active
@@ -68,7 +69,7 @@ class Logs:
         if not self._collecting:
             journal.console = _console(settings)
             journal.file = self._file_channel(settings)
-            if journal.put is None:
+            if journal.put is None and current_process().kind == "server":
                 journal.console = self._starting(journal.console)
                 journal.file = self._starting(journal.file)
         if journal.put is None and journal.console is None and journal.file is None:
@@ -222,11 +223,12 @@ class Logs:
 
     def poll(self, now_s: float) -> float | None:
         """Look whether levels have changed, or loggers have come."""
-        if self.journal is None or self._handlers is None or self._overrides is None:
+        journal, handlers, overrides = self.journal, self._handlers, self._overrides
+        if journal is None or handlers is None or overrides is None:
             return None
-        self._take_steps(self.journal, self._overrides)
-        self._overrides.look()
-        self._handlers.add_to_new()
+        self._take_steps(journal, overrides)
+        overrides.look()
+        handlers.add_to_new()
         return LOOK_EVERY_S
 
     def after_fork(self) -> None:
