@@ -262,7 +262,7 @@ def test_C6_workers_are_known_by_what_they_tell_and_a_killed_one_is_offline(
         working(env, "--pool", "solo", "--hostname", "one@here") as worker,
         working(env, "--pool", "solo", "--hostname", "two@here"),
     ):
-        wait_for(lambda: states(table) == {"online": 2, "offline": 0})
+        wait_for(lambda: states(table) == {"online": 2, "stuck": 0, "offline": 0})
         said = commands(redis, 3.0)
         assert any(command.startswith("LLEN") for command in said)
         assert not any("pidbox" in command for command in said)  # nobody is pinged or asked
@@ -271,7 +271,7 @@ def test_C6_workers_are_known_by_what_they_tell_and_a_killed_one_is_offline(
         assert all(abs(time.time() - when) < 10 for when in heard.values())
         worker.process.send_signal(signal.SIGKILL)
         worker.process.wait(10)
-        wait_for(lambda: states(table) == {"online": 1, "offline": 1})
+        wait_for(lambda: states(table) == {"online": 1, "stuck": 0, "offline": 1})
     assert "celery.worker/two@here" not in table.rows()  # it said good-bye
 
 
@@ -295,7 +295,7 @@ def test_a_worker_tells_what_it_has_in_hand_and_how_soon_it_answers_when_idle(
             send(ETA, env)
             wait_for(lambda: in_hand(table).get("scheduled") == 3)
         wait_for(lambda: {**in_hand(table), "scheduled": 0} == IDLE)
-        wait_for(lambda: states(table) == {"online": 1, "offline": 0})
+        wait_for(lambda: states(table) == {"online": 1, "stuck": 0, "offline": 0})
 
 
 def test_of_two_hosts_one_looks_tells_it_and_is_replaced_when_it_is_killed(
