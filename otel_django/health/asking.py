@@ -139,8 +139,8 @@ async def _awaited(found: Awaitable[Any], timeout_s: float) -> Any:
         try:
             return await asyncio.wait_for(_caught(found), timeout_s)
         finally:
-            if "django.db" in sys.modules:
-                await sync_to_async(_close_connections)()
+            if "django.db" in sys.modules and not host_environment.has_greenlets():
+                await sync_to_async(_close_connections)()  # else its end closes them
 
 
 class _Raised:

@@ -18,6 +18,7 @@ from otel_django.health import postgresql_session
 from otel_django.health.database_errors import refused
 from otel_django.health.failure_words import in_words
 from otel_django.health.results import CheckError
+from otel_django.host_environment import current_process
 
 Rows: TypeAlias = Callable[[str], list[tuple[Any, ...]]]
 _NO_DATABASE: Final = "django.db.backends.dummy"
@@ -37,15 +38,24 @@ class Session(NamedTuple):
 
 
 def aliases() -> list[str]:
-    """Those that have a database of their own: a mirror, by its ``TEST`` settings, has not."""
+    """Those that name a database; in a test run, the mirrors are the databases they mirror."""
     from django.db import connections
 
-    return [
-        alias
-        for alias in connections
-        if connections.settings[alias]["ENGINE"] != _NO_DATABASE
-        and not connections.settings[alias].get("TEST", {}).get("MIRROR")
+    named = [
+        alias for alias in connections if connections.settings[alias]["ENGINE"] != _NO_DATABASE
     ]
+    return _without_replicas(named) if current_process().kind == "test" else named
+
+
+def primary_aliases() -> list[str]:
+    """Those that aren't replicas of another, which is said by their ``TEST`` settings' mirror."""
+    return _without_replicas(aliases())
+
+
+def _without_replicas(named: list[str]) -> list[str]:
+    from django.db import connections
+
+    return [name for name in named if not connections.settings[name].get("TEST", {}).get("MIRROR")]
 
 
 @contextmanager

@@ -46,11 +46,11 @@ class DatabaseSizes:
 
     def is_possible(self) -> bool:
         """There is a database."""
-        return bool(database_session.aliases())
+        return bool(database_session.primary_aliases())
 
     def observe(self) -> Iterator[Observation]:
         """One of each alias that answers."""
-        for alias, size_bytes in _of_each(database_session.aliases(), self._size):
+        for alias, size_bytes in _of_each(database_session.primary_aliases(), self._size):
             if size_bytes:
                 which = {names.DJANGO_DB_ALIAS: alias}
                 yield Observation(metrics.DJANGO_DB_SIZE.name, size_bytes, which)

@@ -20,6 +20,7 @@ from otel_django.health.checks import database, migrations
 from otel_django.health.checks.database import DatabaseCheck
 from otel_django.health.checks.migrations import REMEMBERED_S, MigrationsCheck, unapplied
 from otel_django.health.results import CheckError, Result
+from otel_django.host_environment import Process
 from tests.site.databases import database_alias
 
 SECRET = "s3cr3tv4lu3"
@@ -102,9 +103,14 @@ def test_what_takes_too_long_is_degraded_or_unhealthy(other: Path) -> None:
     assert result.message.endswith("ms to answer.")
 
 
-def test_a_mirror_is_left_alone(other: Path) -> None:
+def test_a_replica_is_asked_but_in_test_runs_and_isn_t_migrated(
+    other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with database_alias("replica", ENGINE=SQLITE, NAME=other, TEST={"MIRROR": "default"}):
         assert "replica" not in database_session.aliases()
+        monkeypatch.setattr(database_session, "current_process", lambda: Process("server"))
+        assert "replica" in database_session.aliases()
+        assert "replica" not in database_session.primary_aliases()
 
 
 def test_settings_that_no_database_can_be_made_from_say_nothing_of_themselves() -> None:

@@ -31,7 +31,7 @@ def checks(settings: Settings) -> Iterator[Registered]:
         groups=frozenset({"startup"}),
         critical=True,
         timeout_s=settings.health_timeout_s,
-        is_possible=lambda: bool(database_session.aliases()),
+        is_possible=lambda: bool(database_session.primary_aliases()),
     )
 
 
@@ -50,7 +50,9 @@ class MigrationsCheck:
     def run(self) -> list[Result]:
         if self._known is None:
             self._known = _on_disk()
-        return ask_each(database_session.aliases(), self._ask, "otel-django-health-migrations")
+        return ask_each(
+            database_session.primary_aliases(), self._ask, "otel-django-health-migrations"
+        )
 
     def _ask(self, alias: str) -> Result:
         seen_s = self._applied_s.get(alias)
