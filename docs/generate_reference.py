@@ -122,7 +122,8 @@ estimated (within 3 % as a rule, below a thousand nearly exact) over all workers
 recycled ones included; one process of the host tells it. The last hour goes in steps of five
 minutes, the last day in steps of an hour. Kept are 150 kB in `OTEL_DJANGO_RUN_DIR`, from which no
 client can be told: of a hash, keyed with `SECRET_KEY`, only how many zeros it begins with. The
-clients of several hosts can't be added up.
+clients of several hosts can't be added up. With `OTEL_DJANGO_INSTRUMENTATION=contrib` nothing of
+this is counted.
 """
 
 _PROMETHEUS_INTRO = f"""# Metrics in Prometheus
