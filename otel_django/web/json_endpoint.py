@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import UnreadablePostError
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views import View
 
@@ -223,9 +224,12 @@ def _allowed(request: HttpRequest, operations: Mapping[str, Operation]) -> Answe
 
 
 def answer(payload: Mapping[str, Any], status: int = 200, **headers: str) -> Answer:
-    """A payload as JSON, which has no word for NaN and infinity: they are null."""
-    text = json.dumps(finite(payload), allow_nan=False, separators=(",", ":"))
-    return Answer(status, text.encode("utf-8", "replace"), {**HEADERS, **headers})
+    """A payload as JSON. NaN and infinity, for which that has no word, are null.
+
+    What it knows nothing of is text: a check of the site may have found anything.
+    """
+    text = json.dumps(finite(payload), allow_nan=False, default=str, separators=(",", ":"))
+    return Answer(status, text.encode(), {**HEADERS, **headers})
 
 
 def finite(value: Any) -> Any:
@@ -280,8 +284,8 @@ def _check_rate(request: HttpRequest, *, by_token: bool, public: bool) -> None:
 
 def _who(request: HttpRequest, *, by_token: bool) -> str:
     if by_token:
-        given = request.META.get("HTTP_AUTHORIZATION", "").encode("utf-8", "replace")
-        return f"token {hashlib.sha256(given).hexdigest()}"
+        token = request.META["HTTP_AUTHORIZATION"].strip().partition(" ")[2].strip()
+        return f"token {hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
     user = user_of(request)
     return _MACHINE if user is None else f"user {user.pk}"
 
@@ -304,7 +308,7 @@ def _body(request: HttpRequest, shape: Any) -> Any:
         raise Refused(415, "unsupported media type", "Send application/json.")
     try:
         body = json.loads(request.body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, UnreadablePostError):
         raise Refused(400, "bad request", "The body isn't JSON.") from None
     wrong = misfit(body, shape)
     if wrong:

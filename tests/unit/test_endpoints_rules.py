@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +296,9 @@ def test_who_asks_too_often_is_told_when_to_come_back(site: SlowClock) -> None:
     assert refused.json()["error"] == "too many requests"
     assert client.get("/monitoring/health/simple/").status_code == 200
 
+    spelt_otherwise = Client(REMOTE_ADDR=STRANGER, HTTP_AUTHORIZATION=" bearer   sesame ")
+    assert spelt_otherwise.get("/monitoring/alerts/").status_code == 429
+
     site.now_s += 0.5
     assert client.get("/monitoring/alerts/").status_code == 200
     assert client.get("/monitoring/alerts/").status_code == 429
@@ -326,8 +331,15 @@ def _broken(asked: Asked) -> dict[str, Any]:
     raise ValueError("postgres://shop:secret@db.internal")
 
 
+@get()
+def _odd(asked: Asked) -> dict[str, Any]:
+    """Values of all kinds."""
+    return {"nan": math.nan, "far": [math.inf], "price": Decimal("1.5"), "text": "\udc80"}
+
+
 urlpatterns = [
     path("broken/", json_view("broken", _broken)),
+    path("odd/", json_view("odd", _odd)),
     path("inner/<str:shop>/", include("otel_django.urls", namespace="inner")),
     path("uptime/", monitoring.uptime_status),
     path("uptime-class/", monitoring.UptimeStatusView.as_view()),
@@ -348,6 +360,12 @@ def test_a_fault_is_an_error_without_internals() -> None:
     assert response.status_code == 500
     assert set(response.json()) == {"error", "detail"}
     assert "secret" not in response.content.decode()
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_what_json_has_no_word_for_is_said_as_well_as_can_be() -> None:
+    found = by_token().get("/odd/").json()
+    assert found == {"nan": None, "far": [None], "price": "1.5", "text": "\udc80"}
 
 
 @override_settings(ROOT_URLCONF=__name__)
