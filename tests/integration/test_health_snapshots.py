@@ -44,6 +44,6 @@ def test_snapshots_are_kept_and_become_hours(alias: str) -> None:
     assert [row.metric_value["observed"] for row in rows] == [{"free_bytes": 7}] * 3
     assert tidy(NOON + timedelta(days=2), 24, database=alias)
     assert not tidy(NOON + timedelta(days=2), 24, database=alias)
-    (hour,) = rows
+    (hour,) = rows.all()
     assert (hour.status, hour.hourly, hour.timestamp) == ("warning", True, NOON)
     assert (hour.metric_value["value"], hour.metric_value["samples"]) == (0.5, 3)
