@@ -85,7 +85,8 @@ class Runtime:
             *governing,
             SelfObservation(self),
             *instrumentations.chosen(settings, self),
-            *([Listening(), LevelSignals(self)] if collect is None else []),
+            *([Listening()] if collect is None else []),
+            *([LevelSignals(self)] if collect is None else []),
             *Observers(self).instrumentations,
         )
         self.hooks = ProcessHooks(
