@@ -9,7 +9,8 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import copy_context
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ LONGEST: Final = 1000
 """Characters of a message."""
 _logged: dict[str, str] = {}
 """What was logged last of a check, by its name."""
+_POLL_S: Final = 0.01
 _LATER_S: Final = 0.1
 """An asynchronous check is cancelled when it has been given up already."""
 
@@ -116,19 +118,34 @@ def _waited_for(found: Awaitable[Any], timeout_s: float) -> Any:
     def run() -> Any:
         return context.run(asyncio.run, _awaited(found, timeout_s))
 
-    if not host_environment.has_greenlets():
-        outcome = run()
-    elif "gevent" in sys.modules:
-        import gevent
-
-        outcome = gevent.get_hub().threadpool.apply(run)
-    else:
-        from eventlet import tpool
-
-        outcome = tpool.execute(run)
+    outcome = _in_a_thread(run) if host_environment.has_greenlets() else run()
     if isinstance(outcome, _Raised):
         raise outcome.error
     return outcome
+
+
+def _in_a_thread(run: Callable[[], Any]) -> Any:
+    """What it returns, on one of the system's threads; the greenlet that waits lets others run."""
+    if "gevent" in sys.modules:
+        from gevent.monkey import get_original
+
+        start = get_original("_thread", "start_new_thread")
+    else:
+        from eventlet.patcher import original
+
+        start = original("_thread").start_new_thread
+    outcome: list[Any] = []
+
+    def keep() -> None:
+        try:
+            outcome.append(run())
+        except BaseException as error:
+            outcome.append(_Raised(error))
+
+    start(keep, ())
+    while not outcome:
+        time.sleep(_POLL_S)
+    return outcome[0]
 
 
 async def _awaited(found: Awaitable[Any], timeout_s: float) -> Any:
@@ -140,7 +157,7 @@ async def _awaited(found: Awaitable[Any], timeout_s: float) -> Any:
             return await asyncio.wait_for(_caught(found), timeout_s)
         finally:
             if "django.db" in sys.modules and not host_environment.has_greenlets():
-                await sync_to_async(_close_connections)()  # else its end closes them
+                await sync_to_async(_close_connections)()  # a greenlet's end does it, too
 
 
 class _Raised:
