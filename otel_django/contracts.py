@@ -236,7 +236,10 @@ class TraceReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OperationStats:
-    """One operation's calls in a range of time; percentiles are within 13 % of the true ones."""
+    """One operation's calls in a range of time; percentiles are within 13 % of the true ones.
+
+    ``queries`` and ``query_ns`` are those of an endpoint's calls, in its own process.
+    """
 
     service: str
     name: str
@@ -247,6 +250,8 @@ class OperationStats:
     p50_ns: int
     p95_ns: int
     p99_ns: int
+    queries: int = 0
+    query_ns: int = 0
 
 
 class OperationReader(Protocol):

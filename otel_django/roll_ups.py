@@ -179,3 +179,21 @@ class EdgeReader(Protocol):
     def edges(self, since_ns: int, until_ns: int) -> EdgeAnswer:
         """All services'."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A ``service.version`` of a service, and when anything of it was first and last written."""
+
+    service: str
+    version: str
+    first_ns: int
+    last_ns: int
+
+
+class ReleaseReader(Protocol):
+    """Which versions ran when."""
+
+    def releases(self, since_ns: int, until_ns: int) -> tuple[Release, ...]:
+        """Those that ran in the range, by their beginning; ``first_ns`` is of all that is kept."""
+        ...

@@ -14,7 +14,7 @@ from typing import Any, Final
 from otel_django.backends import embedded_rows as rows
 from otel_django.backends import embedded_search as search
 from otel_django.backends.embedded_arrivals import arrived, cursor_at
-from otel_django.backends.embedded_session import Session, session
+from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import (
     OperationStats,
     SpanPage,
@@ -26,7 +26,6 @@ from otel_django.contracts import (
 from otel_django.errors import ReadError
 from otel_django.store.json_text import dumps
 
-TIMEOUT_S: Final = 2.0
 FINISH_S: Final = 0.5
 MAX_PAGE: Final = 500
 MAX_SPANS: Final = 10_000

@@ -10,7 +10,7 @@ from otel_django import names
 from otel_django.backends import embedded_log_search as search
 from otel_django.backends.embedded_arrivals import arrived, cursor_at
 from otel_django.backends.embedded_log_search import LOG_SQL, Position
-from otel_django.backends.embedded_session import Session, session
+from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import LogPage, LogQuery, LogRow
 from otel_django.errors import ReadError
 from otel_django.store.json_text import loads
@@ -20,7 +20,6 @@ from otel_django.store.schema import WITH_LOGS_AND_METRICS
 if TYPE_CHECKING:
     from otel_django.store.slices import Slice
 
-TIMEOUT_S: Final = 2.0
 MAX_PAGE: Final = 1_000
 GONE: Final = "the record is no longer kept"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from otel_django.backends.embedded_session import Session, session
+from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.metric_rows import attributes_from, point_from
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from otel_django.metric_points import Attributes, Kind, Point
     from otel_django.store.slices import Slice
 
-TIMEOUT_S: Final = 2.0
 MAX_SERIES: Final = 10_000
 MAX_POINTS: Final = 100_000
 SERIES_LOOKED_AT: Final = 100

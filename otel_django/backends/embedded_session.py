@@ -18,6 +18,7 @@ from otel_django.store.fork_gate import GATE
 if TYPE_CHECKING:
     from otel_django.store.slices import Slice
 
+TIMEOUT_S: Final = 2.0
 STEPS_A_LOOK: Final = 20_000  # of SQLite's virtual machine, a millisecond or so
 CACHE_KIB: Final = 8_192
 
