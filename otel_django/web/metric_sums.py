@@ -10,7 +10,7 @@ from otel_django.metric_points import ExponentialPoint, HistogramPoint, NumberPo
 from otel_django.metrics import active
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from otel_django.metric_points import Metric, MetricDefinition, Point, ResourceMetrics
 
@@ -70,41 +70,62 @@ class Spread:
     """Durations by bucket: several histograms of seconds added up."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[float, float], int] = defaultdict(int)
+        self._counts: dict[tuple[float, float], float] = defaultdict(int)
         self._sum_s = 0.0
 
     def add(self, point: Point, metric: Metric) -> None:
         """Add a histogram's point; those of other kinds count for nothing."""
+        self.add_share(point, metric.bounds)
+
+    def add_share(self, point: Point, bounds: Sequence[float], share: float = 1) -> None:
+        """Add a part of a histogram's point, in whatever unit it has."""
         if isinstance(point, HistogramPoint):
-            edges = (0.0, *metric.bounds, math.inf)
+            edges = (min(0.0, *bounds[:1]), *bounds, math.inf)
             for low, high, count in zip(edges, edges[1:], point.counts, strict=False):
-                self._counts[low, high] += count
-            self._sum_s += point.sum
+                if count:
+                    self._counts[low, high] += count * share
+            self._sum_s += point.sum * share
         elif isinstance(point, ExponentialPoint):
-            base = 2.0 ** (2.0**-point.scale)
-            self._counts[0.0, 0.0] += point.zero_count
+            if point.zero_count:
+                self._counts[0.0, 0.0] += point.zero_count * share
             for number, count in enumerate(point.positive, point.positive_offset):
-                self._counts[base**number, base ** (number + 1)] += count
-            self._sum_s += point.sum
+                if count:
+                    low, high = _edges(point.scale, number)
+                    self._counts[low, high] += count * share
+            for number, count in enumerate(point.negative, point.negative_offset):
+                if count:
+                    low, high = _edges(point.scale, number)
+                    self._counts[-high, -low] += count * share
+            self._sum_s += point.sum * share
+
+    def merge(self, other: Spread) -> None:
+        """Add all of another one."""
+        for edges, count in other._counts.items():
+            self._counts[edges] += count
+        self._sum_s += other._sum_s
+
+    @property
+    def count(self) -> float:
+        """How many measurements."""
+        return sum(self._counts.values())
+
+    def quantiles(self, *shares: float) -> list[float]:
+        """For each share: where so many of all lie below, evenly spread within a bucket.
+
+        In the unit of the histograms; 0.0 for none at all. Of what lies above the last bound only
+        that is known: the bound.
+        """
+        rows = sorted(self._counts.items())
+        total = self.count
+        return [_quantile(rows, share * total) for share in shares]
 
     def quantile_s(self, share: float) -> float:
-        """Where ``share`` of all lie below, evenly spread within a bucket; 0.0 for none at all.
-
-        Of what lies above the last bound only that is known: the bound.
-        """
-        wanted = share * sum(self._counts.values())
-        below = 0
-        for (low, high), count in sorted(self._counts.items()):
-            below += count
-            if count and below >= wanted:
-                if math.isinf(high):
-                    return low
-                return high - (high - low) * (below - wanted) / count
-        return 0.0
+        """Of seconds: the one of ``quantiles``."""
+        return self.quantiles(share)[0]
 
     def durations(self) -> Durations | None:
         """As it is shown; None for none at all."""
-        count = sum(self._counts.values())
+        count = round(self.count)
         if not count:
             return None
         return {
@@ -114,6 +135,23 @@ class Spread:
             "p95_ms": milliseconds(self.quantile_s(0.95)),
             "p99_ms": milliseconds(self.quantile_s(0.99)),
         }
+
+
+def _edges(scale: int, index: int) -> tuple[float, float]:
+    """Of an exponential bucket; what no number can hold is cut to what one can."""
+    width = 2.0 ** -max(-10, min(scale, 20))
+    low, high = (max(-1022.0, min((index + more) * width, 1023.0)) for more in (0, 1))
+    return 2.0**low, 2.0**high
+
+
+def _quantile(rows: Sequence[tuple[tuple[float, float], float]], wanted: float) -> float:
+    below = 0.0
+    for number, ((low, high), count) in enumerate(rows, 1):
+        below += count
+        if count and (below >= wanted or number == len(rows)):
+            short = max(0.0, below - wanted)
+            return low if math.isinf(high) else high - (high - low) * short / count
+    return 0.0
 
 
 def milliseconds(seconds: float) -> float:
