@@ -77,13 +77,13 @@ def _innermost(stacktrace: str) -> tuple[str, str, str]:
     """Path, line and function of the innermost frame of the site's own code, else of any."""
     last = stacktrace.rpartition("\nTraceback (most recent call last):\n")[2]
     frames = _FRAME.findall(last)
-    own = [frame for frame in frames if not _is_library(frame[0])]
+    own = [frame for frame in frames if not is_library(frame[0])]
     path, line, function = (own or frames or [("", "", "")])[-1]
     return path, line, function
 
 
 @lru_cache(maxsize=2_000)
-def _is_library(path: str) -> bool:
+def is_library(path: str) -> bool:
     """Whether a frame's file belongs to what is installed.
 
     Paths of ours start at the project, or at ``site-packages`` or the standard library, of which
