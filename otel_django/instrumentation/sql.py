@@ -88,7 +88,7 @@ class Statement:
 
 # --- the text, token by token
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"""(?P<space>\s+)
     |(?P<quoted>"[^"]*(?:""[^"]*)*"|`[^`]*(?:``[^`]*)*`|\[[^\]'?]*\])
     |(?P<placeholder>%s|%\([^()]*\)[a-z]|[:@$]{IDENTIFIER}+|\?[0-9]*)
@@ -171,7 +171,7 @@ class _Reader:
 
     def read(self, masked: str) -> None:
         """Take the whole text."""
-        for match in _TOKEN.finditer(masked):
+        for match in TOKEN.finditer(masked):
             kind = match.lastgroup
             lexeme = match.group()
             if kind == "space":
