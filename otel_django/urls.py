@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from otel_django.viewer import urls as viewer
 from otel_django.web import (
     alert_views,
     cached_answers,
@@ -30,4 +31,5 @@ urlpatterns = [
     path("alerts/test/", alert_views.test_alerts, name="test_alerts"),
     path("cache/clear/", cached_answers.clear_monitoring_cache, name="clear_monitoring_cache"),
     path("dashboard/", dashboard_views.monitoring_dashboard, name="monitoring_dashboard"),
+    *viewer.urlpatterns,
 ]

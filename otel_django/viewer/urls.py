@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.urls import path, register_converter
 
 from otel_django.viewer.paths import PATHS, HexConverter
+from otel_django.viewer.unseen import unseen
 from otel_django.web import early
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ VIEWS: Final = {
 
 def _view(name: str) -> Callable[..., HttpResponse]:
     def view(request: HttpRequest, **named: Any) -> HttpResponse:
-        module = importlib.import_module(f"otel_django.viewer.{VIEWS[name]}")
-        response: HttpResponse = getattr(module, name)(request, **named)
+        with unseen(request):
+            module = importlib.import_module(f"otel_django.viewer.{VIEWS[name]}")
+            response: HttpResponse = getattr(module, name)(request, **named)
         return response
 
     view.__name__ = view.__qualname__ = name
