@@ -156,7 +156,6 @@ def _operation(name: str, operation: Operation, schemas: dict[str, Any]) -> dict
 
     public = operation.may is anyone
     shape = operation.shape or typing.get_type_hints(operation.handler)["return"]
-    answered = schema(shape, schemas)
     statuses = {429, 405, 503}
     statuses |= set() if public else {401, 403}
     statuses |= {400} if operation.parameters else set()

@@ -463,7 +463,8 @@ ATTRIBUTES: Final = {
         DB_CLIENT_CONNECTION_POOL_NAME: "The alias in DATABASES.",
         DJANGO_CACHE_RESULT: "`hit` or `miss` of what was read; else what was done, such as "
         "`set`; `error`.",
-        CELERY_WORKER_STATE: "Whether a worker is heard of and works: `online`, `stuck` or `offline`.",
+        CELERY_WORKER_STATE: "Whether a worker is heard of and works: `online`, `stuck`, "
+        "`offline`.",
         CELERY_WORKER_TASK_STATE: "`active`: it runs; `reserved`: it waits in the worker for its "
         "turn; `scheduled`: for its eta.",
         CPU_MODE: "What the time went to: `user`, `system` and, of a host, more.",
