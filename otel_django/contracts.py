@@ -98,12 +98,13 @@ class Instrumentation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TraceQuery:
-    """Which traces; every condition given must hold. Newest first, ``limit`` a page.
+    """Which traces; every condition given must hold. ``limit`` a page, newest first (or slowest).
 
-    ``route`` is the root's ``http.route``, or its name where it has none. ``status_class`` is 2 to
-    5. Durations are the root's, inclusive. ``text`` is a trace id (eight digits of it will do) or
-    words that all occur in the trace's spans; a word may end in ``*``. ``cursor`` comes from the
-    page before.
+    ``route`` is the root's ``http.route``, or its name where it has none, ``name`` its name; both
+    may end in ``*``. ``status_class`` is 1 to 5. Durations are the root's, inclusive. ``trace_id``
+    is at least eight digits of its beginning. ``text`` is the same, or words that all occur in the
+    trace's spans; a word may end in ``*``. ``cursor`` comes from the page before, of the same
+    order.
     """
 
     since_ns: int | None = None
@@ -117,6 +118,12 @@ class TraceQuery:
     text: str = ""
     limit: int = 50
     cursor: str | None = None
+    name: str | None = None
+    method: str | None = None
+    http_status: int | None = None
+    n_plus_one: bool = False
+    trace_id: str | None = None
+    slowest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ class TraceSummary:
 
 @dataclass(frozen=True, slots=True)
 class TracePage:
-    """Traces, newest first; ``cursor`` asks for the next page, None: there is none."""
+    """Traces in the order asked for; ``cursor`` asks for the next page, None: there is none."""
 
     traces: tuple[TraceSummary, ...]
     cursor: str | None = None
@@ -278,9 +285,9 @@ class MetricSink(Protocol):
 class LogQuery:
     """Which log records; every condition given must hold. Newest first, ``limit`` a page.
 
-    ``min_severity`` is a severity number of OpenTelemetry's. ``text`` is words that all occur in
-    the record's texts and numbers; a word may end in ``*``. ``attributes`` must be equal as text
-    (1 and "1" are). ``cursor`` comes from the page before.
+    ``min_severity`` is a severity number of OpenTelemetry's. ``logger`` may end in ``*``. ``text``
+    is words that all occur in the record's texts and numbers; a word may end in ``*``.
+    ``attributes`` must be equal as text (1 and "1" are). ``cursor`` comes from the page before.
     """
 
     since_ns: int | None = None

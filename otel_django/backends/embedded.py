@@ -53,13 +53,14 @@ class EmbeddedReader:
         """One page; at most 500 traces."""
         limit = max(1, min(query.limit, MAX_PAGE))
         after = _parse_trace_cursor(query.cursor)
+        order = rows.DURATION if query.slowest_first else rows.START
         found: list[tuple[Any, ...]] = []
         note = ""
         with self._session() as read:
             try:
                 for part in read.slices:
-                    if len(found) > limit:
-                        found = _newest_first(found)[: limit + 1]
+                    if len(found) > limit and not query.slowest_first:
+                        found = _sorted(found, order)[: limit + 1]
                         if search.newest_start(read, part) < found[-1][rows.START]:
                             continue
                     more = search.find(read, part, query, after, limit + 1)
@@ -70,11 +71,11 @@ class EmbeddedReader:
                     raise
                 note = LATE
             read.extend(FINISH_S)
-            found = _newest_first(found)
+            found = _sorted(found, order)
             page, rest = found[:limit], found[limit:]
             traces = _whole_traces(read, page)
         last = page[-1] if rest else None
-        cursor = None if last is None else f"{last[rows.START]}:{last[rows.TRACE_ID]}"
+        cursor = None if last is None else f"{last[order]}:{last[rows.TRACE_ID]}"
         return TracePage(tuple(traces), cursor, note)
 
     def get_trace(self, trace_id: str) -> TraceDetail | None:
@@ -157,8 +158,9 @@ class EmbeddedReader:
         return tuple(sums[ids].stats(*name) for ids, name in zip(most, named, strict=True))
 
 
-def _newest_first(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return sorted(found, key=lambda row: (row[rows.START], row[rows.TRACE_ID]), reverse=True)
+def _sorted(found: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]:
+    """Largest first."""
+    return sorted(found, key=lambda row: (row[column], row[rows.TRACE_ID]), reverse=True)
 
 
 def _whole_traces(read: Session, page: list[tuple[Any, ...]]) -> list[TraceSummary]:
@@ -193,7 +195,7 @@ def _texts(read: Session, ids: Iterable[int | None]) -> dict[int, str]:
 def _parse_trace_cursor(cursor: str | None) -> tuple[int, str] | None:
     if cursor is None:
         return None
-    start, _, trace_id = cursor.partition(":")
-    if not start.lstrip("-").isdecimal():
+    place, _, trace_id = cursor.partition(":")
+    if not place.isdecimal() or len(place) > 19 or int(place) >= 2**63:
         raise ReadError("not a cursor of this reader")
-    return int(start), trace_id
+    return int(place), trace_id

@@ -221,7 +221,7 @@ def _where(query: LogQuery, part: Slice, after: Position | None) -> tuple[list[s
         ("s.time_ns <= ?", query.until_ns),
         ("s.severity >= ?", query.min_severity),
         ("s.service = ?", None if query.service is None else text_id(query.service)),
-        ("s.logger = ?", None if query.logger is None else text_id(query.logger)),
+        *_of_logger(query.logger),
         ("s.event = ?", query.event),
     ):
         if value is not None:
@@ -236,6 +236,15 @@ def _where(query: LogQuery, part: Slice, after: Position | None) -> tuple[list[s
         sql.append("(s.time_ns < ? OR s.time_ns = ? AND s.id < ?) AND s.time_ns <= ?")
         arguments += [after.time_ns, after.time_ns, last_id, after.time_ns]
     return sql, arguments
+
+
+def _of_logger(name: str | None) -> list[tuple[str, Any]]:
+    if name is None:
+        return []
+    if not name.endswith("*"):
+        return [("s.logger = ?", text_id(name))]
+    begin = name.rstrip("*")
+    return [(f"substr(logger.value, 1, {len(begin)}) = ?", begin)]
 
 
 def _trace_number(trace_id: str) -> int:
@@ -254,6 +263,9 @@ def _implied_words(query: LogQuery) -> list[tuple[str, bool]]:
         if isinstance(value, str | int) and not isinstance(value, bool)
     ]
     words: list[tuple[str, bool]] = []
+    if query.logger is not None and query.logger.endswith("*"):
+        texts.remove(query.logger)
+        words += words_of(query.logger[:MAX_WORD_CHARACTERS])[0]
     for text in texts:
         found = words_of(text[:MAX_WORD_CHARACTERS].replace("*", " "))[0]
         # The last word of a longer text may have been cut elsewhere.

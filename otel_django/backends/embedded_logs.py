@@ -174,5 +174,10 @@ def _position(text: str, parts: int) -> Position:
     numbers = text.split(":")
     if len(numbers) != parts or not all(each.lstrip("-").isdecimal() for each in numbers):
         raise ReadError("not a cursor or key of this reader")
-    time_ns, part, row = map(int, numbers if parts == 3 else ["0", *numbers])
+    if max(map(len, numbers)) > 20:
+        raise ReadError("not a cursor or key of this reader")
+    time_ns, part, row = (
+        max(-(2**63), min(int(each), 2**63 - 1))
+        for each in (numbers if parts == 3 else ["0", *numbers])
+    )
     return Position(time_ns, part, row)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RARE: Final = 2_000
 MAX_MATCHES: Final = 5_000
+MAX_TEXTS: Final = 500
 SHORTEST_PREFIX: Final = 3
 TRACE_ID: Final = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)
 
@@ -42,7 +43,7 @@ def newest_start(session: Session, part: Slice) -> int:
 
 
 class Found(NamedTuple):
-    """Rows of TRACE_COLUMNS, newest first, and what to say about them."""
+    """Rows of TRACE_COLUMNS in the order asked for, and what to say about them."""
 
     rows: list[tuple[Any, ...]]
     note: str = ""
@@ -51,29 +52,25 @@ class Found(NamedTuple):
 def find(
     session: Session, part: Slice, query: TraceQuery, after: tuple[int, str] | None, limit: int
 ) -> Found:
-    """The newest of one slice; ``after`` is the last (start, trace id) that was shown."""
+    """The first of one slice; ``after`` is the last (start or duration, trace id) shown."""
     conditions, note = _conditions(session, part, query)
     if conditions is None:
         return Found([], note)
-    sql = [condition.sql for condition in conditions]
-    arguments = [argument for condition in conditions for argument in condition.arguments]
-    for column, value in (("start_ns >= ?", query.since_ns), ("start_ns <= ?", query.until_ns)):
-        if value is not None:
-            sql.append(column)
-            arguments.append(value)
-    if query.service is not None:
-        sql.append("service = ?")
-        arguments.append(text_id(query.service))
+    sql, arguments = _compared(session, part, query)
+    for condition in conditions:
+        sql.append(condition.sql)
+        arguments += condition.arguments
+    order = "duration_ns" if query.slowest_first else "start_ns"
     if after is not None:
-        sql.append("(start_ns < ? OR start_ns = ? AND trace_id < ?)")
+        sql.append(f"({order} < ? OR {order} = ? AND trace_id < ?)")
         arguments += [after[0], *after]
-        sql.append("start_ns <= ?")
+        sql.append(f"{order} <= ?")
         arguments.append(after[0])
     table = f"trace_{part.id}"
     rows = session.run(
         f"SELECT {TRACE_COLUMNS} FROM {table} {_index(session, part, conditions, query)} "
         f"WHERE {' AND '.join(sql) or 'true'} "
-        "ORDER BY start_ns DESC, trace_id DESC LIMIT ?",
+        f"ORDER BY {order} DESC, trace_id DESC LIMIT ?",
         (*arguments, limit),
     )
     return Found(rows, note)
@@ -82,7 +79,7 @@ def find(
 def _conditions(
     session: Session, part: Slice, query: TraceQuery
 ) -> tuple[list[_Condition] | None, str]:
-    """None: nothing can match."""
+    """Those that an index or row ids answer; None: nothing can match."""
     found: list[_Condition] = []
     note = ""
     if query.text.strip():
@@ -90,12 +87,19 @@ def _conditions(
         if condition is None:
             return None, note
         found.append(condition)
+    if query.trace_id is not None:
+        found.append(_by_ids(_ids_of_trace(session, part, query.trace_id)))
     if query.route is not None:
-        found.append(_Condition("route", "route = ?", (text_id(query.route),), True))
+        one = not query.route.endswith("*")
+        routes = _text_ids(session, part, "route", query.route)
+        found.append(_Condition("route", f"route IN ({_marks(routes)})", routes, one))
     if query.errors_only:
         found.append(_Condition("errors", "errors > 0", (), True))
-    if query.status_class is not None:
-        found.append(_Condition("status", "http_status / 100 = ?", (query.status_class,), True))
+    status_class = query.status_class
+    if query.http_status is not None and status_class is None:
+        status_class = query.http_status // 100
+    if status_class is not None:
+        found.append(_Condition("status", "http_status / 100 = ?", (status_class,), True))
     low, high = query.min_duration_ns, query.max_duration_ns
     if low is not None or high is not None:
         between = (low or 0, 2**63 - 1 if high is None else high)
@@ -103,12 +107,55 @@ def _conditions(
     return found, note
 
 
+def _compared(session: Session, part: Slice, query: TraceQuery) -> tuple[list[str], list[Any]]:
+    """The conditions that no index answers, with their arguments."""
+    sql: list[str] = []
+    arguments: list[Any] = []
+    for condition, value in (
+        ("start_ns >= ?", query.since_ns),
+        ("start_ns <= ?", query.until_ns),
+        ("service = ?", None if query.service is None else text_id(query.service)),
+        ("method = ?", query.method),
+        ("http_status = ?", query.http_status),
+    ):
+        if value is not None:
+            sql.append(condition)
+            arguments.append(value)
+    if query.n_plus_one:
+        sql.append("n_plus_one > 0")
+    if query.name is not None:
+        ids = _text_ids(session, part, "name", query.name)
+        sql.append(f"name IN ({_marks(ids)})")
+        arguments += ids
+    return sql, arguments
+
+
+def _text_ids(session: Session, part: Slice, column: str, text: str) -> tuple[int, ...]:
+    """The text's id, or those of the names and routes that begin with what is before ``*``."""
+    if not text.endswith("*"):
+        return (text_id(text),)
+    begin = text.rstrip("*")
+    sql = (
+        f"SELECT id FROM text_{part.id} WHERE substr(value, 1, ?) = ? "
+        f"AND id IN (SELECT {column} FROM endpoint_{part.id}) LIMIT {MAX_TEXTS}"
+    )
+    return tuple(row[0] for row in session.run(sql, (len(begin), begin)))
+
+
+def _marks(values: tuple[int, ...]) -> str:
+    return ", ".join("?" * len(values))
+
+
 def _index(session: Session, part: Slice, conditions: list[_Condition], query: TraceQuery) -> str:
-    """Few rows by one condition: take them and sort. Else walk from the newest on."""
+    """Few rows by one condition: take them and sort. Else walk in the order asked for."""
     table = f"trace_{part.id}"
     if any(not condition.narrowed_by for condition in conditions):
         return "NOT INDEXED"  # row ids are at hand
     best, fewest = "start", RARE + 1
+    if query.slowest_first:
+        best = "duration"
+        between = (query.since_ns or 0, 2**63 - 1 if query.until_ns is None else query.until_ns)
+        conditions = [*conditions, _Condition("start", "start_ns BETWEEN ? AND ?", between, False)]
     for condition in conditions:
         index = f"{table}_{condition.narrowed_by}"
         count = session.run(
@@ -123,11 +170,9 @@ def _index(session: Session, part: Slice, conditions: list[_Condition], query: T
 
 def _by_text(session: Session, part: Slice, text: str) -> tuple[_Condition | None, str]:
     if TRACE_ID.fullmatch(text):
-        low = text.lower()
-        sql = f"SELECT id FROM trace_{part.id} WHERE trace_id >= ? AND trace_id < ? LIMIT 100"
-        ids = session.run(sql, (low, f"{low}g"))
+        ids = _ids_of_trace(session, part, text)
         if ids:
-            return _by_ids([row[0] for row in ids]), ""
+            return _by_ids(ids), ""
     words, note = words_of(text)
     if not words:
         return None, note or "there is no word to search for"
@@ -150,6 +195,12 @@ def _by_text(session: Session, part: Slice, text: str) -> tuple[_Condition | Non
         (dumps([row[0] for row in spans]),),
     )
     return (_by_ids([row[0] for row in traces]) if traces else None), note
+
+
+def _ids_of_trace(session: Session, part: Slice, digits: str) -> list[int]:
+    low = digits.lower()
+    sql = f"SELECT id FROM trace_{part.id} WHERE trace_id >= ? AND trace_id < ? LIMIT 100"
+    return [row[0] for row in session.run(sql, (low, f"{low}g"))]
 
 
 def _by_ids(ids: list[int]) -> _Condition:

@@ -12,6 +12,8 @@ LENGTHS: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604
 DEFAULT: Final = "1h"
 STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 MOST_STEPS: Final = 120
+LATEST_MS: Final = 9_000_000_000_000
+"""In nanoseconds it still fits into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +77,4 @@ def read(parameters: Mapping[str, str], now_ns: int) -> TimeRange:
 def _milliseconds(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         return None
-    return int(text) * 1_000_000
+    return min(int(text), LATEST_MS) * 1_000_000

@@ -120,6 +120,22 @@ def test_the_list_is_newest_first_with_what_a_row_needs(
         ({"route": "/products/", "status_class": 4, "errors_only": False}, [2]),
         ({"route": "/products/", "text": "page"}, [0]),
         ({"errors_only": True, "min_duration_ns": 10**9}, []),
+        ({"route": "/pro*"}, [2, 0]),
+        ({"route": "*"}, [3, 2, 1, 0]),
+        ({"route": "/nothing*"}, []),
+        ({"name": "GET /checkout/"}, [1]),
+        ({"name": "GET /*", "status_class": 4}, [2]),
+        ({"name": "%*"}, []),
+        ({"method": "GET"}, [3, 2, 1, 0]),
+        ({"method": "POST"}, []),
+        ({"http_status": 404}, [2]),
+        ({"http_status": 404, "status_class": 5}, []),
+        ({"n_plus_one": True}, []),
+        ({"trace_id": "0000000g"}, []),
+        ({"slowest_first": True}, [1, 2, 0, 3]),
+        ({"slowest_first": True, "route": "/products/"}, [2, 0]),
+        ({"slowest_first": True, "max_duration_ns": 250 * MS, "limit": 2}, [2, 0]),
+        ({"slowest_first": True, "since_ns": HOUR_AGO + 2 * 10**9}, [2, 3]),
     ],
 )
 def test_every_condition_narrows_the_list(
@@ -133,18 +149,22 @@ def test_a_trace_is_found_by_its_id_and_the_beginning_of_it(
 ) -> None:
     assert found(backend, text=requests[1]) == [requests[1]]
     assert found(backend, text=requests[1][:12].upper()) == [requests[1]]
+    assert found(backend, trace_id=requests[1][:12].upper(), text="ValueError") == [requests[1]]
+    assert found(backend, trace_id=requests[1], text="about") == []
 
 
+@pytest.mark.parametrize("slowest_first", [False, True])
 def test_pages_follow_one_another_without_gap_or_repeat(
-    backend: Backend, source: SpanSource
+    backend: Backend, source: SpanSource, slowest_first: bool
 ) -> None:
     for _ in range(25):
-        source.request(start=HOUR_AGO, queries=0)  # all at the same moment
+        source.request(start=HOUR_AGO, queries=0)  # all at the same moment, and as long
     backend.put(source.take())
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        page = backend.reader.list_traces(TraceQuery(limit=10, cursor=cursor))
+        query = TraceQuery(limit=10, cursor=cursor, slowest_first=slowest_first)
+        page = backend.reader.list_traces(query)
         seen += [trace.trace_id for trace in page.traces]
         cursor = page.cursor
         if cursor is None:
@@ -155,6 +175,8 @@ def test_pages_follow_one_another_without_gap_or_repeat(
 def test_a_cursor_of_something_else_is_refused(backend: Backend, requests: list[str]) -> None:
     with pytest.raises(ReadError):
         backend.reader.list_traces(TraceQuery(cursor="x'; DROP TABLE slice; --"))
+    with pytest.raises(ReadError):
+        backend.reader.list_traces(TraceQuery(cursor=f"{2**63}:ab"))
     with pytest.raises(ReadError):
         backend.reader.spans_since("x'; DROP TABLE slice; --")
 
