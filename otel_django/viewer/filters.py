@@ -69,9 +69,29 @@ def share(ratio: float | None) -> str:
 
 
 @register.filter
+def change(ratio: float | None) -> str:
+    """``+38 %``, ``−12 %``; ``same`` for none."""
+    if not ratio:
+        return "–" if ratio is None else "same"
+    return f"{'+' if ratio > 0 else '−'}{units.share(abs(ratio))}"
+
+
+@register.filter
+def percent(ratio: float | None) -> str:
+    """``81.3%``: a length of a drawing."""
+    return f"{100 * min(max(ratio or 0.0, 0.0), 1.0):.1f}%"
+
+
+@register.filter
 def size(number: float | None) -> str:
     """``4.1 kB``."""
     return "–" if number is None else units.size(number)
+
+
+@register.filter
+def measured(value: float | None, unit: str) -> str:
+    """A value in a unit of OpenTelemetry's."""
+    return "–" if value is None else units.measured(value, unit)
 
 
 @register.filter

@@ -6,6 +6,7 @@ from typing import Final
 
 _BYTES: Final = ("B", "kB", "MB", "GB", "TB")
 _THOUSANDS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SECONDS: Final = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 _AGES: Final = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -45,10 +46,12 @@ def short(number: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """``12/s``; what happens less often than once a second ``3.4/min``."""
+    """``12/s``; what happens less often ``3.4/min``, or ``5/h``."""
     if per_second >= 1 or per_second == 0:
         return f"{short(round(per_second, 1))}/s"
-    return f"{count(round(per_second * 60, 1))}/min"
+    if per_second * 60 >= 0.95:
+        return f"{count(round(per_second * 60, 1))}/min"
+    return f"{count(round(per_second * 3600, 1))}/h"
 
 
 def share(ratio: float) -> str:
@@ -80,3 +83,24 @@ def age(seconds: float) -> str:
         if seconds >= length:
             return f"{int(seconds // length)} {sign} ago"
     return f"{int(seconds)} s ago"
+
+
+def measured(value: float, unit: str) -> str:
+    """In a unit of OpenTelemetry's: ``412 ms``, ``4.1 kB/s``, ``81 %``, ``12 k orders``.
+
+    Seconds by seconds are a share: of a processor, of a day.
+    """
+    plain, _, per = unit.partition("/")
+    if unit in {"1", "s/s"}:
+        return share(value)
+    behind = f"/{per}" if per else ""
+    if plain in _SECONDS:
+        return duration(value * _SECONDS[plain]) + behind
+    if plain == "By":
+        return size(value) + behind
+    if per == "s":
+        return rate(value)
+    thing = plain.strip("{}").replace("_", " ")
+    if plain.startswith("{") and thing:
+        thing += "" if abs(value) == 1 or thing.endswith("s") else "s"
+    return f"{short(value)} {thing}".rstrip() + behind

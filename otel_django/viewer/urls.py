@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 register_converter(HexConverter, "hex")
 VIEWS: Final = {
     "traces": "pages.traces",
+    "endpoints": "pages.endpoints",
+    "errors": "pages.errors",
+    "error": "pages.error",
     "static": "assets",
 }
 """Name → its module in this package, which has a view of that name."""

@@ -1,0 +1,134 @@
+"""Which routes, tasks and commands take the time, and one of them over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from otel_django.viewer.endpoint import one_endpoint
+from otel_django.viewer.page import Context, page
+from otel_django.viewer.table import Column, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from otel_django.contracts import OperationStats
+    from otel_django.viewer.visit import Visit
+
+MOST_ROWS: Final = 200
+ENOUGH: Final = 20
+"""Calls in both ranges before a change of the 95th percentile says anything."""
+NOTABLE: Final = 0.2
+"""Percentiles are read off buckets: smaller changes are none."""
+_KINDS: Final = {"requests": "Requests", "tasks": "Tasks", "all": "All"}
+_COLUMNS: Final = (
+    Column("name", "Endpoint", text=True),
+    Column("rate", "Rate", "Calls by time"),
+    Column("error_share", "Failed", "Share of calls that failed"),
+    Column("p50_ns", "p50", "Half of the calls took no longer"),
+    Column("p95_ns", "p95", "95 of 100 calls took no longer"),
+    Column("p99_ns", "p99", "99 of 100 calls took no longer"),
+    Column("change", "p95 before", "Change of p95 against the range before"),
+    Column("queries", "Queries", "Database queries a call"),
+    Column("share", "Share of time", "Of the time of all that is listed", classes="wide"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A row. ``change`` is of p95, 0.0 for one that is too small to say; ``is_new``: it had no
+    calls in the range before, which had others.
+    """
+
+    name: str
+    service: str
+    count: int
+    rate: float
+    errors: int
+    error_share: float
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+    queries: float | None
+    duration_ns: int
+    share: float
+    change: float | None = None
+    is_new: bool = False
+
+
+@page("endpoints", "Endpoints")
+def endpoints(visit: Visit) -> Context:
+    """What processes do, by name; with ``?endpoint=`` one of them."""
+    if visit.text("endpoint"):
+        return one_endpoint(visit)
+    when = visit.range
+    kind = visit.chosen("kind", *_KINDS)
+    found = _wanted(visit, kind, when.since_ns, when.until_ns)
+    before = _wanted(visit, kind, when.before().since_ns, when.since_ns)
+    rows = _rows(found, before, when.length_ns / 1e9)
+    text = visit.text("q").lower()
+    matching = [row for row in rows if text in f"{row.name} {row.service}".lower()]
+    ordered, headings = in_order(visit, matching, _COLUMNS, "share")
+    count = sum(row.count for row in matching)
+    return {
+        "rows": ordered[:MOST_ROWS],
+        "headings": headings,
+        "total": len(matching),
+        "busiest": max(matching, key=lambda row: row.duration_ns, default=None),
+        "rate": count / (when.length_ns / 1e9),
+        "error_share": sum(row.errors for row in matching) / count if count else None,
+        "kind": kind,
+        "kinds": [(title, visit.here(kind=key), key == kind) for key, title in _KINDS.items()],
+        "several_services": len({row.service for row in matching}) > 1,
+        "is_filtered": bool(text),
+    }
+
+
+def _wanted(visit: Visit, kind: str, since_ns: int, until_ns: int) -> list[OperationStats]:
+    found = visit.readers.traces.endpoints(since_ns, until_ns)
+    return [
+        each
+        for each in found
+        if visit.service in (None, each.service) and kind in ("all", _kind_of(each.name))
+    ]
+
+
+def _kind_of(name: str) -> str:
+    """By the names that spans of the kind have."""
+    if name.startswith("process "):
+        return "tasks"
+    return "requests" if name[:1].isupper() else "others"
+
+
+def _rows(
+    found: Sequence[OperationStats], before: Iterable[OperationStats], length_s: float
+) -> list[Endpoint]:
+    earlier = {(each.service, each.name): each for each in before}
+    whole_ns = sum(each.duration_ns for each in found) or 1
+    return [
+        Endpoint(
+            each.name,
+            each.service,
+            each.count,
+            each.count / length_s,
+            each.errors,
+            each.errors / each.count,
+            each.p50_ns,
+            each.p95_ns,
+            each.p99_ns,
+            each.queries / each.count if each.queries else None,
+            each.duration_ns,
+            each.duration_ns / whole_ns,
+            _change(each, earlier.get((each.service, each.name))),
+            bool(earlier) and (each.service, each.name) not in earlier,
+        )
+        for each in found
+        if each.count
+    ]
+
+
+def _change(now: OperationStats, before: OperationStats | None) -> float | None:
+    if before is None or min(now.count, before.count) < ENOUGH or not before.p95_ns:
+        return None
+    change = now.p95_ns / before.p95_ns - 1
+    return change if abs(change) >= NOTABLE else 0.0

@@ -1,0 +1,155 @@
+"""The pages of endpoints, statements, caches and tasks."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+from django.test import Client, override_settings
+
+from otel_django.store.writer import StoreWriter
+from tests.endpoints_kit import by_token, ours
+from tests.store_spans import Losses, SpanSource, store_path
+
+HOSTILE = "<script>alert(1)</script>\u202e\x07"
+
+
+class Telemetry:
+    """What is written to the store that the pages read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = store_path(folder)
+        self.losses = Losses()
+        self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
+        self.spans = SpanSource()
+        self.now_ns = time.time_ns()
+
+    def requests(
+        self, route: str, count: int = 1, *, ago_s: float = 120, status: int = 200, ms: float = 20
+    ) -> None:
+        start = self.now_ns - int(ago_s * 1e9)
+        for _ in range(count):
+            self.spans.request(route, start=start, status=status, duration_ms=ms)
+
+    def keep(self) -> None:
+        self.writer.accept(self.spans.take())
+        self.writer.flush(time.monotonic() + 2)
+
+
+@pytest.fixture
+def telemetry(tmp_path: Path) -> Iterator[Telemetry]:
+    made = Telemetry(tmp_path)
+    with (
+        ours(TOKENS=["sesame"], STORE=str(made.path)),
+        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
+    ):
+        yield made
+    made.writer.close(time.monotonic() + 2)
+    assert made.losses.counts == {}
+
+
+def page(path: str, client: Client | None = None, status: int = 200) -> str:
+    response = (client or by_token()).get(f"/{path}")
+    assert response.status_code == status
+    return response.content.decode()
+
+
+def text(html: str) -> str:
+    """What a reader sees of it, on one line."""
+    main = html.partition('<main id="main">')[2].partition("</main>")[0]
+    bare = re.sub(r"<script.*?</script>|<[^>]+>", " ", main, flags=re.DOTALL)
+    return " ".join(unescape(bare).split())
+
+
+def rows(html: str) -> list[str]:
+    """The rows of all tables, as a reader sees them."""
+    return [
+        text(f'<main id="main">{row}</main>') for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)
+    ]
+
+
+# --- endpoints
+
+
+def test_endpoints_say_what_takes_the_time_and_what_fails(telemetry: Telemetry) -> None:
+    telemetry.requests("/search/", 3, ms=800)
+    telemetry.requests("/checkout/", 1, status=500)
+    telemetry.keep()
+    html = page("endpoints/")
+
+    assert text(html).startswith("4/h to 2 endpoints, last hour; 25 % failed")
+    assert "99.2 % of the time in GET /search/" in text(html)
+    assert rows(html)[1].startswith("GET /search/ 3/h 0 %")
+    assert rows(html)[2].startswith("GET /checkout/ 1/h 100 %")
+
+
+def test_a_heading_sorts_and_sorts_the_other_way(telemetry: Telemetry) -> None:
+    telemetry.requests("/a/", 1, ms=500)
+    telemetry.requests("/b/", 5, ms=1)
+    telemetry.keep()
+
+    by_rate = page("endpoints/?sort=rate")
+    assert [row[:7] for row in rows(by_rate)[1:]] == ["GET /b/", "GET /a/"]
+    assert 'aria-sort="descending"><a href="/endpoints/?sort=-rate"' in by_rate
+    turned = page("endpoints/?sort=-rate")
+    assert [row[:7] for row in rows(turned)[1:]] == ["GET /a/", "GET /b/"]
+    by_name = page("endpoints/?sort=name")
+    assert 'aria-sort="ascending"' in by_name
+    assert page("endpoints/?sort=%3Cscript%3E") == page("endpoints/?sort=%3Cscript%3E")
+
+
+def test_a_change_of_p95_is_told_where_there_were_enough_calls(telemetry: Telemetry) -> None:
+    telemetry.requests("/slower/", 30, ago_s=5400, ms=100)
+    telemetry.requests("/slower/", 30, ms=200)
+    telemetry.requests("/fresh/", 2)
+    telemetry.keep()
+    found = rows(page("endpoints/"))[1:]
+
+    assert re.search(r"/slower/ .* \+1\d\d % ", found[0])
+    assert "/fresh/ new" in found[1]
+
+
+def test_endpoints_are_filtered_by_a_part_of_their_name(telemetry: Telemetry) -> None:
+    telemetry.requests("/search/")
+    telemetry.requests("/checkout/")
+    telemetry.keep()
+
+    assert "/search/" not in " ".join(rows(page("endpoints/?q=CHECK")))
+    assert "No endpoint has that in its name" in text(page("endpoints/?q=nothing"))
+
+
+def test_an_endpoint_has_charts_its_slowest_traces_and_their_statements(
+    telemetry: Telemetry,
+) -> None:
+    telemetry.requests("/search/", 2, ms=10)
+    telemetry.requests("/search/", 1, ms=900)
+    telemetry.keep()
+    html = page("endpoints/?endpoint=GET+/search/&of=shop")
+
+    assert 'id="rates"' in html
+    assert 'id="percentiles"' in html
+    traces, statements = html.split("ask the database")
+    assert "900 ms" in rows(traces)[1]
+    assert rows(statements)[1].startswith("SELECT id, name, price, stock FROM catalogue_product")
+    assert " 6 " in rows(statements)[1]
+    assert "name%3A%22GET+%2Fsearch%2F%22" in html
+
+
+def test_an_endpoint_that_is_not_kept_says_so(telemetry: Telemetry) -> None:
+    telemetry.keep()
+    assert "Nothing of it in this range" in text(page("endpoints/?endpoint=GET+/gone/"))
+    assert "Nothing was called in this range" in text(page("endpoints/"))
+
+
+def test_names_of_endpoints_are_shown_as_text(telemetry: Telemetry) -> None:
+    telemetry.requests(f"/{HOSTILE}/")
+    telemetry.keep()
+    for path in ("endpoints/", "endpoints/?endpoint=GET+/%3Cscript%3Ealert(1)%3C/script%3E"):
+        html = page(path)
+        assert "<script>alert" not in html
+        assert "\u202e" not in html
+        assert "\x07" not in html
