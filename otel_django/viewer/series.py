@@ -9,12 +9,14 @@ before it, tells from its second point on.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_django import names
 from otel_django.contracts import MetricQuery
 from otel_django.metric_points import ExponentialPoint, HistogramPoint, NumberPoint
 from otel_django.metrics.merging import taken_off
@@ -34,6 +36,7 @@ LEAST_SHARE: Final = 0.25
 """How much of the last step must be known for a rate of it."""
 MAX_SERIES: Final = 2000
 
+DISTRIBUTIONS: Final = (HistogramPoint, ExponentialPoint)
 Values = list["float | None"]
 Key = tuple[str, ...]
 
@@ -324,7 +327,11 @@ class Reading:
         """A series' value at the end of each step: it stays as it is until the next point."""
         steps = self.steps
         values: Values = [None] * steps.count
-        points = [point for point in one.points if isinstance(point, NumberPoint)]
+        points = [
+            point
+            for point in one.points
+            if isinstance(point, NumberPoint) and math.isfinite(point.value)
+        ]
         ends = [point.time_ns for point in points[1:]] + [self._until_ns]
         for point, end_ns in zip(points, ends, strict=True):
             first = max(0, steps.at(point.time_ns))
@@ -363,7 +370,8 @@ def read(
 def _key(one: MetricSeries, by: Sequence[str]) -> Key:
     if not by:
         return ()
-    attributes = dict(one.attributes)
+    owner = {names.SERVICE_NAME: one.service, names.SERVICE_INSTANCE_ID: one.instance}
+    attributes = {**owner, **dict(one.attributes)}
     return tuple(str(attributes.get(name, "")) for name in by)
 
 
@@ -373,9 +381,9 @@ def _distances(one: MetricSeries) -> list[int]:
 
 
 def _size(change: Point) -> float:
-    if isinstance(change, (HistogramPoint, ExponentialPoint)):
+    if isinstance(change, DISTRIBUTIONS):
         return change.count
-    return change.value
+    return change.value if math.isfinite(change.value) else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -17,24 +17,28 @@ from otel_django.web import early
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
 register_converter(HexConverter, "hex")
 VIEWS: Final = {
     "traces": "pages.traces",
+    "trace": "pages.trace",
     "endpoints": "pages.endpoints",
     "errors": "pages.errors",
     "error": "pages.error",
+    "logs": "pages.logs",
+    "metrics": "pages.metrics",
     "static": "assets",
 }
 """Name → its module in this package, which has a view of that name."""
 
 
-def _view(name: str) -> Callable[..., HttpResponse]:
-    def view(request: HttpRequest, **named: Any) -> HttpResponse:
+def _view(name: str) -> Callable[..., HttpResponseBase]:
+    def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
         with unseen(request):
             module = importlib.import_module(f"otel_django.viewer.{VIEWS[name]}")
-            response: HttpResponse = getattr(module, name)(request, **named)
+            response: HttpResponseBase = getattr(module, name)(request, **named)
         return response
 
     view.__name__ = view.__qualname__ = name

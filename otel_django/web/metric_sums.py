@@ -109,6 +109,11 @@ class Spread:
         """How many measurements."""
         return sum(self._counts.values())
 
+    @property
+    def mean(self) -> float:
+        """Of the measurements; there must be any."""
+        return self._sum_s / self.count
+
     def quantiles(self, *shares: float) -> list[float]:
         """For each share: where so many of all lie below, evenly spread within a bucket.
 
@@ -130,7 +135,7 @@ class Spread:
             return None
         return {
             "count": count,
-            "mean_ms": milliseconds(self._sum_s / count),
+            "mean_ms": milliseconds(self.mean),
             "p50_ms": milliseconds(self.quantile_s(0.5)),
             "p95_ms": milliseconds(self.quantile_s(0.95)),
             "p99_ms": milliseconds(self.quantile_s(0.99)),

@@ -8,11 +8,13 @@
   };
   function figure(value, unit) {
     if (value === null || value === undefined) return "–";
-    if (unit === "1") return (100 * value).toPrecision(3).replace(/\.?0+$/, "") + " %";
+    if (unit === "1" || unit === "s/s") return Number((100 * value).toPrecision(3)).toLocaleString() + " %";
+    const [plain, per] = (unit || "").split("/");
+    if (per) return figure(value, SCALES[plain] ? plain : "") + "/" + per;
     const scale = (SCALES[unit] || [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]]).find((each) => Math.abs(value) >= each[0]);
     const [size, sign] = scale || (SCALES[unit] || [[1, ""]]).slice(-1)[0];
     const text = Number((value / size).toPrecision(3)).toLocaleString();
-    const rest = SCALES[unit] ? "" : unit && unit !== "{}" ? unit : "";
+    const rest = SCALES[unit] || !unit || unit[0] === "{" ? "" : unit;
     return (text + " " + sign + rest).trim();
   }
   function colour(name) {
@@ -27,19 +29,21 @@
     const chart = JSON.parse(source.textContent);
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px system-ui" };
     const host = element.querySelector(".plot") || element;
+    const top = Math.max(0, ...(chart.dots || []).map((dot) => dot.value));
     const options = {
-      width: Math.max(200, host.clientWidth), height: 160,
+      width: Math.max(200, host.clientWidth), height: Number(element.dataset.height) || 160,
       cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false } },
-      scales: { y: { range: (plot, low, high) => [Math.min(0, low || 0), high > 0 ? high * 1.08 : 1] } },
+      scales: { y: { range: (plot, low, high) => [Math.min(0, low || 0), Math.max(high, top) > 0 ? Math.max(high, top) * 1.08 : 1] } },
       axes: [axis, { ...axis, size: 64, values: (plot, values) => values.map((value) => figure(value, chart.unit)) }],
       series: [{}, ...chart.series.map((series) => ({
-        label: series.name, stroke: colour(series.colour || "code"), width: 1.5, spanGaps: false,
+        label: series.name, stroke: colour(series.colour || "code"), width: 1.5, spanGaps: false, dash: series.dash,
         points: { show: false },
         paths: series.bars ? uPlot.paths.bars({ size: [0.8] }) : undefined,
         fill: series.bars ? colour(series.colour || "code") : undefined,
         value: (plot, value) => figure(value, chart.unit),
       }))],
       hooks: {
+        ready: [(plot) => { for (const dot of chart.dots || []) place(plot, host, dot); }],
         setSelect: [(plot) => {
           if (plot.select.width < 4) return;
           const from = plot.posToVal(plot.select.left, "x"), to = plot.posToVal(plot.select.left + plot.select.width, "x");
@@ -51,12 +55,12 @@
         }],
         drawClear: [(plot) => {
           for (const limit of chart.thresholds || []) line(plot, limit.value, limit.name);
+          for (const mark of chart.marks || []) upright(plot, mark.time, mark.name);
         }],
       },
     };
     host.replaceChildren();
     const plot = new uPlot(options, [chart.times, ...chart.series.map((series) => series.points)], host);
-    for (const dot of chart.dots || []) place(plot, host, dot);
     drawn.push([plot, host]);
   }
 
@@ -71,6 +75,22 @@
     context.lineTo(plot.bbox.left + plot.bbox.width, y);
     context.stroke();
     context.fillText(name, plot.bbox.left + 4, y - 4);
+    context.restore();
+  }
+
+  // A deployment.
+  function upright(plot, time, name) {
+    const x = plot.valToPos(time, "x", true), context = plot.ctx;
+    if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width) return;
+    context.save();
+    context.strokeStyle = context.fillStyle = colour("quiet");
+    context.setLineDash([2, 3]);
+    context.beginPath();
+    context.moveTo(x, plot.bbox.top);
+    context.lineTo(x, plot.bbox.top + plot.bbox.height);
+    context.stroke();
+    context.textAlign = x > plot.bbox.left + 0.8 * plot.bbox.width ? "right" : "left";
+    context.fillText("▲ " + name, x + (context.textAlign === "right" ? -4 : 4), plot.bbox.top + 10 * devicePixelRatio);
     context.restore();
   }
 
