@@ -75,9 +75,9 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 def trace(row: TraceSummary) -> list[Any]:
     """Of ``COLUMNS["trace list"]``."""
     return [
-        _time(row.start_ns),
+        moment(row.start_ns),
         row.trace_id,
-        *map(_text, (row.name, row.route, row.service, row.method or "")),
+        *map(text, (row.name, row.route, row.service, row.method or "")),
         row.http_status or "",
         row.failed,
         row.duration_ns / 1e6,
