@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.http import HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 
 from otel_django import guard
 from otel_django.clock import SYSTEM_CLOCK
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 Context: TypeAlias = "Mapping[str, Any]"
-Maker: TypeAlias = "Callable[..., Context | HttpResponse]"
+Maker: TypeAlias = "Callable[..., Context | HttpResponseBase]"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -38,14 +39,14 @@ HEADERS: Final = {
 }
 
 
-def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponse]]:
+def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponseBase]]:
     """A page: the function gives what its template ``NAME.html`` shows, or a whole response.
 
     ``name`` is the page's in ``paths.PATHS`` and in the navigation.
     """
 
-    def decorate(make: Maker) -> Callable[..., HttpResponse]:
-        def view(request: HttpRequest, **named: Any) -> HttpResponse:
+    def decorate(make: Maker) -> Callable[..., HttpResponseBase]:
+        def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
             response = _respond(request, name, title, make, named)
             for header, value in HEADERS.items():
                 response.headers.setdefault(header, value)
@@ -60,7 +61,7 @@ def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponse]
 
 def _respond(
     request: HttpRequest, name: str, title: str, make: Maker, named: Mapping[str, Any]
-) -> HttpResponse:
+) -> HttpResponseBase:
     settings = site_settings()
     if request.method not in {"GET", "HEAD"}:
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
@@ -77,7 +78,7 @@ def _respond(
     )
     try:
         made = make(visit, **named)
-        if isinstance(made, HttpResponse):
+        if isinstance(made, HttpResponseBase):
             return made
         return _shown(visit, title, f"{name}.html", made)
     except Missing as missing:

@@ -2,32 +2,126 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.contracts import TraceQuery
+from otel_django.viewer import exports, search
+from otel_django.viewer.duration_dots import dots
+from otel_django.viewer.live import live, newer
 from otel_django.viewer.page import Context, page
 
 if TYPE_CHECKING:
+    from django.http.response import HttpResponseBase
+
+    from otel_django.contracts import TraceSummary
     from otel_django.viewer.visit import Visit
+
+ROWS: Final = 100
+EXAMPLES: Final = (
+    ("errors", "yes", ":"),
+    ("n+1", "yes", ":"),
+    ("duration", "500ms", ">"),
+    ("status", "5xx", ":"),
+)
+
+
+class Row(NamedTuple):
+    """A trace; ``database`` and ``rest`` are its bar's parts, of the longest one's length."""
+
+    trace: TraceSummary
+    database: str
+    rest: str
+    is_slow: bool
+
+
+class Example(NamedTuple):
+    """A term that a click adds to the search, or takes away."""
+
+    text: str
+    address: str
+    current: bool
 
 
 @page("traces", "Traces")
-def traces(visit: Visit) -> Context:
-    """What requests, tasks and commands did, newest first."""
-    query = TraceQuery(
-        since_ns=visit.range.since_ns,
-        until_ns=visit.range.until_ns if not visit.range.key else None,
-        service=visit.service,
-        text=visit.text("q"),
-        errors_only=visit.text("errors") == "1",
-        cursor=visit.text("cursor") or None,
+def traces(visit: Visit) -> Context | HttpResponseBase:
+    """What requests, tasks and commands did: the newest, or the slowest."""
+    asked = visit.parameters.get("q", "").strip()
+    understood = search.of_traces(asked)
+    slowest = visit.chosen("sort", "", "duration") == "duration"
+    query = understood.trace_query(
+        TraceQuery(
+            since_ns=visit.range.since_ns,
+            until_ns=None if visit.range.key else visit.range.until_ns,
+            service=visit.service,
+            limit=ROWS,
+            slowest_first=slowest,
+        )
     )
-    found = visit.readers.traces.list_traces(query)
-    longest_ns = max((trace.duration_ns for trace in found.traces), default=1)
+    reader = visit.readers.traces
+    answer = newer(
+        visit,
+        lambda since_ns, most: len(
+            reader.list_traces(
+                replace(query, since_ns=since_ns, limit=most, slowest_first=False)
+            ).traces
+        ),
+    )
+    if answer is not None:
+        return answer
+    form = visit.chosen("format", "", *exports.FORMS)
+    if form:
+        return exports.of_traces(visit, query, form)
+    found = reader.list_traces(replace(query, cursor=visit.text("cursor") or None))
+    is_cut = found.cursor is not None and not slowest
+    since_ns = found.traces[-1].start_ns if is_cut else visit.range.since_ns
     return {
-        "traces": found.traces,
-        "longest_ns": longest_ns,
+        "rows": _rows(found.traces, visit.settings.slow_request_s),
+        "answer": _answer(found.traces),
         "partial": found.partial,
+        "chips": understood.chips,
+        "mistakes": understood.mistakes,
+        "examples": _examples(visit, asked),
+        "slowest": slowest,
+        "dots": dots(found.traces),
+        "live": None if slowest else live(visit, len(found.traces), since_ns),
         "next": visit.here(cursor=found.cursor) if found.cursor else "",
-        "failed": sum(trace.failed for trace in found.traces),
+        "first": visit.here(cursor=None) if visit.text("cursor") else "",
+        "several_services": len({trace.service for trace in found.traces}) > 1,
+        "is_narrowed": bool(understood.conditions or visit.service),
     }
+
+
+def _rows(found: Sequence[TraceSummary], slow_s: float) -> list[Row]:
+    longest_ns = max((trace.duration_ns for trace in found), default=1) or 1
+    rows = []
+    for trace in found:
+        whole = 100 * trace.duration_ns / longest_ns
+        # Queries of several tasks can run at once.
+        database = whole * min(1, trace.query_ns / max(1, trace.duration_ns))
+        is_slow = trace.duration_ns >= slow_s * 1e9
+        rows.append(Row(trace, f"{database:.2f}%", f"{max(whole, 0.5):.2f}%", is_slow))
+    return rows
+
+
+def _answer(found: Sequence[TraceSummary]) -> dict[str, Any]:
+    """The figures of the line at the top, of the traces that are shown."""
+    durations = sorted(trace.duration_ns for trace in found)
+    return {
+        "count": len(found),
+        "p50_ns": durations[len(durations) // 2] if durations else None,
+        "slowest": max(found, key=lambda trace: trace.duration_ns, default=None),
+        "failed": sum(trace.failed for trace in found),
+        "n_plus_one": sum(trace.n_plus_one > 0 for trace in found),
+    }
+
+
+def _examples(visit: Visit, asked: str) -> list[Example]:
+    terms = {chip.text for chip in search.of_traces(asked).chips}
+    made = []
+    for key, value, sign in EXAMPLES:
+        text = f"{key}{sign}{value}"
+        address = visit.here(q=search.with_term(asked, key, value, sign), cursor=None)
+        made.append(Example(text, address, text in terms))
+    return made
