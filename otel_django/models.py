@@ -68,3 +68,27 @@ class HealthMetric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric_name}: {self.status}"
+
+
+class ErrorGroupState(models.Model):
+    """What somebody decided about exceptions alike: that they are dealt with, or of no interest.
+
+    ``release`` is the newest ``service.version`` they had been seen in by then; ``at_ms`` is in
+    milliseconds since the epoch. Without a row a group is open.
+    """
+
+    class State(models.TextChoices):
+        """What a group can be."""
+
+        OPEN = "open"
+        RESOLVED = "resolved"
+        IGNORED = "ignored"
+
+    fingerprint = models.CharField(max_length=16, primary_key=True)
+    state = models.CharField(max_length=10, choices=State.choices)
+    by = models.CharField(max_length=150, default="")
+    at_ms = models.BigIntegerField(default=0)
+    release = models.CharField(max_length=200, default="")
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint}: {self.state}"

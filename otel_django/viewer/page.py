@@ -17,7 +17,8 @@ from otel_django.viewer.paths import path_of
 from otel_django.viewer.readers import readers_of
 from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing, NothingKept, Visit
-from otel_django.web.permissions import may_read
+from otel_django.web import csrf
+from otel_django.web.permissions import is_staff, may_read
 from otel_django.web.site_settings import site_settings
 
 if TYPE_CHECKING:
@@ -37,17 +38,22 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Vary": "Cookie, HX-Request",
 }
+FORGED: Final = "The form was too old, or another site's: load its page again, then once more."
 
 
-def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponseBase]]:
+def page(
+    name: str, title: str, change: Maker | None = None
+) -> Callable[[Maker], Callable[..., HttpResponseBase]]:
     """A page: the function gives what its template ``NAME.html`` shows, or a whole response.
 
-    ``name`` is the page's in ``paths.PATHS`` and in the navigation.
+    ``name`` is the page's in ``paths.PATHS`` and in the navigation. ``change`` answers POST, which
+    only staff may, with the CSRF token of a form of ours.
     """
 
     def decorate(make: Maker) -> Callable[..., HttpResponseBase]:
         def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
-            response = _respond(request, name, title, make, named)
+            methods = {"GET": make, "HEAD": make, **({"POST": change} if change else {})}
+            response = _respond(request, name, title, methods, named)
             for header, value in HEADERS.items():
                 response.headers.setdefault(header, value)
             return response
@@ -60,13 +66,19 @@ def page(name: str, title: str) -> Callable[[Maker], Callable[..., HttpResponseB
 
 
 def _respond(
-    request: HttpRequest, name: str, title: str, make: Maker, named: Mapping[str, Any]
+    request: HttpRequest,
+    name: str,
+    title: str,
+    methods: Mapping[str, Maker],
+    named: Mapping[str, Any],
 ) -> HttpResponseBase:
     settings = site_settings()
-    if request.method not in {"GET", "HEAD"}:
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
-    verdict = may_read(request, settings)
-    if verdict != "allowed" or not settings.viewer:
+    make = methods.get(request.method or "")
+    if make is None:
+        return HttpResponse(status=405, headers={"Allow": ", ".join(methods)})
+    changes = request.method == "POST"
+    may = is_staff(request) if changes else may_read(request, settings) == "allowed"
+    if not may or not settings.viewer:
         return _refused(request)
     visit = Visit(
         request=request,
@@ -76,6 +88,8 @@ def _respond(
         now_ns=SYSTEM_CLOCK.now_ns(),
         found=readers_of(settings),
     )
+    if changes and csrf.is_forged(request):
+        return _trouble(visit, 403, "Nothing was changed", FORGED)
     try:
         made = make(visit, **named)
         if isinstance(made, HttpResponseBase):
