@@ -34,11 +34,11 @@ def is_sql(text: str) -> bool:
     return text.lstrip("( \n\t")[:12].partition(" ")[0].upper() in _VERBS
 
 
-def laid_out(sql: str) -> str:
+def laid_out(sql: str, width: int = WIDTH) -> str:
     """``sql`` on several lines; text that isn't SQL, or very long, as it is."""
     if not is_sql(sql) or len(sql) > MOST_CHARACTERS:
         return sql
-    return "\n".join(_wrapped(_Layout().lines(sql)))
+    return "\n".join(_wrapped(_Layout().lines(sql), width))
 
 
 def brief(sql: str) -> str:
@@ -119,13 +119,13 @@ def _next_word(words: list[str], tokens: list[tuple[str | None, str]], index: in
     return ""
 
 
-def _wrapped(lines: list[tuple[int, str]]) -> Iterator[str]:
+def _wrapped(lines: list[tuple[int, str]], width: int) -> Iterator[str]:
     """Lines that are too long are continued after a comma, where there is one."""
     for depth, line in lines:
         indent = INDENT * depth
         rest = line
-        while len(indent) + len(rest) > WIDTH:
-            at = rest.rfind(", ", 0, WIDTH - len(indent))
+        while len(indent) + len(rest) > width:
+            at = rest.rfind(", ", 0, width - len(indent))
             at = at if at > 0 else rest.find(", ")
             if at < 0:
                 break

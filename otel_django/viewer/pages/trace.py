@@ -1,0 +1,157 @@
+"""One trace: where its time went, what failed, and what was logged meanwhile."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import HttpResponse, HttpResponseRedirect
+
+from otel_django import names
+from otel_django.cli import log_words, otlp_json
+from otel_django.contracts import LogQuery, TraceQuery
+from otel_django.errors import ReadError
+from otel_django.viewer.page import Context, page
+from otel_django.viewer.span_details import details
+from otel_django.viewer.sql_layout import brief
+from otel_django.viewer.templating import render
+from otel_django.viewer.visit import Missing
+from otel_django.viewer.waterfall import Waterfall
+from otel_django.viewer.waterfall_drawing import lines, script_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_django.contracts import LogRow, TraceDetail
+    from otel_django.viewer.visit import Visit
+
+WITHOUT_SCRIPT: Final = 500
+"""Rows that are there without a script, too."""
+MOST_LOGS: Final = 500
+LISTED_LOGS: Final = 200
+ID_DIGITS: Final = 32
+
+
+@page("trace", "Trace")
+def trace(visit: Visit, trace_id: str) -> Context | HttpResponse:
+    """The waterfall, with the details of one span beside it; ``format=otlp`` is the spans."""
+    found = visit.readers.traces.get_trace(trace_id)
+    if found is None:
+        return _by_its_beginning(visit, trace_id)
+    if visit.text("format") == "otlp":
+        return _export(found)
+    logs, notes = _logs(visit, trace_id)
+    fall = Waterfall(found.spans, logs)
+    asked = visit.text("span")
+    span = fall.known.get(asked, fall.root)
+    panel = details(visit, fall, span)
+    if visit.text("part") == "span":
+        return HttpResponse(render("_span.html", {**panel, "visit": visit}))
+    return {
+        **panel,
+        **_summary(fall),
+        **_drawn(visit, fall),
+        "trace_id": found.trace_id,
+        "title": fall.root.name or "Trace",
+        "chosen": asked in fall.known,
+        "partial": [note for note in (found.partial, *notes) if note],
+        "logs": [_log_line(row) for row in logs[:LISTED_LOGS]],
+        "log_count": len(logs),
+    }
+
+
+def _by_its_beginning(visit: Visit, trace_id: str) -> HttpResponse:
+    """To the trace whose id begins so, where there is one."""
+    if len(trace_id) < ID_DIGITS:
+        for each in visit.readers.traces.list_traces(TraceQuery(text=trace_id, limit=1)).traces:
+            return HttpResponseRedirect(visit.url("trace", each.trace_id))
+    raise Missing("No such trace is kept: it is too old, wasn't sampled, or hasn't arrived yet.")
+
+
+def _export(found: TraceDetail) -> HttpResponse:
+    headers = {"Content-Disposition": f'attachment; filename="trace-{found.trace_id}.json"'}
+    return HttpResponse(
+        otlp_json.traces(found.spans), content_type="application/json", headers=headers
+    )
+
+
+def _logs(visit: Visit, trace_id: str) -> tuple[Sequence[LogRow], list[str]]:
+    """The trace's log records, oldest first, and what to say about those that aren't here."""
+    try:
+        found = visit.readers.logs.list_logs(LogQuery(trace_id=trace_id, limit=MOST_LOGS))
+    except ReadError as error:
+        return (), [f"its log records can't be read: {error}"]
+    notes = [found.partial]
+    if found.cursor:
+        notes.append(f"the last {MOST_LOGS:,} log records of more")
+    return found.rows[::-1], notes
+
+
+def _log_line(row: LogRow) -> dict[str, Any]:
+    level = log_words.level(row)
+    tone = {"FATAL": "bad", "ERROR": "bad", "WARN": "warn"}.get(level, "quiet")
+    words = log_words.label(row).removeprefix("•").strip().removeprefix(level).strip()
+    return {"row": row, "level": level, "tone": tone, "words": words}
+
+
+def _summary(fall: Waterfall) -> dict[str, Any]:
+    """The lines at the top."""
+    root = fall.root
+    queries = [span for span in fall.spans if names.DB_QUERY_TEXT in span.attributes]
+    services = sorted({span.service for span in fall.spans})
+    hosts = {str(span.resource.get(names.HOST_NAME, "")) for span in fall.spans} - {""}
+    whole = max(root.duration_ns, 1)
+    return {
+        "root": root,
+        "status": root.attributes.get(names.HTTP_RESPONSE_STATUS_CODE),
+        "path": root.attributes.get(names.URL_PATH),
+        "route": root.attributes.get(names.HTTP_ROUTE),
+        "rootless": not root.local_root and root.parent_id is not None,
+        "called": root.local_root and root.parent_id is not None,
+        "length_ns": fall.length_ns,
+        "longer": fall.length_ns > root.duration_ns * 1.01,
+        "errors": sum(span.status == "error" for span in fall.spans),
+        "span_count": len(fall.spans),
+        "services": services,
+        "hosts": sorted(hosts),
+        "query_count": len(queries),
+        "query_ns": sum(span.duration_ns for span in queries),
+        "spent": _spent(fall),
+        "repeats": [
+            {
+                "repeat": repeat,
+                "brief": brief(repeat.statement) or repeat.summary,
+                "ratio": repeat.duration_ns / whole,
+                "first": repeat.span_ids[0] if repeat.span_ids else "",
+            }
+            for repeat in fall.repeats
+        ],
+    }
+
+
+def _spent(fall: Waterfall) -> list[dict[str, Any]]:
+    """What the root's duration was spent in, as parts of one bar."""
+    parts = []
+    whole, done = max(fall.root.duration_ns, 1), 0
+    for hue, ns in fall.spent():
+        x, width = f"{100 * done / whole:.2f}", f"{100 * ns / whole:.2f}"
+        parts.append({"hue": hue, "ns": ns, "ratio": ns / whole, "x": x, "width": width})
+        done += ns
+    return parts
+
+
+def _drawn(visit: Visit, fall: Waterfall) -> dict[str, Any]:
+    asked = visit.text("open", 40)
+    opened = {
+        span_id
+        for repeat in fall.repeats
+        if asked in repeat.span_ids
+        for span_id in repeat.span_ids
+    } | {asked}
+    shown = list(islice(lines(fall, opened), WITHOUT_SCRIPT + 1))
+    return {
+        "lines": shown[:WITHOUT_SCRIPT],
+        "more_lines": len(shown) > WITHOUT_SCRIPT,
+        "ticks": [(25 * quarter, fall.length_ns * quarter // 4) for quarter in range(4)],
+        "rows": script_data(fall, opened),
+    }

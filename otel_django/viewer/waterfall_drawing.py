@@ -1,0 +1,89 @@
+"""Rows of a waterfall as a template draws the first of them, and as a script has all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from otel_django.viewer.waterfall import Row, Waterfall
+
+THINNEST: Final = 0.15
+"""Per cent of the width that a bar has at least, so that it can be seen."""
+DEEPEST: Final = 20
+"""Rows deeper than that aren't indented any further."""
+FAILED: Final = 1
+CRITICAL: Final = 2
+
+
+class Bar(NamedTuple):
+    """A part of a drawing, in per cent of its width."""
+
+    x: str
+    width: str
+
+
+class Line(NamedTuple):
+    """A row for the template; ``open`` says whether what is below it is shown."""
+
+    row: Row
+    bars: list[Bar]
+    indent: int
+    open: bool
+
+
+def lines(fall: Waterfall, opened: Container[str]) -> Iterator[Line]:
+    """Rows that are shown: those of folded spans only where ``opened`` has the first one's id."""
+    index, rows = 0, fall.rows
+    while index < len(rows):
+        row = rows[index]
+        shown = row.kind != "repeats" or row.span.span_id in opened
+        times = row.parts or ((row.start_ns, row.duration_ns),)
+        bars = [_bar(fall, start_ns, length_ns) for start_ns, length_ns in times]
+        yield Line(row, bars, min(row.depth, DEEPEST), shown)
+        index += 1 if shown else 1 + row.below
+
+
+def _bar(fall: Waterfall, start_ns: int, length_ns: int) -> Bar:
+    x = 100 * (start_ns - fall.start_ns) / fall.length_ns
+    width = max(100 * length_ns / fall.length_ns, THINNEST)
+    return Bar(f"{min(x, 100 - THINNEST):.3f}", f"{width:.3f}")
+
+
+def script_data(fall: Waterfall, opened: Container[str]) -> dict[str, Any]:
+    """All rows, small: texts that recur once, times in ns since the trace's start.
+
+    A row is ``[kind, depth, below, label, hue, start, duration, own, flags, mark, tone, count,
+    id, parts]``; ``kind``, ``label``, ``hue``, ``mark`` and ``tone`` are places in ``texts``,
+    ``parts`` starts and lengths in turn.
+    """
+    texts: dict[str, int] = {}
+
+    def place(text: str) -> int:
+        return texts.setdefault(text, len(texts))
+
+    rows = [
+        [
+            place(row.kind),
+            row.depth,
+            row.below,
+            place(row.label),
+            place(row.hue),
+            row.start_ns - fall.start_ns,
+            row.duration_ns,
+            row.own_ns,
+            FAILED * row.failed + CRITICAL * row.critical,
+            place(row.mark),
+            place(row.tone),
+            row.count,
+            row.span.span_id,
+            [each for start, length in row.parts for each in (start - fall.start_ns, length)],
+        ]
+        for row in fall.rows
+    ]
+    open_rows = [
+        index
+        for index, row in enumerate(fall.rows)
+        if row.kind == "repeats" and row.span.span_id in opened
+    ]
+    return {"length": fall.length_ns, "texts": list(texts), "rows": rows, "open": open_rows}
