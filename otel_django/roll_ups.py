@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ class TimelineReader(Protocol):
         kind: Literal["all", "requests", "tasks"] = "all",
     ) -> Timeline:
         """``name`` is that of the local root ("GET /checkout/"); steps are whole minutes."""
+        ...
+
+    def courses(
+        self, since_ns: int, until_ns: int, step_ns: int
+    ) -> Mapping[tuple[str, str], tuple[int, ...]]:
+        """How often each was called in each step, by service and name; steps as ``requests``'s."""
         ...
 
 
@@ -149,6 +155,9 @@ class ErrorReader(Protocol):
         ...
 
 
+EdgeKind: TypeAlias = Literal["service", "database", "messaging", "http"]
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """Calls from a service to another one, a database, a queue or a host.
@@ -158,7 +167,7 @@ class Edge:
 
     source: str
     target: str
-    kind: Literal["service", "database", "messaging", "http"]
+    kind: EdgeKind
     count: int
     errors: int
     duration_ns: int

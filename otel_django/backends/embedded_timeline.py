@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from otel_django.backends.embedded_rows import Histogram
+from otel_django.backends.embedded_roll_ups import LATE, Steps, sums, texts
+from otel_django.backends.embedded_rows import KINDS, Histogram
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.roll_ups import Moment, Timeline
+from otel_django.store.roll_up_schema import ENDPOINT, LONG_MINUTES
+from otel_django.store.schema import WITH_ROLL_UPS
 from otel_django.store.texts import text_id
 
-MINUTE_NS: Final = 60_000_000_000
-MAX_STEPS: Final = 2_000
+if TYPE_CHECKING:
+    from otel_django.store.slices import Slice
+
+MAX_COURSES: Final = 500
+Kind = Literal["all", "requests", "tasks"]
+_SPAN_KINDS: Final = {"requests": KINDS.index("server"), "tasks": KINDS.index("consumer")}
+_NAMES: Final = {"requests": "[A-Z]*", "tasks": "process *"}
+"""What tells them apart in slices that don't keep the kind."""
 
 
 class EmbeddedTimelineReader:
@@ -32,48 +42,88 @@ class EmbeddedTimelineReader:
         step_ns: int,
         service: str | None = None,
         name: str | None = None,
-        kind: Literal["all", "requests", "tasks"] = "all",
+        kind: Kind = "all",
     ) -> Timeline:
         """At most 2,000 steps: the last ones."""
-        step = max(step_ns // MINUTE_NS, 1)
-        last = until_ns // MINUTE_NS
-        first = max(since_ns // MINUTE_NS, last - MAX_STEPS * step) // step * step
-        steps: dict[int, Histogram] = {}
+        steps = Steps(since_ns, until_ns, step_ns)
+        found: dict[int, Histogram] = {}
         total = Histogram()
-        conditions = ["minute BETWEEN ? AND ?"]
-        arguments: list[int] = [first, last]
-        for column, value in (("service", service), ("name", name)):
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                arguments.append(text_id(value))
+        note = ""
         with self._session() as read:
-            for part in read.slices:
-                kinds = _KINDS[kind].format(part.id)
-                rows = read.run(
-                    f"SELECT minute / {step}, bucket, sum(count), sum(errors), sum(duration_ns) "
-                    f"FROM endpoint_{part.id} WHERE {' AND '.join([*conditions, kinds])} "
-                    "GROUP BY 1, 2",
-                    tuple(arguments),
-                )
-                for at, *sums in rows:
-                    steps.setdefault(at, Histogram()).add(*sums)
-                    total.add(*sums)
-        moments = tuple(
-            _moment(at * step * MINUTE_NS, steps.get(at))
-            for at in range(first // step, last // step + 1)
-        )
-        return Timeline(step * MINUTE_NS, moments, _moment(first * MINUTE_NS, total))
+            try:
+                for part in read.slices:
+                    where, arguments = _where(part, service, name, kind)
+                    for at, *row in sums(
+                        read,
+                        part,
+                        ENDPOINT,
+                        f"minute / {steps.minutes}, bucket",
+                        (steps.first, steps.last),
+                        where=where,
+                        arguments=arguments,
+                        fine=bool(steps.minutes % LONG_MINUTES),
+                    ):
+                        found.setdefault(at, Histogram()).add(*row)
+                        total.add(*row)
+            except TimeoutError:
+                if not total.count:
+                    raise
+                note = LATE
+        moments = tuple(_moment(steps.start_ns(at), found.get(at)) for at in steps.numbers)
+        return Timeline(steps.step_ns, moments, _moment(moments[0].start_ns, total), note)
+
+    def courses(
+        self, since_ns: int, until_ns: int, step_ns: int
+    ) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Of the 500 that were called most; without older times where time was up."""
+        steps = Steps(since_ns, until_ns, step_ns)
+        found: dict[tuple[int, int], Counter[int]] = {}
+        with self._session() as read:
+            try:
+                for part in read.slices:
+                    for service, name, at, count, *_ in sums(
+                        read,
+                        part,
+                        ENDPOINT,
+                        f"service, name, minute / {steps.minutes}",
+                        (steps.first, steps.last),
+                        fine=bool(steps.minutes % LONG_MINUTES),
+                    ):
+                        found.setdefault((service, name), Counter())[at] += count
+            except TimeoutError:
+                if not found:
+                    raise
+                read.extend(1)
+            most = sorted(found, key=lambda key: -found[key].total())[:MAX_COURSES]
+            named = texts(read, {number for key in most for number in key})
+        return {
+            (named.get(key[0], ""), named.get(key[1], "")): tuple(
+                found[key][at] for at in steps.numbers
+            )
+            for key in most
+        }
 
 
-_KINDS: Final = {
-    "all": "true",
-    "requests": "name IN (SELECT id FROM text_{0} WHERE value GLOB '[A-Z]*')",
-    "tasks": "name IN (SELECT id FROM text_{0} WHERE value GLOB 'process *')",
-}
+def _where(
+    part: Slice, service: str | None, name: str | None, kind: Kind
+) -> tuple[str, tuple[Any, ...]]:
+    conditions = ["true"]
+    arguments: list[Any] = []
+    for column, value in (("service", service), ("name", name)):
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            arguments.append(text_id(value))
+    if kind != "all" and part.version >= WITH_ROLL_UPS:
+        conditions.append("kind = ?")
+        arguments.append(_SPAN_KINDS[kind])
+    elif kind != "all":
+        conditions.append(f"name IN (SELECT id FROM text_{part.id} WHERE value GLOB ?)")
+        arguments.append(_NAMES[kind])
+    return " AND ".join(conditions), tuple(arguments)
 
 
-def _moment(start_ns: int, sums: Histogram | None) -> Moment:
-    if sums is None or not sums.count:
+def _moment(start_ns: int, found: Histogram | None) -> Moment:
+    if found is None or not found.count:
         return Moment(start_ns)
-    p50, p95, p99 = (sums.percentile_ns(share) for share in (0.5, 0.95, 0.99))
-    return Moment(start_ns, sums.count, sums.errors, sums.duration_ns, p50, p95, p99)
+    p50, p95, p99 = (found.percentile_ns(share) for share in (0.5, 0.95, 0.99))
+    return Moment(start_ns, found.count, found.errors, found.duration_ns, p50, p95, p99)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_django import names
 from otel_django.contracts import TraceQuery
 from otel_django.viewer import search_terms
+from otel_django.viewer.chart import Line, chart
 from otel_django.viewer.statement import statement_key
 
 if TYPE_CHECKING:
@@ -95,43 +96,26 @@ def rates(timeline: Timeline, until_ns: int) -> dict[str, Any]:
     def per_second(counts: Iterable[int]) -> list[float | None]:
         return [count / each if each else None for count, each in zip(counts, known, strict=True)]
 
-    return {
-        "title": "Calls and failures",
-        "unit": "/s",
-        "times": _times(timeline),
-        "series": [
-            {
-                "name": "calls",
-                "colour": "code",
-                "points": per_second(moment.count for moment in timeline.moments),
-            },
-            {
-                "name": "failed",
-                "colour": "error",
-                "points": per_second(moment.errors for moment in timeline.moments),
-            },
-        ],
-    }
+    calls = per_second(moment.count for moment in timeline.moments)
+    failures = per_second(moment.errors for moment in timeline.moments)
+    lines = (Line("calls", calls, "code"), Line("failed", failures, "error"))
+    return chart("/s", _times_s(timeline), lines)
 
 
 def percentiles(timeline: Timeline) -> dict[str, Any]:
     """A chart of how long calls take."""
-    columns = (("p50", "good"), ("p95", "code"), ("p99", "warn"))
-    series = [
-        {
-            "name": name,
-            "colour": colour,
-            "points": [
-                None if value is None else value / 1e9
-                for value in (getattr(moment, f"{name}_ns") for moment in timeline.moments)
-            ],
-        }
-        for name, colour in columns
+    lines = [
+        Line(name, [_seconds(getattr(moment, f"{name}_ns")) for moment in timeline.moments], colour)
+        for name, colour in (("p50", "good"), ("p95", "code"), ("p99", "warn"))
     ]
-    return {"title": "Duration", "unit": "s", "times": _times(timeline), "series": series}
+    return chart("s", _times_s(timeline), lines)
 
 
-def _times(timeline: Timeline) -> list[float]:
+def _seconds(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / 1e9
+
+
+def _times_s(timeline: Timeline) -> list[float]:
     return [moment.start_ns / 1e9 for moment in timeline.moments]
 
 

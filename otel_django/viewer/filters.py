@@ -77,9 +77,9 @@ def change(ratio: float | None) -> str:
 
 
 @register.filter
-def percent(ratio: float | None) -> str:
-    """``81.3%``: a length of a drawing."""
-    return f"{100 * min(max(ratio or 0.0, 0.0), 1.0):.1f}%"
+def percent(value: float, whole: float) -> str:
+    """``81.3%`` of the whole: a length of a drawing."""
+    return f"{100 * min(max(value / whole, 0.0), 1.0) if whole else 0:.1f}%"
 
 
 @register.filter

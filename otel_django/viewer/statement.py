@@ -6,6 +6,8 @@ import hashlib
 import re
 from typing import Final
 
+from otel_django.instrumentation.sql import analyse
+
 FOUND_BY: Final = 6
 """Words are enough to find a statement again among others."""
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
@@ -14,8 +16,9 @@ _INDEXED: Final = 500
 
 
 def statement_key(text: str) -> str:
-    """Names a statement in an address."""
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    """Names a statement in an address, however its placeholders are written."""
+    alike = analyse(text, "").fingerprint
+    return hashlib.blake2b(alike.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def traces_with(text: str) -> str:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 register_converter(HexConverter, "hex")
 VIEWS: Final = {
+    "overview": "pages.overview",
     "traces": "pages.traces",
     "trace": "pages.trace",
     "endpoints": "pages.endpoints",
+    "database": "pages.database",
     "errors": "pages.errors",
     "error": "pages.error",
     "logs": "pages.logs",

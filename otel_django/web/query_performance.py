@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from otel_django import names
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otel_django.conf import Settings
-    from otel_django.contracts import LogRow, OperationStats
+    from otel_django.contracts import LogReader, LogRow, OperationStats
 
 HOUR_NS: Final = 3_600_000_000_000
 MOST_EVENTS: Final = 1000
@@ -50,7 +51,10 @@ class CodeLine(TypedDict):
 
 
 class RepeatedStatement(TypedDict):
-    """A statement that single requests or tasks (``times`` of them) ran ``queries`` times."""
+    """A statement that single requests or tasks (``times`` of them) ran ``queries`` times.
+
+    ``trace_id`` is the last one's, empty where it has none.
+    """
 
     statement: str
     summary: str
@@ -60,6 +64,7 @@ class RepeatedStatement(TypedDict):
     queries: int
     total_ms: float
     last_seen: str
+    trace_id: str
 
 
 class QueryPerformance(TypedDict):
@@ -86,7 +91,8 @@ def query_performance(settings: Settings, hours: int, limit: int, now_ns: int) -
     if settings.store is not None:
         since_ns = now_ns - hours * HOUR_NS
         found = EmbeddedReader(settings.store).statements(since_ns, now_ns)
-        repeated, note = _repeated(EmbeddedLogReader(settings.store), since_ns)
+        reader = EmbeddedLogReader(settings.store)
+        repeated, note = repeated_statements(reader, LogQuery(since_ns=since_ns))
     statements = [_statement(each, settings.slow_query_s) for each in found]
     return {
         "timestamp": timestamp(now_ns),
@@ -121,11 +127,9 @@ def _whole(statements: Sequence[Statement], repeated: Sequence[Any]) -> Rating |
     return ratings.worst([*found, "fair"] if repeated else found)
 
 
-def _repeated(reader: EmbeddedLogReader, since_ns: int) -> tuple[list[RepeatedStatement], str]:
-    """The costliest first, and what to say about them."""
-    page = reader.list_logs(
-        LogQuery(since_ns=since_ns, event=names.QUERY_REPEATED, limit=MOST_EVENTS)
-    )
+def repeated_statements(reader: LogReader, query: LogQuery) -> tuple[list[RepeatedStatement], str]:
+    """Those of the range and service of ``query``, the costliest first; what to say about them."""
+    page = reader.list_logs(replace(query, event=names.QUERY_REPEATED, limit=MOST_EVENTS))
     note = page.partial
     if page.cursor is not None and not note:
         note = f"Repeated statements: only the newest {MOST_EVENTS:,} reports were looked at."
@@ -153,6 +157,7 @@ def _summed(rows: Iterable[LogRow]) -> list[RepeatedStatement]:
                 "queries": 0,
                 "total_ms": 0.0,
                 "last_seen": timestamp(row.time_ns),
+                "trace_id": row.trace_id,
             }
         one["times"] += 1
         one["queries"] += int(of.get(names.N_PLUS_ONE_COUNT, 0))

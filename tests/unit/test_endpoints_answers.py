@@ -158,6 +158,7 @@ def test_statements_come_with_percentiles_a_rating_and_the_line_that_repeats_the
             "queries": 120,
             "total_ms": 60.0,
             "last_seen": found["n_plus_one"][0]["last_seen"],
+            "trace_id": "",
         }
     ]
     assert found["rating"] == "poor"

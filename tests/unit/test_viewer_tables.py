@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client, override_settings
 
-from otel_django.store.writer import StoreWriter
+from otel_django import names
+from otel_django.store.writer import LogWriter, StoreWriter
 from tests.endpoints_kit import by_token, ours
-from tests.store_spans import Losses, SpanSource, store_path
+from tests.store_logs import record
+from tests.store_spans import MS, Losses, SpanSource, store_path
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 
@@ -25,6 +28,7 @@ class Telemetry:
         self.path = store_path(folder)
         self.losses = Losses()
         self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
+        self.logs = LogWriter(self.writer.file, drops=self.losses)
         self.spans = SpanSource()
         self.now_ns = time.time_ns()
 
@@ -34,6 +38,27 @@ class Telemetry:
         start = self.now_ns - int(ago_s * 1e9)
         for _ in range(count):
             self.spans.request(route, start=start, status=status, duration_ms=ms)
+
+    def statement(self, text: str, count: int = 1, *, ms: float = 1.0) -> str:
+        """One request that runs it so often; its trace id."""
+        start = self.now_ns - 60_000 * MS
+        root = self.spans.request("/s/", start=start, queries=0)
+        for _ in range(count):
+            span = self.spans.query(root, start, text)
+            span._end_time = start + int(ms * MS)
+        return format(root.get_span_context().trace_id, "032x")
+
+    def repeated(self, text: str, trace_id: str, queries: int) -> None:
+        told: dict[str, Any] = {
+            names.DB_QUERY_TEXT: text,
+            names.HTTP_ROUTE: "/brands/",
+            names.N_PLUS_ONE_COUNT: queries,
+            names.N_PLUS_ONE_DURATION: 0.03,
+            names.CODE_FILE_PATH: "catalogue/views.py",
+            names.CODE_LINE_NUMBER: 41,
+        }
+        number = int(trace_id, 16)
+        self.logs.accept([record(names.QUERY_REPEATED, named=True, trace_id=number, **told)])
 
     def keep(self) -> None:
         self.writer.accept(self.spans.take())
@@ -83,8 +108,8 @@ def test_endpoints_say_what_takes_the_time_and_what_fails(telemetry: Telemetry) 
 
     assert text(html).startswith("4/h to 2 endpoints, last hour; 25 % failed")
     assert "99.2 % of the time in GET /search/" in text(html)
-    assert rows(html)[1].startswith("GET /search/ 3/h 0 %")
-    assert rows(html)[2].startswith("GET /checkout/ 1/h 100 %")
+    assert rows(html)[1].startswith("GET /search/ 3.0/h 0 %")
+    assert rows(html)[2].startswith("GET /checkout/ 1.0/h 100 %")
 
 
 def test_a_heading_sorts_and_sorts_the_other_way(telemetry: Telemetry) -> None:
@@ -153,3 +178,67 @@ def test_names_of_endpoints_are_shown_as_text(telemetry: Telemetry) -> None:
         assert "<script>alert" not in html
         assert "\u202e" not in html
         assert "\x07" not in html
+
+
+# --- database
+
+BRAND = 'SELECT "id", "name" FROM "catalogue_brand" WHERE "id" = %s'
+REPORT = 'SELECT sum("total") FROM "orders_order" WHERE "note" LIKE %s'
+
+
+def test_the_database_page_says_which_statement_takes_the_time(telemetry: Telemetry) -> None:
+    telemetry.statement(REPORT, ms=700)
+    telemetry.statement(BRAND, 40)
+    telemetry.keep()
+    html = page("performance/queries/")
+
+    assert text(html).startswith("41 queries took 740 ms, last hour; 95 % of it in SELECT … FROM")
+    first, second = rows(html)[1:]
+    assert first.startswith("SELECT … FROM orders_order WHERE note LIKE %s 1 0 700 ms poor")
+    assert " 40 0 1.0 ms" in second
+    assert rows(page("performance/queries/?show=slow"))[1:] == [first]
+    assert rows(page("performance/queries/?q=catalogue_brand"))[1:] == [second]
+    assert "No statement matches" in text(page("performance/queries/?show=failed"))
+
+
+def test_n_plus_ones_stand_above_with_their_line_and_trace(telemetry: Telemetry) -> None:
+    trace_id = telemetry.statement(BRAND, 60)
+    telemetry.repeated(BRAND.replace("%s", "?"), trace_id, 60)
+    telemetry.keep()
+    html = page("performance/queries/")
+
+    assert "1 N+1 fair" in text(html)
+    assert "catalogue/views.py:41 /brands/ 60 1 30 ms" in rows(html)[1]
+    assert f"/traces/{trace_id}/" in html
+
+
+def test_a_statement_is_laid_out_with_the_traces_that_ran_it(telemetry: Telemetry) -> None:
+    other = telemetry.statement(f"{BRAND} ORDER BY name")
+    trace_id = telemetry.statement(BRAND, 60)
+    telemetry.repeated(BRAND.replace("%s", "?"), trace_id, 60)
+    telemetry.keep()
+    of_repeated = re.findall(r"statement=[0-9a-f]+", page("performance/queries/"))[1]
+    html = page(f"performance/queries/?{of_repeated}")
+
+    assert text(html).startswith("All statements 60 runs took 60 ms")
+    assert '\nFROM "catalogue_brand"\nWHERE' in unescape(html)
+    assert f"/traces/{trace_id}/" in html
+    assert f"/traces/{other}/" not in html
+    assert "catalogue/views.py:41" in html
+
+
+def test_a_statement_that_is_not_kept_is_a_404(telemetry: Telemetry) -> None:
+    telemetry.keep()
+    assert "The database was not asked" in text(page("performance/queries/"))
+    assert "isn't among those" in text(page("performance/queries/?statement=00", status=404))
+
+
+def test_statements_are_shown_as_text(telemetry: Telemetry) -> None:
+    telemetry.statement(f"SELECT '{HOSTILE}' {'x' * 1_000_000}")
+    telemetry.keep()
+    html = page("performance/queries/")
+    key = re.findall(r"statement=[0-9a-f]+", html)[0]
+    for each in (html, page(f"performance/queries/?{key}")):
+        assert "<script>alert" not in each
+        assert "\u202e" not in each
+        assert len(each) < 200_000

@@ -5,30 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from otel_django.viewer import chart
 from otel_django.viewer.endpoint import one_endpoint
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.table import Column, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from otel_django.contracts import OperationStats
     from otel_django.viewer.visit import Visit
 
 MOST_ROWS: Final = 200
+SPARK_STEPS: Final = 30
 ENOUGH: Final = 20
 """Calls in both ranges before a change of the 95th percentile says anything."""
 NOTABLE: Final = 0.2
 """Percentiles are read off buckets: smaller changes are none."""
 _KINDS: Final = {"requests": "Requests", "tasks": "Tasks", "all": "All"}
+_UNITS: Final = {"s": 1, "min": 60, "h": 3600}
 _COLUMNS: Final = (
     Column("name", "Endpoint", text=True),
-    Column("rate", "Rate", "Calls by time"),
+    Column("rate", "Calls", "Calls by time"),
     Column("error_share", "Failed", "Share of calls that failed"),
     Column("p50_ns", "p50", "Half of the calls took no longer"),
     Column("p95_ns", "p95", "95 of 100 calls took no longer"),
     Column("p99_ns", "p99", "99 of 100 calls took no longer"),
-    Column("change", "p95 before", "Change of p95 against the range before"),
+    Column("change", "p95 change", "Change of p95 against the range before"),
     Column("queries", "Queries", "Database queries a call"),
     Column("share", "Share of time", "Of the time of all that is listed", classes="wide"),
 )
@@ -68,12 +71,20 @@ def endpoints(visit: Visit) -> Context:
     rows = _rows(found, before, when.length_ns / 1e9)
     text = visit.text("q").lower()
     matching = [row for row in rows if text in f"{row.name} {row.service}".lower()]
+    per = _in_one_unit(max((row.rate for row in matching), default=0.0))
     ordered, headings = in_order(visit, matching, _COLUMNS, "share")
+    courses = visit.readers.timeline.courses(
+        when.since_ns, when.until_ns, when.length_ns // SPARK_STEPS
+    )
     count = sum(row.count for row in matching)
     return {
-        "rows": ordered[:MOST_ROWS],
+        "rows": [
+            (row, per(row.rate), chart.spark(courses.get((row.service, row.name), ())))
+            for row in ordered[:MOST_ROWS]
+        ],
         "headings": headings,
         "total": len(matching),
+        "largest_share": max((row.share for row in matching), default=1.0),
         "busiest": max(matching, key=lambda row: row.duration_ns, default=None),
         "rate": count / (when.length_ns / 1e9),
         "error_share": sum(row.errors for row in matching) / count if count else None,
@@ -98,6 +109,21 @@ def _kind_of(name: str) -> str:
     if name.startswith("process "):
         return "tasks"
     return "requests" if name[:1].isupper() else "others"
+
+
+def _in_one_unit(highest: float) -> Callable[[float], str]:
+    """How rates of a column are written: by the shortest time in which the highest is one."""
+    unit, length_s = next(
+        (each for each in _UNITS.items() if highest * each[1] >= 1), ("h", _UNITS["h"])
+    )
+
+    def written(rate: float) -> str:
+        figure = rate * length_s
+        if 0 < figure < 0.05:
+            return f"< 0.1/{unit}"
+        return f"{figure:,.{1 if figure < 100 else 0}f}/{unit}"
+
+    return written
 
 
 def _rows(
