@@ -36,7 +36,7 @@ VIEWS: Final = {
 """Name → its module in this package, which has a view of that name."""
 
 
-def _view(name: str) -> Callable[..., HttpResponseBase]:
+def view_of(name: str) -> Callable[..., HttpResponseBase]:
     def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
         with unseen(request):
             module = importlib.import_module(f"otel_django.viewer.{VIEWS[name]}")
@@ -48,4 +48,4 @@ def _view(name: str) -> Callable[..., HttpResponseBase]:
     return view
 
 
-urlpatterns = [path(PATHS[name], _view(name), name=name) for name in VIEWS]
+urlpatterns = [path(PATHS[name], view_of(name), name=name) for name in VIEWS]

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 EACH: Final = "*"
 NOTHING: Final = "-"
 MOST_EXAMPLES: Final = 8
-HEADLINE: Final = frozenset({"Rate", "p50", "p95", "p99", "In the range", "Mean rate", "Last"})
+LEVELS_TOLD: Final = 3
+HEADLINE: Final = {
+    "Rate": "rate",
+    "p50": "p50",
+    "p95": "p95",
+    "p99": "p99",
+    "In the range": "in all",
+    "Mean rate": "mean rate",
+    "Last": "last",
+}
+"""Title of a figure → how the headline says it."""
 
 
 @page("metrics", "Metrics")
@@ -88,7 +98,8 @@ def _explored(
         "chips": [_chip(visit, terms, term) for term in terms if term.key],
         "notes": notes,
         "view": view,
-        "headline": _headline(reading, info, way),
+        "headline": _headline(reading, info, way, view),
+        "shown": "p95" if by and way == "percentiles" else exploring.ways(info)[way],
         "rows": [(row, _links(visit, row, by)) for row in view.rows],
         "chart": _chart(visit, reading, view, examples, info, way),
         "counts": _counts(reading) if _has_counts(info, way, by) else None,
@@ -146,10 +157,14 @@ _OWNERS: Final = frozenset({names.SERVICE_NAME, names.SERVICE_INSTANCE_ID})
 # --- what is shown
 
 
-def _headline(reading: Reading, info: MetricInfo, way: str) -> list[tuple[str, tuple[Any, str]]]:
-    """The figures of all series together that say most."""
+def _headline(
+    reading: Reading, info: MetricInfo, way: str, view: View
+) -> list[tuple[str, tuple[float | None, str]]]:
+    """The figures of all series together that say most; levels aren't one figure once split."""
+    if reading.by and info.kind in {"gauge", "up_down_counter"}:
+        return [(row.label, row.figures[0]) for row in view.rows[:LEVELS_TOLD]]
     told = zip(exploring.titles(info), exploring.figures(reading.all, info, way), strict=True)
-    return [(title, figure) for title, figure in told if title in HEADLINE]
+    return [(HEADLINE[title], figure) for title, figure in told if title in HEADLINE]
 
 
 def _chart(

@@ -6,6 +6,12 @@
     s: [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]],
     By: [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]],
   };
+  // The least distance of ticks, what they say, and what they add where a year, month, day begins.
+  const TIMES = [
+    [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  ];
   function figure(value, unit) {
     if (value === null || value === undefined) return "–";
     if (unit === "1" || unit === "s/s") return Number((100 * value).toPrecision(3)).toLocaleString() + " %";
@@ -32,9 +38,10 @@
     const top = Math.max(0, ...(chart.dots || []).map((dot) => dot.value));
     const options = {
       width: Math.max(200, host.clientWidth), height: Number(element.dataset.height) || 160,
+      legend: { markers: { dash: (plot, index) => (index && chart.series[index - 1].dash ? "dashed" : "solid") } },
       cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false } },
       scales: { y: { range: (plot, low, high) => [Math.min(0, low || 0), Math.max(high, top) > 0 ? Math.max(high, top) * 1.08 : 1] } },
-      axes: [axis, { ...axis, size: 64, values: (plot, values) => values.map((value) => figure(value, chart.unit)) }],
+      axes: [{ ...axis, values: TIMES }, { ...axis, size: 64, values: (plot, values) => values.map((value) => figure(value, chart.unit)) }],
       series: [{}, ...chart.series.map((series) => ({
         label: series.name, stroke: colour(series.colour || "code"), width: 1.5, spanGaps: false, dash: series.dash,
         points: { show: false },

@@ -1,0 +1,56 @@
+"""The metrics that a site's own code makes, each as one figure and its course."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from otel_django.viewer import chart, series
+from otel_django.viewer.exploring import is_distribution
+from otel_django.viewer.metric_list import is_own
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from otel_django.contracts import MetricInfo
+    from otel_django.viewer.series import Group, Values
+    from otel_django.viewer.visit import Visit
+
+MOST: Final = 8
+
+
+class OwnMetric(NamedTuple):
+    """``words`` say what ``value`` is: of a counter how much came, of a histogram its p95."""
+
+    name: str
+    value: float
+    unit: str
+    words: str
+    course: list[str]
+
+
+def own_metrics(visit: Visit, found: Iterable[MetricInfo]) -> list[OwnMetric]:
+    """The first few by name of which anything is known in the range."""
+    shown = []
+    for info in (each for each in found if is_own(each.name)):
+        reading = series.read(visit.readers.metrics, info.name, visit.range, service=visit.service)
+        one = _told(info, reading.all)
+        if one is not None:
+            shown.append(one)
+        if len(shown) == MOST:
+            break
+    return shown
+
+
+def _told(info: MetricInfo, group: Group) -> OwnMetric | None:
+    course: Values
+    if is_distribution(info):
+        value = group.spread.quantiles(0.95)[0] if group.spread.count else None
+        course, words = group.quantiles(0.95)[0], "p95"
+    elif info.kind == "counter":
+        value, course, words = group.total, group.counts, "in the range"
+    else:
+        course = group.levels("mean" if info.kind == "gauge" else "sum")
+        value, words = next((each for each in course[::-1] if each is not None), None), "now"
+    if value is None:
+        return None
+    return OwnMetric(info.name, value, info.unit, words, chart.spark(course))

@@ -1,0 +1,218 @@
+"""The overview: is it well?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from otel_django.contracts import TraceQuery
+from otel_django.errors import ReadError
+from otel_django.health import active
+from otel_django.health.results import VALUES, score
+from otel_django.metric_definitions import OTEL_DJANGO_DROPPED, OTEL_DJANGO_OVERHEAD_RATIO
+from otel_django.names import OTEL_DJANGO_CAUSE, OTEL_DJANGO_SIGNAL
+from otel_django.viewer import chart, endpoint, series, units
+from otel_django.viewer.own_metrics import own_metrics
+from otel_django.viewer.page import Context, page
+from otel_django.viewer.ranges import TimeRange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from otel_django.contracts import OperationStats
+    from otel_django.roll_ups import ErrorGroup, Moment, Timeline
+    from otel_django.viewer.visit import Visit
+
+Answer = TypeVar("Answer")
+DAY_NS: Final = 86_400_000_000_000
+MINUTE_NS: Final = 60_000_000_000
+SLOWEST: Final = 6
+MOST_DOTS: Final = 20
+NEWEST: Final = 5
+ENOUGH: Final = 20
+"""Calls of the earlier range before its percentiles say anything."""
+NOTABLE: Final = 1.2
+MUCH: Final = 0.01
+"""The share of failures that is marked."""
+
+
+class Parts:
+    """Asks for the parts of a page; what can't be read leaves the others standing."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def ask(self, what: str, question: Callable[[], Answer]) -> Answer | None:
+        """None where it can't be read, and a note."""
+        try:
+            return question()
+        except ReadError as error:
+            self.notes.append(f"{what}: {error}")
+            return None
+
+
+class Lost(NamedTuple):
+    """Telemetry that was dropped."""
+
+    signal: str
+    cause: str
+    number: float
+
+
+@page("overview", "Overview")
+def overview(visit: Visit) -> Context:
+    """How the site is, in one line; what is slow, what broke, what is counted."""
+    parts = Parts()
+    timeline, kind = _timeline(visit)
+    metrics = parts.ask("Metrics", visit.readers.metrics.list_metrics) or ()
+    return {
+        **_answer(visit, timeline, kind, parts),
+        **_charts(visit, timeline, kind, parts),
+        **_health(),
+        "slowest": parts.ask("Endpoints", lambda: _slowest(visit)) or [],
+        "errors": parts.ask("Errors", lambda: _errors(visit)) or (),
+        "own": parts.ask("Your own metrics", lambda: own_metrics(visit, metrics)) or [],
+        "overhead": parts.ask("Telemetry's cost", lambda: _overhead(visit)),
+        "overhead_metric": OTEL_DJANGO_OVERHEAD_RATIO.name,
+        "lost": parts.ask("Telemetry's losses", lambda: _lost(visit)) or [],
+        "lost_metric": OTEL_DJANGO_DROPPED.name,
+        "notes": parts.notes + ([timeline.partial] if timeline.partial else []),
+    }
+
+
+# --- the answer
+
+
+def _timeline(visit: Visit) -> tuple[Timeline, str]:
+    """Of requests; where there are none, of all that processes begin."""
+    when = visit.range
+    step_ns = max(when.step_ns, MINUTE_NS)
+    ask = visit.readers.timeline.requests
+    found = ask(when.since_ns, when.until_ns, step_ns, visit.service, kind="requests")
+    if found.total.count:
+        return found, "requests"
+    return ask(when.since_ns, when.until_ns, step_ns, visit.service, kind="all"), "all"
+
+
+def _answer(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[str, Any]:
+    total = timeline.total
+    before = parts.ask("The time before", lambda: _before(visit, kind))
+    failed = total.errors / total.count if total.count else None
+    what = "requests" if kind == "requests" else "calls"
+    return {
+        "total": total,
+        "what": what,
+        "pace": units.rate(total.count / (visit.range.length_ns / 1e9)).replace("/", f" {what}/"),
+        "failed": failed,
+        "fails_much": failed is not None and failed >= MUCH,
+        "before": before,
+        "before_words": "yesterday" if visit.range.length_ns <= DAY_NS else "the week before",
+        "is_slower": before is not None and (total.p95_ns or 0) > NOTABLE * (before.p95_ns or 0),
+    }
+
+
+def _before(visit: Visit, kind: str) -> Moment | None:
+    """The same time a day before, of a longer range the one before; None: too little was called."""
+    when = visit.range
+    earlier = when.before()
+    if when.length_ns <= DAY_NS:
+        earlier = TimeRange(when.since_ns - DAY_NS, when.until_ns - DAY_NS, "")
+    found = visit.readers.timeline.requests(
+        earlier.since_ns,
+        earlier.until_ns,
+        max(earlier.length_ns, MINUTE_NS),
+        visit.service,
+        kind="requests" if kind == "requests" else "all",
+    ).total
+    return found if found.count >= ENOUGH and found.p95_ns else None
+
+
+def _charts(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[str, Any]:
+    came = parts.ask("Deployments", lambda: chart.deployments_of(visit)) or []
+    dots = parts.ask("The slowest", lambda: _dots(visit, kind)) or []
+    marks = chart.marks(came)
+    times_s = [moment.start_ns / 1e9 for moment in timeline.moments]
+    shares = [each.errors / each.count if each.count else None for each in timeline.moments]
+    failed = chart.chart("1", times_s, [chart.Line("failed", shares, "error")], marks=marks)
+    return {
+        "rates": {**endpoint.rates(timeline, visit.range.until_ns), "marks": marks},
+        "failures": failed,
+        "percentiles": {**endpoint.percentiles(timeline), "marks": marks, "dots": dots},
+        "deployments": came,
+        "moments": [moment for moment in timeline.moments[::-1] if moment.count],
+        "step_s": timeline.step_ns / 1e9,
+    }
+
+
+def _dots(visit: Visit, kind: str) -> list[dict[str, Any]]:
+    """The slowest requests, where they began."""
+    found = visit.readers.traces.list_traces(
+        TraceQuery(
+            since_ns=visit.range.since_ns,
+            until_ns=visit.range.until_ns,
+            service=visit.service,
+            limit=MOST_DOTS,
+            slowest_first=True,
+        )
+    )
+    wanted = (
+        chart.Dot(trace.start_ns, trace.duration_ns / 1e9, trace.trace_id)
+        for trace in found.traces
+        if trace.method or kind != "requests"
+    )
+    return chart.dots(visit, wanted, "s")
+
+
+# --- health
+
+
+def _health() -> dict[str, Any]:
+    """What the checks said last; none is asked."""
+    checks = sorted(active.engine().last(), key=lambda check: VALUES.get(check.status, 1.0))
+    return {
+        "score": score(checks),
+        "checks": checks,
+        "ill": [check for check in checks if check.status != "healthy"],
+    }
+
+
+# --- what is slow, what broke
+
+
+def _slowest(visit: Visit) -> list[OperationStats]:
+    """Requests, which are named by their methods, by their 95th percentile."""
+    found = visit.readers.traces.endpoints(visit.range.since_ns, visit.range.until_ns)
+    requests = [
+        each for each in found if each.name[:1].isupper() and visit.service in {None, each.service}
+    ]
+    return sorted(requests, key=lambda each: each.p95_ns, reverse=True)[:SLOWEST]
+
+
+def _errors(visit: Visit) -> Sequence[ErrorGroup]:
+    when = visit.range
+    return visit.readers.errors.groups(when.since_ns, when.until_ns, visit.service, NEWEST).groups
+
+
+# --- what telemetry costs
+
+
+def _overhead(visit: Visit) -> float | None:
+    """Of the process kind that it costs most."""
+    reading = series.read(
+        visit.readers.metrics, OTEL_DJANGO_OVERHEAD_RATIO.name, visit.range, service=visit.service
+    )
+    levels = [value for value in reading.all.levels("max") if value is not None]
+    return levels[-1] if levels else None
+
+
+def _lost(visit: Visit) -> list[Lost]:
+    reading = series.read(
+        visit.readers.metrics,
+        OTEL_DJANGO_DROPPED.name,
+        visit.range,
+        by=(OTEL_DJANGO_SIGNAL, OTEL_DJANGO_CAUSE),
+        service=visit.service,
+    )
+    counted = (
+        Lost(signal, cause, group.total or 0.0) for (signal, cause), group in reading.groups.items()
+    )
+    return sorted((each for each in counted if each.number >= 1), key=lambda each: -each.number)
