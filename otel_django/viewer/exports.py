@@ -1,4 +1,5 @@
-"""Lists to take along: CSV for spreadsheets, OTLP JSON (a line a request) for a Collector.
+"""Lists to take along: CSV for spreadsheets, OTLP JSON (a line a request) for a Collector,
+log records as NDJSON.
 
 A file has at most 10,000 rows, in the list's order; one of traces as OTLP at most 10,000 spans. Its
 name says when there are more. It is sent while it is read.
@@ -17,6 +18,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
 
 from otel_django.cli import csv_rows, otlp_json
+from otel_django.viewer.log_json import log_json
 
 if TYPE_CHECKING:
     from otel_django.contracts import (
@@ -30,12 +32,17 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 FORMS: Final = ("csv", "otlp")
+LOG_FORMS: Final = (*FORMS, "ndjson")
 MOST: Final = 10_000
 TRACES_A_PAGE: Final = 500
 LOGS_A_PAGE: Final = 100
 """Few, as each may be large."""
-_TYPES: Final = {"csv": "text/csv; charset=utf-8", "otlp": "application/x-ndjson"}
-_ENDINGS: Final = {"csv": "csv", "otlp": "jsonl"}
+_TYPES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "otlp": "application/x-ndjson",
+    "ndjson": "application/x-ndjson",
+}
+_ENDINGS: Final = {"csv": "csv", "otlp": "jsonl", "ndjson": "ndjson"}
 
 
 def of_traces(visit: Visit, query: TraceQuery, form: str) -> StreamingHttpResponse:
@@ -49,16 +56,19 @@ def of_traces(visit: Visit, query: TraceQuery, form: str) -> StreamingHttpRespon
 
 
 def of_logs(visit: Visit, query: LogQuery, form: str) -> StreamingHttpResponse:
-    """The log records that ``query`` asks for."""
+    """The log records that ``query`` asks for; as ``ndjson`` a line each."""
     reader = visit.readers.logs
     # Read twice, as the name is sent first and ten thousand records may be large.
     *_, is_cut = (False, *(cut for _, cut in _logs(reader, query)))
     pages = (rows for rows, _ in _logs(reader, query))
-    lines = (
-        (otlp_json.logs(rows) + "\n" for rows in pages if rows)
-        if form == "otlp"
-        else _csv("logs", (csv_rows.log(row) for rows in pages for row in rows))
-    )
+    each = (row for rows in pages for row in rows)
+    lines: Iterator[str]
+    if form == "otlp":
+        lines = (otlp_json.logs(rows) + "\n" for rows in pages if rows)
+    elif form == "csv":
+        lines = _csv("logs", map(csv_rows.log, each))
+    else:
+        lines = map(log_json, each)
     return _file(visit, "logs", form, lines, is_cut=is_cut)
 
 

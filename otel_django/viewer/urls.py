@@ -31,6 +31,7 @@ VIEWS: Final = {
     "error": "pages.error",
     "logs": "pages.logs",
     "metrics": "pages.metrics",
+    "services": "pages.services",
     "static": "assets",
 }
 """Name → its module in this package, which has a view of that name."""
