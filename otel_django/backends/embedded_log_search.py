@@ -6,6 +6,7 @@ compared with the rows; other questions walk the index of times, or that of warn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -38,6 +39,10 @@ MAX_OF_A_TRACE: Final = 10_000
 LATE_NS: Final = 60_000_000_000
 DISORDER_NS: Final = 2_000_000_000
 """Processes write a little after one another: records' times are so far from their order."""
+_NO_WORDS: Final = re.compile(
+    r"true|false|-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+|[\[{].*", re.DOTALL
+)
+"""Values that may be no texts or whole numbers, of which alone there are words."""
 LATE: Final = "time was up: older records may be missing; ask for a shorter range"
 
 Row = tuple[Any, ...]
@@ -88,7 +93,7 @@ class _Search:
         if after is not None:
             self._until = min(after.time_ns, self._until or after.time_ns)
         self._sql, self._arguments = _where(query, part, after)
-        self._wanted = {key: str(value) for key, value in query.attributes.items()}
+        self._wanted = {key: _as_text(value) for key, value in query.attributes.items()}
 
     def rows(self, words: list[tuple[str, bool]], limit: int) -> list[Row]:
         query = self._query
@@ -207,7 +212,7 @@ class _Search:
             return True
         attributes = loads(row[DATA]).get("attributes", {}) if row[DATA] else {}
         return all(
-            key in attributes and str(attributes[key]) == value
+            key in attributes and _as_text(attributes[key]) == value
             for key, value in self._wanted.items()
         )
 
@@ -257,11 +262,8 @@ def _trace_number(trace_id: str) -> int:
 def _implied_words(query: LogQuery) -> list[tuple[str, bool]]:
     """Words that a record must have for what is asked to be equal."""
     texts = [text for text in (query.event, query.logger) if text is not None]
-    texts += [
-        str(value)
-        for value in query.attributes.values()
-        if isinstance(value, str | int) and not isinstance(value, bool)
-    ]
+    values = map(_as_text, query.attributes.values())
+    texts += [value for value in values if not _NO_WORDS.fullmatch(value)]
     words: list[tuple[str, bool]] = []
     if query.logger is not None and query.logger.endswith("*"):
         texts.remove(query.logger)
@@ -273,6 +275,12 @@ def _implied_words(query: LogQuery) -> list[tuple[str, bool]]:
     if query.service is not None:
         words.append((service_word(query.service), False))
     return words
+
+
+def _as_text(value: Any) -> str:
+    """As attributes are compared: 1 is "1", and true in all its spellings the same."""
+    text = str(value)
+    return text.lower() if text in {"True", "False"} else text
 
 
 def _severity(least: int | None) -> list[tuple[str, bool]]:
