@@ -6,14 +6,14 @@ vanishes below it while other processes write and drop. Connections live as long
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.backends import embedded_rows as rows
 from otel_django.backends import embedded_search as search
 from otel_django.backends.embedded_arrivals import arrived, cursor_at
+from otel_django.backends.embedded_roll_ups import MINUTE_NS, sums, texts
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import (
     OperationStats,
@@ -25,12 +25,16 @@ from otel_django.contracts import (
 )
 from otel_django.errors import ReadError
 from otel_django.store.json_text import dumps
+from otel_django.store.roll_up_schema import ENDPOINT, STATEMENT
+from otel_django.store.schema import WITH_ROLL_UPS
+
+if TYPE_CHECKING:
+    from otel_django.store.roll_up_schema import RollUp
 
 FINISH_S: Final = 0.5
 MAX_PAGE: Final = 500
-MAX_SPANS: Final = 10_000
+MAX_SPANS: Final = 20_000
 MAX_OPERATIONS: Final = 500
-MINUTE_NS: Final = 60_000_000_000
 LATE: Final = "time was up: older traces may be missing; ask for a shorter range"
 
 
@@ -79,7 +83,7 @@ class EmbeddedReader:
         return TracePage(tuple(traces), cursor, note)
 
     def get_trace(self, trace_id: str) -> TraceDetail | None:
-        """All spans of a trace, 10,000 at most."""
+        """All spans of a trace, 20,000 at most."""
         found: list[tuple[Any, ...]] = []
         total = 0
         with self._session() as read:
@@ -113,49 +117,46 @@ class EmbeddedReader:
             return cursor_at(read.slices, since_ns)
 
     def services(self) -> tuple[str, ...]:
-        """Services in which anything in the store began, by name."""
+        """Services of which anything is in the store, by name."""
+        found: set[int] = set()
         with self._session() as read:
-            found = {
-                text
-                for part in read.slices
-                for (text,) in read.run(
-                    f"SELECT value FROM text_{part.id} "
-                    f"WHERE id IN (SELECT DISTINCT service FROM endpoint_{part.id})"
-                )
-            }
-        return tuple(sorted(found))
+            try:
+                for part in read.slices:
+                    table = "source" if part.version >= WITH_ROLL_UPS else "endpoint"
+                    services = read.run(f"SELECT DISTINCT service FROM {table}_{part.id}")
+                    found.update(number for (number,) in services)
+            except TimeoutError:
+                if not found:
+                    raise
+                read.extend(FINISH_S)
+            named = texts(read, found)
+        return tuple(sorted(named.values()))
 
     # --- OperationReader
 
     def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
         """Requests, tasks and the like by service and name; the 500 with most time spent."""
-        return self._operations("endpoint", ("service", "name", "route"), since_ns, until_ns)
+        return self._operations(ENDPOINT, ("service", "name", "route"), since_ns, until_ns)
 
     def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
         """Database statements; the 500 with most time spent."""
-        return self._operations("statement", ("service", "statement"), since_ns, until_ns)
+        return self._operations(STATEMENT, ("service", "statement"), since_ns, until_ns)
 
     def _operations(
-        self, table: str, key: tuple[str, ...], since_ns: int, until_ns: int
+        self, table: RollUp, key: tuple[str, ...], since_ns: int, until_ns: int
     ) -> tuple[OperationStats, ...]:
-        sums: dict[tuple[int, ...], rows.Histogram] = {}
-        columns = ", ".join(key)
+        found: dict[tuple[int, ...], rows.Histogram] = {}
+        columns = ", ".join((*key, "bucket"))
         width = len(key)
         minutes = (since_ns // MINUTE_NS, until_ns // MINUTE_NS)
         with self._session() as read:
             for part in read.slices:
-                found = read.run(
-                    f"SELECT {columns}, bucket, sum(count), sum(errors), sum(duration_ns) "
-                    f"FROM {table}_{part.id} WHERE minute BETWEEN ? AND ? "
-                    f"GROUP BY {columns}, bucket",
-                    minutes,
-                )
-                for row in found:
-                    sums.setdefault(row[:width], rows.Histogram()).add(*row[width:])
-            most = sorted(sums, key=lambda ids: -sums[ids].duration_ns)[:MAX_OPERATIONS]
-            texts = _texts(read, {number for ids in most for number in ids})
-        named = ((*(texts.get(number, "") for number in ids), "")[:3] for ids in most)
-        return tuple(sums[ids].stats(*name) for ids, name in zip(most, named, strict=True))
+                for row in sums(read, part, table, columns, minutes):
+                    found.setdefault(row[:width], rows.Histogram()).add(*row[width:])
+            most = sorted(found, key=lambda ids: -found[ids].duration_ns)[:MAX_OPERATIONS]
+            named = texts(read, {number for ids in most for number in ids})
+        told = ((*(named.get(number, "") for number in ids), "")[:3] for ids in most)
+        return tuple(found[ids].stats(*name) for ids, name in zip(most, told, strict=True))
 
 
 def _sorted(found: list[tuple[Any, ...]], column: int) -> list[tuple[Any, ...]]:
@@ -179,17 +180,8 @@ def _whole_traces(read: Session, page: list[tuple[Any, ...]]) -> list[TraceSumma
         pieces = parts[row[rows.TRACE_ID]]
         if row == rows.best(pieces):
             kept.append(rows.merged(pieces))
-    texts = _texts(read, {row[column] for row in kept for column in rows.TEXT_COLUMNS})
-    return [rows.summary(row, texts) for row in kept]
-
-
-def _texts(read: Session, ids: Iterable[int | None]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    wanted = dumps([number for number in ids if number is not None])
-    for part in read.slices:
-        sql = f"SELECT id, value FROM text_{part.id} WHERE id IN (SELECT value FROM json_each(?))"
-        found.update(read.run(sql, (wanted,)))
-    return found
+    named = texts(read, {row[column] for row in kept for column in rows.TEXT_COLUMNS})
+    return [rows.summary(row, named) for row in kept]
 
 
 def _parse_trace_cursor(cursor: str | None) -> tuple[int, str] | None:

@@ -2,85 +2,205 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_django import log_record, names
-from otel_django.backends.embedded_logs import EmbeddedLogReader
-from otel_django.backends.embedded_session import TIMEOUT_S
-from otel_django.contracts import LogQuery, LogRow
+from otel_django import names
+from otel_django.backends.embedded_roll_ups import (
+    LATE,
+    MINUTE_NS,
+    older,
+    sums,
+    texts,
+    with_roll_ups,
+)
+from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.roll_ups import ErrorDetail, ErrorGroup, ErrorPage
-from otel_django.store.fingerprint import Kind, kind_of, text_of
+from otel_django.store.fingerprint import number_of, text_of
+from otel_django.store.json_text import dumps, loads
+from otel_django.store.roll_up_schema import ERROR_COUNT
+from otel_django.store.texts import text_id
 
-MINUTE_NS: Final = 60_000_000_000
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from otel_django.store.slices import Slice
+
+MAX_GROUPS: Final = 500
+MAX_SAMPLES: Final = 20
+OLDER: Final = "exceptions that an older version wrote aren't grouped: look at its log records"
+
+
+class _Sample(NamedTuple):
+    time_ns: int
+    trace_id: str
+    slice: int
+    log: int | None
+    span: int | None
 
 
 @dataclass
-class _Found:
-    kind: Kind
-    rows: list[LogRow] = field(default_factory=list)
-    minutes: dict[int, int] = field(default_factory=dict)
+class _Group:
+    """Texts are ids. ``told`` is service, type, message, place, origin of the last one."""
 
-    def group(self) -> ErrorGroup:
-        last, first = self.rows[0], self.rows[-1]
-        versions = [str(row.resource.get(names.SERVICE_VERSION, "")) for row in self.rows[::-1]]
-        where = last.attributes.get(names.HTTP_ROUTE) or last.attributes.get(names.CELERY_TASK_NAME)
+    minutes: dict[int, int] = field(default_factory=dict)
+    told: tuple[int, ...] = ()
+    first_ns: int = 0
+    last_ns: int = 0
+    versions: dict[int, int] = field(default_factory=dict)
+    """And when each was first seen."""
+    samples: list[_Sample] = field(default_factory=list)
+
+    def tell(self, row: tuple[int, ...]) -> None:
+        """A row of ``error_7`` after its fingerprint."""
+        service, version, *told, first_ns, last_ns = row
+        self.versions[version] = min(self.versions.get(version, first_ns), first_ns)
+        self.first_ns = min(self.first_ns or first_ns, first_ns)
+        if last_ns >= self.last_ns:
+            self.last_ns = last_ns
+            self.told = (service, *told)
+
+    def answer(self, fingerprint: int, named: Mapping[int, str]) -> ErrorGroup:
+        """As the contract has it."""
+        service, type_name, message, place, origin = (named.get(each, "") for each in self.told)
+        releases = sorted(self.versions, key=lambda version: self.versions[version])
         return ErrorGroup(
-            text_of(self.kind.fingerprint),
-            self.kind.type,
-            self.kind.message,
-            self.kind.place,
-            last.service,
-            len(self.rows),
-            first.time_ns,
-            last.time_ns,
-            tuple(version for version in dict.fromkeys(versions) if version),
-            last.trace_id,
-            str(where or ""),
+            text_of(fingerprint),
+            type_name,
+            message,
+            place,
+            service,
+            sum(self.minutes.values()),
+            self.first_ns,
+            self.last_ns,
+            tuple(named[version] for version in releases if named.get(version)),
+            next((sample.trace_id for sample in self.samples if sample.trace_id), ""),
+            origin,
             self.minutes,
         )
 
 
 class EmbeddedErrorReader:
-    """An ``ErrorReader`` of the store at ``path``; cheap to make."""
+    """An ``ErrorReader`` of the store at ``path``; cheap to make.
+
+    In ranges of hours, ``minutes`` may count half hours by their first.
+    """
 
     def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
         self.path = path
-        self._logs = EmbeddedLogReader(path, timeout_s)
+        self._timeout_s = timeout_s
+
+    def _session(self) -> AbstractContextManager[Session]:
+        return session(self.path, self._timeout_s)
 
     def groups(
         self, since_ns: int, until_ns: int, service: str | None = None, limit: int = 200
     ) -> ErrorPage:
-        """Out of the newest records."""
-        found = self._found(since_ns, until_ns, service)
-        groups = sorted((each.group() for each in found.values()), key=lambda group: -group.last_ns)
-        return ErrorPage(tuple(groups[:limit]), len(groups))
+        """At most 500."""
+        found: dict[int, _Group] = {}
+        with self._session() as read:
+            note = OLDER if older(read, since_ns) else ""
+            where: str = "true"
+            arguments: tuple[Any, ...] = ()
+            if service is not None:
+                where, arguments = "service = ?", (text_id(service),)
+            try:
+                _count(read, found, (since_ns, until_ns), where, arguments)
+            except TimeoutError:
+                if not found:
+                    raise
+                note = LATE
+                read.extend(1)
+            newest = sorted(found, key=lambda fingerprint: -max(found[fingerprint].minutes))
+            shown = {each: found[each] for each in newest[: min(limit, MAX_GROUPS)]}
+            named = _tell(read, shown, where, arguments)
+        groups = [group.answer(each, named) for each, group in shown.items() if group.told]
+        groups.sort(key=lambda group: -group.last_ns)
+        return ErrorPage(tuple(groups), len(found), note)
 
     def group(self, fingerprint: str, since_ns: int, until_ns: int) -> ErrorDetail | None:
         """With its last twenty samples."""
-        one = self._found(since_ns, until_ns).get(fingerprint)
-        if one is None:
+        number = number_of(fingerprint)
+        if number is None:
             return None
-        return ErrorDetail(
-            one.group(),
-            str(one.rows[0].attributes.get(names.EXCEPTION_STACKTRACE, "")),
-            tuple(dict.fromkeys(row.trace_id for row in one.rows if row.trace_id))[:20],
-            tuple(row.key for row in one.rows)[:20],
-        )
+        group = _Group()
+        with self._session() as read:
+            _count(read, {number: group}, (since_ns, until_ns), "fingerprint = ?", (number,))
+            named = _tell(read, {number: group})
+            if not group.told:
+                return None
+            samples = group.samples[:MAX_SAMPLES]
+            stacktrace = next(filter(None, (_stacktrace(read, each) for each in samples)), "")
+        traces = dict.fromkeys(sample.trace_id for sample in samples if sample.trace_id)
+        keys = tuple(f"{each.slice}:{each.log}" for each in samples if each.log is not None)
+        return ErrorDetail(group.answer(number, named), stacktrace, tuple(traces), keys)
 
-    def _found(self, since_ns: int, until_ns: int, service: str | None = None) -> dict[str, _Found]:
-        found: dict[str, _Found] = {}
-        query = LogQuery(since_ns, until_ns, service, log_record.WARN, limit=1000)
-        for row in self._logs.list_logs(query).rows:
-            type_name = row.attributes.get(names.EXCEPTION_TYPE)
-            if not isinstance(type_name, str):
-                continue
-            message = str(row.attributes.get(names.EXCEPTION_MESSAGE, ""))
-            stacktrace = str(row.attributes.get(names.EXCEPTION_STACKTRACE, ""))
-            kind = kind_of(type_name, message, stacktrace)
-            one = found.setdefault(text_of(kind.fingerprint), _Found(kind))
-            one.rows.append(row)
-            minute = row.time_ns // MINUTE_NS
-            one.minutes[minute] = one.minutes.get(minute, 0) + 1
-        return found
+
+def _count(
+    read: Session,
+    found: dict[int, _Group],
+    times: tuple[int, int],
+    where: str,
+    arguments: tuple[Any, ...],
+) -> None:
+    """Fill ``minutes``."""
+    minutes = (times[0] // MINUTE_NS, times[1] // MINUTE_NS)
+    for part in with_roll_ups(read):
+        for fingerprint, minute, count in sums(
+            read,
+            part,
+            ERROR_COUNT,
+            "fingerprint, minute",
+            minutes,
+            where=where,
+            arguments=arguments,
+        ):
+            group = found.setdefault(fingerprint, _Group())
+            group.minutes[minute] = group.minutes.get(minute, 0) + count
+
+
+def _tell(
+    read: Session,
+    found: Mapping[int, _Group],
+    where: str = "true",
+    arguments: tuple[Any, ...] = (),
+) -> dict[int, str]:
+    """Fill in the rest; the texts."""
+    ids = dumps(list(found))
+    chosen = "fingerprint IN (SELECT value FROM json_each(?))"
+    for part in with_roll_ups(read):
+        for row in read.run(
+            "SELECT fingerprint, service, version, type, message, place, origin, first_ns, last_ns "
+            f"FROM error_{part.id} WHERE {chosen} AND {where}",
+            (ids, *arguments),
+        ):
+            found[row[0]].tell(row[1:])
+        for fingerprint, *sample in _samples(read, part, chosen, ids):
+            found[fingerprint].samples.append(_Sample(*sample))
+    for group in found.values():
+        group.samples.sort(key=lambda sample: -sample.time_ns)
+    return texts(
+        read, {each for group in found.values() for each in (*group.told, *group.versions)}
+    )
+
+
+def _samples(read: Session, part: Slice, chosen: str, ids: str) -> Iterable[tuple[Any, ...]]:
+    return read.run(
+        f"SELECT fingerprint, time_ns, trace_id, {part.id}, log, span FROM sample_{part.id} "
+        f"WHERE {chosen}",
+        (ids,),
+    )
+
+
+def _stacktrace(read: Session, sample: _Sample) -> str:
+    table, row = ("span", sample.span) if sample.log is None else ("log", sample.log)
+    found = read.run(f"SELECT data FROM {table}_{sample.slice} WHERE id = ?", (row,))
+    data = loads(found[0][0]) if found and found[0][0] else {}
+    events = [event for event in data.get("events", ()) if event["name"] == names.EXCEPTION_EVENT]
+    for told in (data, *events):
+        text = told.get("attributes", {}).get(names.EXCEPTION_STACKTRACE)
+        if isinstance(text, str) and text:
+            return text
+    return ""

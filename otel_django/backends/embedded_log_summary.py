@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from otel_django.backends.embedded_roll_ups import LATE, MINUTE_NS, Steps, sums, texts
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.roll_ups import Facet, LevelMoment, LogSummary
-from otel_django.store.schema import WITH_LOGS_AND_METRICS
+from otel_django.store.roll_up_schema import LEVELS, LOG_COUNT, LONG_MINUTES
+from otel_django.store.schema import WITH_LOGS_AND_METRICS, WITH_ROLL_UPS
 from otel_django.store.texts import text_id
 
-MINUTE_NS: Final = 60_000_000_000
-MAX_STEPS: Final = 2_000
+if TYPE_CHECKING:
+    from otel_django.store.slices import Slice
+
 MAX_FACETS: Final = 50
-LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+OLDER: Final = "records that an older version wrote aren't counted by logger"
 
 
 class EmbeddedLogSummaryReader:
@@ -30,47 +35,63 @@ class EmbeddedLogSummaryReader:
     def summary(
         self, since_ns: int, until_ns: int, step_ns: int, service: str | None = None
     ) -> LogSummary:
-        """At most 2,000 steps: the last ones; 50 loggers and services."""
-        step = max(step_ns // MINUTE_NS, 1)
-        last = until_ns // MINUTE_NS
-        first = max(since_ns // MINUTE_NS, last - MAX_STEPS * step) // step * step
-        moments: dict[int, dict[str, int]] = {}
-        loggers: dict[str, int] = {}
-        services: dict[str, int] = {}
-        wanted = "true" if service is None else f"s.service = {text_id(service)}"
+        """At most 2,000 steps: the last ones; 50 loggers and services.
+
+        ``services`` are all of the range, whichever one the rest is about.
+        """
+        steps = Steps(since_ns, until_ns, step_ns)
+        moments: dict[int, Counter[str]] = {}
+        loggers: Counter[int] = Counter()
+        services: Counter[int] = Counter()
+        wanted = None if service is None else text_id(service)
+        note = ""
         with self._session() as read:
-            for part in read.slices:
-                if part.version < WITH_LOGS_AND_METRICS:
-                    continue
-                for at, level, logger, of, count in read.run(
-                    f"SELECT time_ns / {step * MINUTE_NS}, min(max(severity - 5, 0) / 4, 4), "
-                    "logger.value, service.value, count(*) "
-                    f"FROM log_{part.id} AS s "
-                    f"LEFT JOIN text_{part.id} AS logger ON logger.id = s.logger "
-                    f"LEFT JOIN text_{part.id} AS service ON service.id = s.service "
-                    f"WHERE time_ns >= ? AND time_ns < ? AND {wanted} GROUP BY 1, 2, 3, 4",
-                    (first * MINUTE_NS, (last + 1) * MINUTE_NS),
-                ):
-                    levels = moments.setdefault(at, {})
-                    levels[LEVELS[level]] = levels.get(LEVELS[level], 0) + count
-                    loggers[logger or ""] = loggers.get(logger or "", 0) + count
-                    services[of or ""] = services.get(of or "", 0) + count
-        totals: dict[str, int] = {}
-        for levels in moments.values():
-            for name, count in levels.items():
-                totals[name] = totals.get(name, 0) + count
+            try:
+                for part in read.slices:
+                    for at, level, logger, of, count in _counts(read, part, steps):
+                        services[of] += count
+                        if wanted in (None, of):
+                            moments.setdefault(at, Counter())[LEVELS[level]] += count
+                            if logger is None:
+                                note = OLDER
+                            else:
+                                loggers[logger] += count
+            except TimeoutError:
+                if not services:
+                    raise
+                note = LATE
+                read.extend(1)
+            named = texts(read, (*dict(loggers.most_common(MAX_FACETS)), *services))
+        levels: Counter[str] = Counter()
+        for each in moments.values():
+            levels.update(each)
         return LogSummary(
-            step * MINUTE_NS,
-            tuple(
-                LevelMoment(at * step * MINUTE_NS, moments.get(at, {}))
-                for at in range(first // step, last // step + 1)
-            ),
-            totals,
-            _facets(loggers),
-            _facets(services),
+            steps.step_ns,
+            tuple(LevelMoment(steps.start_ns(at), moments.get(at, {})) for at in steps.numbers),
+            levels,
+            _facets(loggers, named),
+            _facets(services, named),
+            note,
         )
 
 
-def _facets(counts: dict[str, int]) -> tuple[Facet, ...]:
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_FACETS]
-    return tuple(Facet(value, count) for value, count in most)
+def _counts(read: Session, part: Slice, steps: Steps) -> Iterable[tuple[Any, ...]]:
+    """Step, level, logger, service, count; logger is None where nobody has counted by it."""
+    if part.version >= WITH_ROLL_UPS:
+        columns = f"minute / {steps.minutes}, level, logger, service"
+        minutes = (steps.first, steps.last)
+        fine = bool(steps.minutes % LONG_MINUTES)
+        return sums(read, part, LOG_COUNT, columns, minutes, fine=fine)
+    if part.version < WITH_LOGS_AND_METRICS:
+        return ()
+    return read.run(
+        f"SELECT time_ns / {steps.step_ns}, min(max(severity - 5, 0) / 4, {len(LEVELS) - 1}), "
+        f"NULL, service, count(*) FROM log_{part.id} INDEXED BY log_{part.id}_time "
+        "WHERE time_ns >= ? AND time_ns < ? GROUP BY 1, 2, 4",
+        (steps.first * MINUTE_NS, (steps.last + 1) * MINUTE_NS),
+    )
+
+
+def _facets(counts: Counter[int], named: dict[int, str]) -> tuple[Facet, ...]:
+    most = counts.most_common(MAX_FACETS)
+    return tuple(Facet(named.get(number, ""), count) for number, count in most)

@@ -115,14 +115,24 @@ class Histogram:
     """One operation's durations."""
 
     def __init__(self) -> None:
-        self.count = self.errors = self.duration_ns = 0
+        self.count = self.errors = self.duration_ns = self.queries = self.query_ns = 0
         self._buckets: dict[int, int] = {}
 
-    def add(self, bucket: int, count: int, errors: int, duration_ns: int) -> None:
+    def add(
+        self,
+        bucket: int,
+        count: int,
+        errors: int,
+        duration_ns: int,
+        queries: int = 0,
+        query_ns: int = 0,
+    ) -> None:
         """Add a row of a roll-up."""
         self.count += count
         self.errors += errors
         self.duration_ns += duration_ns
+        self.queries += queries
+        self.query_ns += query_ns
         self._buckets[bucket] = self._buckets.get(bucket, 0) + count
 
     def percentile_ns(self, share: float) -> int:
@@ -138,5 +148,15 @@ class Histogram:
         """As the contract has it."""
         p50, p95, p99 = (self.percentile_ns(share) for share in (0.5, 0.95, 0.99))
         return OperationStats(
-            service, name, route, self.count, self.errors, self.duration_ns, p50, p95, p99
+            service,
+            name,
+            route,
+            self.count,
+            self.errors,
+            self.duration_ns,
+            p50,
+            p95,
+            p99,
+            self.queries,
+            self.query_ns,
         )

@@ -13,6 +13,7 @@ from otel_django.clock import SYSTEM_CLOCK, Clock
 from otel_django.errors import StoreError
 from otel_django.store import connection as opening
 from otel_django.store import schema, slices
+from otel_django.store.error_rows import SeenExceptions
 from otel_django.store.fork_gate import GATE
 from otel_django.store.retention import Retention
 
@@ -64,6 +65,7 @@ class StoreFile:
     ) -> None:
         self.path = path
         self.problem: str | None = None
+        self.exceptions = SeenExceptions()
         self.retry_at_s = 0.0
         self._limits = limits
         self._clock = clock

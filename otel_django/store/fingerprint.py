@@ -12,12 +12,12 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-MAX_STACKTRACE: Final = 100_000
+MAX_STACKTRACE: Final = 16_000
 MAX_MESSAGE: Final = 500
 MAX_TYPE: Final = 200
 MAX_PLACE: Final = 300
 _FRAME: Final = re.compile(
-    r'^\s*File "([^"\n]{1,300})", line (\d{1,9})(?:, in (.{1,200}))?$', re.MULTILINE
+    r'^[ \t]{0,8}File "([^"\n]{1,300})", line (\d{1,9})(?:, in (.{1,200}))?$', re.MULTILINE
 )
 _VARIABLE: Final = re.compile(
     r"""
@@ -41,18 +41,22 @@ class Kind(NamedTuple):
     place: str
 
 
-@lru_cache(maxsize=2_000)
 def kind_of(type_name: str, message: str, stacktrace: str) -> Kind:
     """The group of an exception. ``place`` (``orders/views.py:42``) is empty without a trace.
 
     Lines move with every change of a file: the fingerprint takes the function's name instead.
     """
-    path, line, function = _innermost(stacktrace[-MAX_STACKTRACE:])
     first_line = message[:MAX_MESSAGE].strip().partition("\n")[0]
-    parts = (type_name[:MAX_TYPE], path, function or line, normalised(first_line))
+    return _kind_of(type_name[:MAX_TYPE], first_line, stacktrace[-MAX_STACKTRACE:])
+
+
+@lru_cache(maxsize=256)
+def _kind_of(type_name: str, first_line: str, stacktrace: str) -> Kind:
+    path, line, function = _innermost(stacktrace)
+    parts = (type_name, path, function or line, normalised(first_line))
     digest = blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=8).digest()
     place = f"{path}:{line}"[-MAX_PLACE:] if path else ""
-    return Kind(int.from_bytes(digest, "big", signed=True), parts[0], first_line, place)
+    return Kind(int.from_bytes(digest, "big", signed=True), type_name, first_line, place)
 
 
 def normalised(message: str) -> str:

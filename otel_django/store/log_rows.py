@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django import log_record, names
+from otel_django.store.error_rows import Errors, SeenExceptions, Sighting
 from otel_django.store.json_text import dumps, int64
+from otel_django.store.roll_up_schema import LEVELS
 from otel_django.store.rows import (
     MAX_CACHED_QUERIES,
     MAX_FIND_CHARACTERS,
+    MINUTE_NS,
     ROWS_A_PART,
     YIELD_AFTER_S,
     signed,
     work_s,
 )
 from otel_django.store.span_text import MAX_WORD_CHARACTERS
+from otel_django.store.sums import Sums
 from otel_django.store.texts import Texts, text_id
 
 if TYPE_CHECKING:
@@ -32,6 +36,9 @@ class LogRows(NamedTuple):
     logs: str
     log_count: int
     finds: str
+    counts: str
+    sources: str
+    errors: str | None
 
 
 class _Source(NamedTuple):
@@ -40,6 +47,22 @@ class _Source(NamedTuple):
     resource: object
     text: str
     service: str
+    version: str
+
+
+class _Batch:
+    """What is summed up while a batch is packed."""
+
+    def __init__(self, errors: Errors) -> None:
+        self.counts = Sums()
+        self.errors = errors
+        self.sources: dict[int, tuple[int, int | None]] = {}
+        self.times: list[int] = []
+
+    def source_rows(self) -> list[tuple[Any, ...]]:
+        """All were seen while the batch's records were made."""
+        first, last = min(self.times, default=0), max(self.times, default=0)
+        return [(source, *more, first, last) for source, more in self.sources.items()]
 
 
 class LogPacker:
@@ -48,8 +71,9 @@ class LogPacker:
     ``pause`` is called at least every 0.25 ms of ordinary work.
     """
 
-    def __init__(self, pause: Callable[[], None]) -> None:
+    def __init__(self, pause: Callable[[], None], seen: SeenExceptions | None = None) -> None:
         self._pause = pause
+        self._seen = seen or SeenExceptions()
         self._texts = Texts()
         self._sources: dict[tuple[int, str, str], _Source] = {}
 
@@ -60,37 +84,70 @@ class LogPacker:
     def written(self) -> None:
         """The last ``pack`` is in the store."""
         self._texts.written()
+        self._seen.keep()
 
     def pack(self, records: Sequence[LogRecord]) -> LogRows:
         """The rows of a batch."""
         self._texts.begin()
         if len(self._sources) > MAX_CACHED_QUERIES:
             self._sources.clear()
+        batch = _Batch(Errors(self._texts, self._seen))
         rows: list[str] = []
         finds: list[str] = []
         looked_at = work_s()
         for begin in range(0, len(records), ROWS_A_PART):
             part = records[begin : begin + ROWS_A_PART]
-            rows.append(dumps([self._row(record) for record in part])[1:-1])
+            made = [self._row(begin + index, record, batch) for index, record in enumerate(part)]
+            rows.append(dumps(made)[1:-1])
             finds.append(dumps([self._words(record) for record in part])[1:-1])
             if work_s() - looked_at > YIELD_AFTER_S:
                 self._pause()
                 looked_at = work_s()
+        counts, sources = dumps(batch.counts.rows()), dumps(batch.source_rows())
+        errors = batch.errors.rows()
         return LogRows(
-            self._texts.rows(), f"[{','.join(rows)}]", len(records), f"[{','.join(finds)}]"
+            self._texts.rows(),
+            f"[{','.join(rows)}]",
+            len(records),
+            f"[{','.join(finds)}]",
+            counts,
+            sources,
+            errors,
         )
 
-    def _row(self, record: LogRecord) -> tuple[Any, ...]:
+    def _row(self, index: int, record: LogRecord, batch: _Batch) -> tuple[Any, ...]:
+        text = self._texts.id
         source = self._source(record)
+        source_id, service, logger = (
+            text(source.text),
+            text(source.service),
+            text(record.scope_name),
+        )
         trace_id = record.trace_id
+        time_ns = int64(record.time_ns)
+        key = (time_ns // MINUTE_NS, service, logger, level_class(record.severity_number))
+        batch.counts.add(key, 1)
+        batch.times.append(time_ns)
+        if source_id not in batch.sources:
+            version = text(source.version) if source.version else None
+            batch.sources[source_id] = (service, version)
+        if (
+            names.EXCEPTION_TYPE in record.attributes
+            or names.EXCEPTION_MESSAGE in record.attributes
+        ):
+            sighting = Sighting(time_ns, trace_id, record.span_id, index)
+            resource: Any = record.resource
+            batch.errors.add(
+                record.attributes, resource.attributes, _origin(record.attributes), sighting
+            )
         return (
-            int64(record.time_ns),
+            time_ns,
             record.severity_number,
             record.severity_text,
             event(record),
-            self._texts.id(record.scope_name),
-            self._texts.id(source.service),
-            self._texts.id(source.text),
+            logger,
+            service,
+            source_id,
             signed(trace_id >> 64) if trace_id else None,
             signed(trace_id & LOW_BITS) if trace_id else None,
             signed(record.span_id) if record.span_id else None,
@@ -108,8 +165,22 @@ class LogPacker:
             attributes = dict(resource.attributes)
             described = {"resource": attributes, "scope": key[1], "version": key[2]}
             service = str(attributes.get(names.SERVICE_NAME, ""))
-            known = self._sources[key] = _Source(resource, dumps(described), service)
+            version = str(attributes.get(names.SERVICE_VERSION, ""))
+            known = self._sources[key] = _Source(resource, dumps(described), service, version)
         return known
+
+
+def level_class(severity: int) -> int:
+    """Which of LEVELS a severity number belongs to; those below debug are debug, too."""
+    return min(max(severity - log_record.DEBUG, 0) // 4, len(LEVELS) - 1)
+
+
+def _origin(attributes: Mapping[str, Any]) -> Any:
+    """Where it was logged: a route or a task."""
+    for name in (names.HTTP_ROUTE, names.CELERY_TASK_NAME, names.DJANGO_TASK_NAME):
+        if name in attributes:
+            return attributes[name]
+    return ""
 
 
 def event(record: LogRecord) -> str:

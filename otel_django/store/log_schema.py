@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_django.store import call_schema, error_schema, roll_up_schema
+from otel_django.store.roll_up_schema import LOG_COUNT
+
 TABLES: Final = ("log_find", "log")
 VIEW: Final = "log_ingest"
 COLUMNS: Final = (
@@ -62,7 +65,8 @@ def create(number: int, guard: str, *, fts: bool) -> tuple[str, ...]:
         find,
         f"""
         CREATE VIEW log_ingest_{number} AS SELECT
-            NULL AS texts, NULL AS logs, NULL AS log_count, NULL AS finds WHERE 0
+            NULL AS texts, NULL AS logs, NULL AS log_count, NULL AS finds, NULL AS counts,
+            NULL AS sources, NULL AS errors WHERE 0
         """,
         f"""
         CREATE TRIGGER log_ingest_{number}_batch INSTEAD OF INSERT ON log_ingest_{number} BEGIN
@@ -81,6 +85,10 @@ def create(number: int, guard: str, *, fts: bool) -> tuple[str, ...]:
             SELECT (SELECT max(id) FROM log_{number}) - NEW.log_count + 1 + key, value
             FROM json_each(NEW.finds);
 
+        {roll_up_schema.add(number, LOG_COUNT, "NEW.counts")}
+        {call_schema.add_sources(number)}
+        {error_schema.add(number, "log", "NEW.log_count")}
+
         END
         """,
     )
@@ -88,4 +96,4 @@ def create(number: int, guard: str, *, fts: bool) -> tuple[str, ...]:
 
 def ingest(number: int) -> str:
     """Write one batch into a slice; the arguments are ``log_rows.LogRows`` in its order."""
-    return f"INSERT INTO log_ingest_{number} VALUES (?, ?, ?, ?)"
+    return f"INSERT INTO log_ingest_{number} VALUES (?, ?, ?, ?, ?, ?, ?)"

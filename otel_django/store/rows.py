@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_django import names
+from otel_django.store.calls import NOT_SQL, database
+from otel_django.store.error_rows import SeenExceptions
 from otel_django.store.json_text import INT64_MAX, dumps, int64
 from otel_django.store.schema import bucket
+from otel_django.store.span_sums import Call, OpenQueries, SpanSums, callee
 from otel_django.store.span_text import data, has_more, trace_state, words
 from otel_django.store.texts import Texts
 
@@ -26,7 +29,6 @@ MINUTE_NS = 60_000_000_000
 ERROR = 2
 # On a busy machine a wall clock would count the time others run. Windows' is too coarse.
 work_s = time.perf_counter if sys.platform == "win32" else time.thread_time
-NOT_SQL = frozenset({"redis", "memcached", "valkey"})
 
 
 class Rows(NamedTuple):
@@ -39,6 +41,10 @@ class Rows(NamedTuple):
     finds: str
     endpoints: str
     statements: str
+    edges: str
+    sources: str
+    callees: str
+    errors: str | None
 
 
 class _Query(NamedTuple):
@@ -47,6 +53,15 @@ class _Query(NamedTuple):
     shared: int | None
     words: str
     statement: int | None
+    target: int | None
+
+
+class _Told(NamedTuple):
+    """The texts of a query, for slices that don't have them yet."""
+
+    shared: str
+    statement: str
+    target: str
 
 
 class _Source(NamedTuple):
@@ -56,6 +71,7 @@ class _Source(NamedTuple):
     scope: object
     text: str
     service: str
+    version: str
 
 
 class _Root(NamedTuple):
@@ -106,51 +122,25 @@ class _Trace:
         return [self.id, start, end, self.root[0], *counts, *self.root[1:]]
 
 
-class _Sums:
-    """A roll-up's rows: a histogram of durations for each key."""
-
-    def __init__(self) -> None:
-        self._rows: dict[tuple[int, ...], list[int]] = {}
-
-    def add(self, key: tuple[int, ...], duration_ns: int, status: int) -> None:
-        """Count a call; ``key`` ends in its bucket."""
-        failed = 1 if status == ERROR else 0
-        row = self._rows.get(key)
-        if row is None:
-            self._rows[key] = [1, failed, duration_ns]
-        else:
-            row[0] += 1
-            row[1] += failed
-            row[2] += duration_ns
-
-    def rows(self) -> list[list[int]]:
-        return [[*key, *sums] for key, sums in self._rows.items()]
-
-
-class _Batch:
-    """What is summed up while a batch is packed."""
-
-    def __init__(self) -> None:
-        self.traces: dict[int, _Trace] = {}
-        self.endpoints = _Sums()
-        self.statements = _Sums()
-
-
 class Packer:
     """Turns batches into rows; remembers which texts the current slice has already.
 
     One thread at a time. ``pause`` is called at least every 0.25 ms of ordinary work.
     """
 
-    def __init__(self, pause: Callable[[], None]) -> None:
+    def __init__(self, pause: Callable[[], None], seen: SeenExceptions | None = None) -> None:
         self._pause = pause
+        self._seen = seen or SeenExceptions()
         self._texts = Texts()
         self._text = self._texts.id
-        self._queries: dict[tuple[SharedAttributes | None, str, str], tuple[_Query, str, str]] = {}
+        self._queries: dict[tuple[SharedAttributes | None, str, str], tuple[_Query, _Told]] = {}
         self._sources: dict[tuple[int, int], _Source] = {}
         self._resource: object = None
         self._scope: object = None
         self._source_ids = (0, 0)
+        self._open = OpenQueries()
+        self._sums: SpanSums | None = None
+        self._traces: dict[int, _Trace] = {}
 
     def new_slice(self) -> None:
         """The texts have to be written again."""
@@ -159,18 +149,23 @@ class Packer:
     def written(self) -> None:
         """The last ``pack`` is in the store."""
         self._texts.written()
+        self._seen.keep()
+        if self._sums is not None:
+            self._sums.written()
+            self._sums = None
 
     def pack(self, spans: Sequence[Span]) -> Rows:
         """The rows of a batch."""
         self._texts.begin()
         self._forget()
         self._resource = self._scope = None
-        batch = _Batch()
+        sums = self._sums = SpanSums(self._texts, self._seen, self._open)
+        self._traces = {}
         rows: list[tuple[Any, ...]] = []
         parts: list[str] = []
         looked_at = work_s()
         for index, span in enumerate(spans):
-            rows.append(self._span(index, span, batch))
+            rows.append(self._span(index, span, sums))
             if len(rows) == ROWS_A_PART:
                 parts.append(dumps(rows)[1:-1])
                 rows.clear()
@@ -179,15 +174,21 @@ class Packer:
                     looked_at = work_s()
         if rows:
             parts.append(dumps(rows)[1:-1])
-        traces = batch.traces.values()
+        traces = self._traces.values()
+        first = min((min(trace.starts) for trace in traces), default=0)
+        last = max((max(trace.ends) for trace in traces), default=0)
         return Rows(
             self._texts.rows(),
             dumps([trace.row() for trace in traces]),
             f"[{','.join(parts)}]",
             len(spans),
             dumps([[trace.first, " ".join(trace.words)[:MAX_FIND_CHARACTERS]] for trace in traces]),
-            dumps(batch.endpoints.rows()),
-            dumps(batch.statements.rows()),
+            dumps(sums.endpoints.rows()),
+            dumps(sums.statements.rows()),
+            dumps(sums.edges.rows()),
+            dumps(sums.source_rows(first, last)),
+            dumps(sums.callees),
+            sums.errors.rows(),
         )
 
     def _forget(self) -> None:
@@ -197,41 +198,43 @@ class Packer:
         if len(self._sources) > MAX_CACHED_QUERIES:
             self._sources.clear()
 
-    def _span(self, index: int, span: Span, batch: _Batch) -> tuple[Any, ...]:
+    def _span(self, index: int, span: Span, sums: SpanSums) -> tuple[Any, ...]:
         context: Any = span._context
         parent: Any = span._parent
         start: Any = span._start_time
         end: Any = span._end_time
         if not 0 <= start <= end <= INT64_MAX:
-            start = int64(start)
-            end = max(int64(end), start)
+            start, end = _sane(start, end)
         duration = end - start
         status = span._status.status_code.value
         if span._resource is not self._resource or span._instrumentation_scope is not self._scope:
-            self._source_ids = self._find_source(span)
+            self._source_ids = self._find_source(span, sums)
         source, service = self._source_ids
         name = self._text(span._name)
-        trace = batch.traces.get(context[0])
-        if trace is None:
-            trace = batch.traces[context[0]] = _Trace(context[0], index)
+        failed = 1 if status == ERROR else 0
+        trace = self._traces.get(context[0]) or self._new_trace(context[0], index)
         trace.starts.append(start)
         trace.ends.append(end)
         trace.words[span._name] = None
-        if status == ERROR:
-            trace.errors += 1
+        trace.errors += failed
+        kind = span._kind.value
+        call = Call(start // MINUTE_NS, service, bucket(duration), failed, duration)
         query = self._query(span)
-        if query is not None and query.statement is not None:
-            trace.queries += 1
-            trace.query_ns += duration
-            key = (start // MINUTE_NS, service, query.statement, bucket(duration))
-            batch.statements.add(key, duration, status)
+        if query is not None:
+            sums.query(context[0], call, query.statement, query.target)
+            if query.statement is not None:
+                trace.queries += 1
+                trace.query_ns += duration
+        else:
+            sums.call(span, kind, call)
         local_root = parent is None or parent[2]
         if local_root:
-            root = self._root(span, start, duration, name, service)
-            if trace.root is None or (root[1], -root[2]) > (trace.root[1], -trace.root[2]):
-                trace.root = root
-            named = (start // MINUTE_NS, service, name, root.route, bucket(duration))
-            batch.endpoints.add(named, duration, status)
+            route = self._take_root(trace, self._root(span, start, duration, name, service))
+            sums.begun(context[0], kind, name, route, call)
+            if parent is not None:
+                sums.callees.append(callee(trace.id, signed(parent[1]), signed(context[1]), call))
+        if span._events:
+            sums.exceptions(index, span)
         shared = None if query is None or has_more(span) else query.shared
         if shared is None:
             trace.words.update(dict.fromkeys(words(span)))
@@ -244,7 +247,7 @@ class Packer:
             1 if local_root else 0,
             start,
             duration,
-            span._kind.value,
+            kind,
             status,
             name,
             source,
@@ -252,7 +255,20 @@ class Packer:
             data(span) if shared is None else None,
         )
 
-    def _find_source(self, span: Span) -> tuple[int, int]:
+    def _new_trace(self, trace_id: int, index: int) -> _Trace:
+        trace = self._traces[trace_id] = _Trace(trace_id, index)
+        return trace
+
+    def _take_root(self, trace: _Trace, root: _Root) -> int:
+        """Keep the trace's best root; the route of this one."""
+        if trace.root is None or (root.rank, -root.start_ns) > (
+            trace.root.rank,
+            -trace.root.start_ns,
+        ):
+            trace.root = root
+        return root.route
+
+    def _find_source(self, span: Span, sums: SpanSums) -> tuple[int, int]:
         """Ids of resource and scope together, and of the service's name."""
         resource: Any = span._resource
         scope: Any = span._instrumentation_scope
@@ -262,9 +278,13 @@ class Packer:
             attributes = dict(resource.attributes)
             described = {"resource": attributes, "scope": scope.name, "version": scope.version}
             service = str(attributes.get(names.SERVICE_NAME, ""))
-            known = self._sources[key] = _Source(resource, scope, dumps(described), service)
+            version = str(attributes.get(names.SERVICE_VERSION, ""))
+            known = _Source(resource, scope, dumps(described), service, version)
+            self._sources[key] = known
         self._resource, self._scope = resource, scope
-        return self._text(known.text), self._text(known.service)
+        source, service_id = self._text(known.text), self._text(known.service)
+        sums.sources[source] = (service_id, self._text(known.version) if known.version else None)
+        return source, service_id
 
     def _query(self, span: Span) -> _Query | None:
         """Queries and cache operations have few different sets of attributes."""
@@ -280,21 +300,25 @@ class Packer:
             if not isinstance(statement, str) or attributes.get(names.DB_SYSTEM_NAME) in NOT_SQL:
                 statement = ""
             text = dumps({"attributes": attributes, **({"trace_state": key[2]} if key[2] else {})})
+            told = _Told(text, statement, database(attributes))
             if len(text) > MAX_SHARED_CHARACTERS:
-                return _Query(None, "", self._text(statement) if statement else None)
+                return _Query(None, "", self._maybe(statement), self._maybe(told.target))
             query = _Query(
                 self._text(text),
                 " ".join(words(span)),
-                self._text(statement) if statement else None,
+                self._maybe(statement),
+                self._maybe(told.target),
             )
-            self._queries[key] = (query, text, statement)
+            self._queries[key] = (query, told)
             return query
-        query, text, statement = known
+        query, told = known
         if not self._texts.has(query.shared):
-            self._text(text)
-            if statement:
-                self._text(statement)
+            for text in told:
+                self._maybe(text)
         return query
+
+    def _maybe(self, text: str) -> int | None:
+        return self._text(text) if text else None
 
     def _root(self, span: Span, start: int, duration: int, name: int, service: int) -> _Root:
         attributes = span._attributes
@@ -313,6 +337,11 @@ class Packer:
             span._status.status_code.value == ERROR,
             _n_plus_one(span),
         )
+
+
+def _sane(start: int, end: int) -> tuple[int, int]:
+    start = int64(start)
+    return start, max(int64(end), start)
 
 
 def signed(span_id: int) -> int:

@@ -14,14 +14,12 @@ and for slice 7:
 ``span_7``        one row a span; what isn't a column stands as JSON in ``data``, or in the text
                   that ``shared`` names
 ``find_7``        words of a trace's spans, row id = one of its spans (FTS5, or a plain table)
-``endpoint_7``    a minute's local roots (requests, tasks, ...) by name, as a histogram of their
-                  durations
-``statement_7``   the same for database statements
 ``ingest_7``      a view without rows: inserting a batch into it runs everything above as one
                   statement, so that a busy thread takes the interpreter lock once a batch only
 
-Logs and metrics have tables of their own in each slice: ``log_schema``, ``metric_schema``. Slices
-of version 1 have none.
+The other tables of a slice: ``log_schema``, ``metric_schema``, ``roll_up_schema``, ``call_schema``,
+``error_schema``. Slices of version 1 have neither logs nor metrics; those before version 3 no sums
+but ``endpoint_7``, without kind and queries, and ``statement_7``, both by the minute only.
 
 Times are nanoseconds since the Unix epoch, span ids signed 64-bit integers
 (``printf('%016x', span_id)`` shows the usual form), ``kind`` and ``status`` OpenTelemetry's codes.
@@ -31,11 +29,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_django.store import log_schema, metric_schema
+from otel_django.store import (
+    call_schema,
+    error_schema,
+    log_schema,
+    metric_schema,
+    roll_up_schema,
+)
+from otel_django.store.roll_up_schema import EDGE, ENDPOINT, STATEMENT
 
 APPLICATION_ID: Final = 0x4F54444A  # "OTDJ"
-VERSION: Final = 2
+VERSION: Final = 3
 WITH_LOGS_AND_METRICS: Final = 2
+WITH_ROLL_UPS: Final = 3
 SQLITE_FLOOR: Final = (3, 38, 0)  # ``->>``
 PAGE_BYTES: Final = 8192
 SLICE_ENDED: Final = "slice ended"
@@ -61,7 +67,12 @@ REGISTRY_1: Final = (
 )
 
 SLICES_HAVE_LOGS_AND_METRICS: Final[tuple[str, ...]] = ()
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (REGISTRY_1, SLICES_HAVE_LOGS_AND_METRICS)
+SLICES_HAVE_ROLL_UPS: Final[tuple[str, ...]] = ()
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    REGISTRY_1,
+    SLICES_HAVE_LOGS_AND_METRICS,
+    SLICES_HAVE_ROLL_UPS,
+)
 """Step n takes the registry from version n to n + 1. After a step a new slice begins; older slices
 keep the tables of their version until they are dropped."""
 
@@ -82,8 +93,9 @@ TABLES: Final = (
     "find",
     "span",
     "trace",
-    "endpoint",
-    "statement",
+    *roll_up_schema.TABLES,
+    *call_schema.TABLES,
+    *error_schema.TABLES,
     *log_schema.TABLES,
     *metric_schema.TABLES,
     "text",
@@ -105,6 +117,9 @@ def create_slice(number: int, *, fts: bool) -> tuple[str, ...]:
     """The statements that make a slice's tables."""
     guard = _guard(number)
     return (
+        *roll_up_schema.create(number),
+        *call_schema.create(number),
+        *error_schema.create(number),
         *_create_traces(number, fts=fts),
         *log_schema.create(number, guard, fts=fts),
         *metric_schema.create(number, guard),
@@ -171,37 +186,13 @@ def _create_traces(number: int, *, fts: bool) -> tuple[str, ...]:
             data TEXT                       -- JSON: attributes, events, links, message, ...
         )
         """,
-        f"CREATE INDEX span_{number}_trace ON span_{number} (trace)",
+        f"CREATE INDEX span_{number}_trace ON span_{number} (trace, span_id)",
         find,
-        f"""
-        CREATE TABLE endpoint_{number} (
-            minute INTEGER NOT NULL,        -- since the epoch
-            service INTEGER NOT NULL,       -- text
-            name INTEGER NOT NULL,          -- text
-            route INTEGER NOT NULL,         -- text
-            bucket INTEGER NOT NULL,        -- of the duration, see bucket()
-            count INTEGER NOT NULL,
-            errors INTEGER NOT NULL,
-            duration_ns INTEGER NOT NULL,
-            PRIMARY KEY (minute, service, name, route, bucket)
-        ) WITHOUT ROWID
-        """,
-        f"""
-        CREATE TABLE statement_{number} (
-            minute INTEGER NOT NULL,
-            service INTEGER NOT NULL,       -- text
-            statement INTEGER NOT NULL,     -- text
-            bucket INTEGER NOT NULL,
-            count INTEGER NOT NULL,
-            errors INTEGER NOT NULL,
-            duration_ns INTEGER NOT NULL,
-            PRIMARY KEY (minute, service, statement, bucket)
-        ) WITHOUT ROWID
-        """,
         f"""
         CREATE VIEW ingest_{number} AS SELECT
             NULL AS texts, NULL AS traces, NULL AS spans, NULL AS span_count,
-            NULL AS finds, NULL AS endpoints, NULL AS statements WHERE 0
+            NULL AS finds, NULL AS endpoints, NULL AS statements, NULL AS edges, NULL AS sources,
+            NULL AS callees, NULL AS errors WHERE 0
         """,
         _ingest_trigger(number, fts=fts),
     )
@@ -255,17 +246,12 @@ def _ingest_trigger(number: int, *, fts: bool) -> str:
         SELECT (SELECT max(id) FROM span_{number}) - NEW.span_count + 1 + (value ->> 0), value ->> 1
         FROM json_each(NEW.finds);
 
-    INSERT INTO endpoint_{number}
-        SELECT {", ".join(f"value ->> {i}" for i in range(8))}
-        FROM json_each(NEW.endpoints) WHERE true
-        ON CONFLICT DO UPDATE SET count = count + excluded.count,
-            errors = errors + excluded.errors, duration_ns = duration_ns + excluded.duration_ns;
-
-    INSERT INTO statement_{number}
-        SELECT {", ".join(f"value ->> {i}" for i in range(7))}
-        FROM json_each(NEW.statements) WHERE true
-        ON CONFLICT DO UPDATE SET count = count + excluded.count,
-            errors = errors + excluded.errors, duration_ns = duration_ns + excluded.duration_ns;
+    {roll_up_schema.add(number, ENDPOINT, "NEW.endpoints")}
+    {roll_up_schema.add(number, STATEMENT, "NEW.statements")}
+    {roll_up_schema.add(number, EDGE, "NEW.edges")}
+    {call_schema.add_sources(number)}
+    {call_schema.add_callees(number)}
+    {error_schema.add(number, "span", "NEW.span_count")}
 
     END
     """
@@ -273,7 +259,7 @@ def _ingest_trigger(number: int, *, fts: bool) -> str:
 
 def ingest(number: int) -> str:
     """Write one batch into a slice; the arguments are ``rows.Rows`` in its order."""
-    return f"INSERT INTO ingest_{number} VALUES (?, ?, ?, ?, ?, ?, ?)"
+    return f"INSERT INTO ingest_{number} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 BUCKETS_AN_OCTAVE: Final = 4

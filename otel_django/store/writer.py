@@ -57,9 +57,8 @@ class StoreWriter(_SpanWriter):
     ) -> None:
         limits = Limits.of(retention_hours, max_mb, metrics_retention_hours)
         file = StoreFile(path, limits, clock=clock, fts=fts, migrations=migrations)
-        super().__init__(
-            file, Packer(pause), schema.ingest, signal="traces", drops=drops, clock=clock
-        )
+        packer = Packer(pause, file.exceptions)
+        super().__init__(file, packer, schema.ingest, signal="traces", drops=drops, clock=clock)
 
     @property
     def path(self) -> Path:
@@ -83,6 +82,5 @@ class LogWriter(BatchWriter[LogRecord]):
         clock: Clock = SYSTEM_CLOCK,
         pause: Callable[[], None] = _give_way,
     ) -> None:
-        super().__init__(
-            file, LogPacker(pause), log_schema.ingest, signal="logs", drops=drops, clock=clock
-        )
+        packer = LogPacker(pause, file.exceptions)
+        super().__init__(file, packer, log_schema.ingest, signal="logs", drops=drops, clock=clock)

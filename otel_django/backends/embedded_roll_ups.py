@@ -1,0 +1,117 @@
+"""Reading sums: from half hours where a range is long, from minutes at its ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_django.store.json_text import dumps
+from otel_django.store.roll_up_schema import LONG_MINUTES
+from otel_django.store.schema import WITH_ROLL_UPS
+
+if TYPE_CHECKING:
+    from otel_django.backends.embedded_session import Session
+    from otel_django.store.roll_up_schema import RollUp
+    from otel_django.store.slices import Slice
+
+MINUTE_NS: Final = 60_000_000_000
+MAX_STEPS: Final = 2_000
+LATE: Final = "time was up: the figures lack older times; ask for a shorter range"
+
+
+class Steps:
+    """A range in whole minutes, cut into steps; at most 2,000 of them: the last ones."""
+
+    def __init__(self, since_ns: int, until_ns: int, step_ns: int = MINUTE_NS) -> None:
+        self.minutes = max(step_ns // MINUTE_NS, 1)
+        self.last = max(until_ns, 0) // MINUTE_NS
+        first = max(since_ns // MINUTE_NS, self.last - (MAX_STEPS - 1) * self.minutes, 0)
+        self.first = first // self.minutes * self.minutes
+
+    @property
+    def step_ns(self) -> int:
+        """How long each is."""
+        return self.minutes * MINUTE_NS
+
+    @property
+    def numbers(self) -> range:
+        """Minute of the epoch divided by the length of a step."""
+        return range(self.first // self.minutes, self.last // self.minutes + 1)
+
+    def start_ns(self, number: int) -> int:
+        """When one begins."""
+        return number * self.step_ns
+
+
+def sums(
+    read: Session,
+    part: Slice,
+    table: RollUp,
+    columns: str,
+    minutes: tuple[int, int],
+    *,
+    where: str = "true",
+    arguments: tuple[Any, ...] = (),
+    fine: bool = False,
+) -> Iterator[tuple[Any, ...]]:
+    """``columns`` with the table's sums by each; the same columns may come up to three times.
+
+    ``minutes``: first and last. ``fine``: half hours are too long.
+    """
+    width = columns.count(",") + 1
+    # Slices of before have no sums but these.
+    known = [each for each in table.sums if part.version >= WITH_ROLL_UPS or each in _EVER]
+    added = ", ".join(f"sum({each})" for each in known)
+    coarse = part.version >= WITH_ROLL_UPS and not fine
+    for prefix, first, last in _stretches(*minutes, coarse=coarse):
+        yield from read.run(
+            f"SELECT {columns}, {added} FROM {prefix}{table.name}_{part.id} "
+            f"WHERE minute BETWEEN ? AND ? AND {where} "
+            f"GROUP BY {', '.join(map(str, range(1, width + 1)))}",
+            (first, last, *arguments),
+        )
+
+
+_EVER: Final = ("count", "errors", "duration_ns")
+
+
+def _stretches(first: int, last: int, *, coarse: bool) -> Iterator[tuple[str, int, int]]:
+    """Tables by the beginning of their names, each with the minutes to take from it."""
+    begin = -(-first // LONG_MINUTES) * LONG_MINUTES
+    end = (last + 1) // LONG_MINUTES * LONG_MINUTES
+    if not coarse or begin >= end:
+        yield "", first, last
+        return
+    if first < begin:
+        yield "", first, begin - 1
+    yield "long_", begin, end - 1
+    if end <= last:
+        yield "", end, last
+
+
+def with_roll_ups(read: Session) -> list[Slice]:
+    """The slices that have all sums."""
+    return [part for part in read.slices if part.version >= WITH_ROLL_UPS]
+
+
+def older(read: Session, since_ns: int) -> bool:
+    """Whether a slice without them may have something of a range that begins at ``since_ns``."""
+    ends_ns = 1 << 63
+    for part in read.slices:
+        if part.version < WITH_ROLL_UPS and ends_ns >= since_ns:
+            return True
+        ends_ns = part.started_ns
+    return False
+
+
+def texts(read: Session, ids: Iterable[int | None]) -> dict[int, str]:
+    """Texts by their ids, as far as they are kept."""
+    found: dict[int, str] = {}
+    wanted = {number for number in ids if number is not None}
+    for part in read.slices:
+        missing = [number for number in wanted if number not in found]
+        if not missing:
+            break
+        sql = f"SELECT id, value FROM text_{part.id} WHERE id IN (SELECT value FROM json_each(?))"
+        found.update(read.run(sql, (dumps(missing),)))
+    return found
