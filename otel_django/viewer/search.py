@@ -76,11 +76,10 @@ def of_logs(text: str) -> Search:
 
 
 def with_term(text: str, key: str, value: str, sign: str = ":") -> str:
-    """A search with a term more; without it where it is there already."""
-    terms = [str(term) for term in search_terms.split(text)[0]]
+    """A search with a term more, as it is where it has that one already."""
     more = search_terms.written(key, value, sign)
-    kept = [term for term in terms if term != more]
-    return " ".join(kept if more in terms else [*terms, more])
+    there = [str(term) for term in search_terms.split(text)[0]]
+    return text if more in there else f"{text} {more}".strip()
 
 
 def _understand(text: str, keys: Mapping[str, Meaning], otherwise: Meaning) -> Search:

@@ -11,6 +11,7 @@ from otel_django.viewer import exports, search
 from otel_django.viewer.duration_dots import dots
 from otel_django.viewer.live import live, newer
 from otel_django.viewer.page import Context, page
+from otel_django.viewer.search_terms import Term
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 ROWS: Final = 100
 EXAMPLES: Final = (
-    ("errors", "yes", ":"),
-    ("n+1", "yes", ":"),
-    ("duration", "500ms", ">"),
-    ("status", "5xx", ":"),
+    Term("errors", ":", "yes"),
+    Term("n+1", ":", "yes"),
+    Term("duration", ">", "500ms"),
+    Term("status", ":", "5xx"),
 )
 
 
@@ -37,11 +38,10 @@ class Row(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A term that a click adds to the search, or takes away."""
+    """A term that a click adds to the search."""
 
     text: str
     address: str
-    current: bool
 
 
 @page("traces", "Traces")
@@ -118,10 +118,10 @@ def _answer(found: Sequence[TraceSummary]) -> dict[str, Any]:
 
 
 def _examples(visit: Visit, asked: str) -> list[Example]:
-    terms = {chip.text for chip in search.of_traces(asked).chips}
+    """Those that the search hasn't yet."""
     made = []
-    for key, value, sign in EXAMPLES:
-        text = f"{key}{sign}{value}"
-        address = visit.here(q=search.with_term(asked, key, value, sign), cursor=None)
-        made.append(Example(text, address, text in terms))
+    for term in EXAMPLES:
+        more = search.with_term(asked, term.key, term.value, term.sign)
+        if more != asked:
+            made.append(Example(str(term), visit.here(q=more, cursor=None)))
     return made
