@@ -27,6 +27,7 @@ VIEWS: Final = {
     "trace": "pages.trace",
     "endpoints": "pages.endpoints",
     "database": "pages.database",
+    "cache": "pages.cache",
     "errors": "pages.errors",
     "error": "pages.error",
     "logs": "pages.logs",

@@ -1,0 +1,295 @@
+"""The map of services: who calls whom, how often, and with what end."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_django.viewer import units
+from otel_django.viewer.filters import inert
+from otel_django.viewer.page import Context, page
+from otel_django.viewer.search_terms import written
+from otel_django.viewer.service_map import HEIGHT, WIDTH, Path, layout
+from otel_django.viewer.table import Column, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from otel_django.contracts import OperationStats
+    from otel_django.roll_ups import Edge
+    from otel_django.viewer.visit import Visit
+
+MOST_DRAWN: Final = 80
+MOST_LISTED: Final = 500
+MANY_FAILED: Final = 0.05
+COLUMNS: Final = (
+    Column("source", "From", "By name", text=True),
+    Column("target", "To", "By name", text=True),
+    Column("kind", "Kind", "By kind", text=True),
+    Column("count", "Rate", "Most calls first"),
+    Column("error_share", "Failed", "Most failures first"),
+    Column("mean_ns", "Mean", "Slowest first"),
+    Column("p95_ns", "p95", "Slowest first"),
+)
+WORDS: Final = {
+    "service": ("service", "services"),
+    "database": ("database", "databases"),
+    "messaging": ("queue", "queues"),
+    "http": ("HTTP host", "HTTP hosts"),
+}
+COLOURS: Final = {"service": "code"}
+"""Of the boxes; the other kinds are called as their colours are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An edge with what the table and the map say of it."""
+
+    edge: Edge
+    traces: str
+    seconds: float
+
+    @property
+    def source(self) -> str:
+        """For sorting, as the properties below."""
+        return self.edge.source
+
+    @property
+    def target(self) -> str:
+        """Who is called."""
+        return self.edge.target
+
+    @property
+    def kind(self) -> str:
+        """Of the target, in words."""
+        return WORDS[self.edge.kind][0]
+
+    @property
+    def count(self) -> int:
+        """Calls in the range."""
+        return self.edge.count
+
+    @property
+    def rate(self) -> float:
+        """Calls a second."""
+        return self.edge.count / self.seconds
+
+    @property
+    def error_share(self) -> float:
+        """0 to 1."""
+        return self.edge.errors / max(1, self.edge.count)
+
+    @property
+    def state(self) -> str:
+        """How the line is drawn."""
+        return _state(self.error_share)
+
+    @property
+    def mean_ns(self) -> float:
+        """A call's time."""
+        return self.edge.duration_ns / max(1, self.edge.count)
+
+    @property
+    def p95_ns(self) -> int | None:
+        """None where it isn't known."""
+        return self.edge.p95_ns
+
+    @property
+    def details(self) -> str:
+        """All of it in one line."""
+        p95 = "" if self.p95_ns is None else f", p95 {units.duration(self.p95_ns)}"
+        failed = f"{units.share(self.error_share)} failed" if self.edge.errors else "none failed"
+        return (
+            f"{inert(self.source)} → {inert(self.target)}: {units.rate(self.rate)} "
+            f"({units.count(self.count)} calls), {failed}, "
+            f"mean {units.duration(self.mean_ns)}{p95}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A service or what one calls. ``rate`` is None where nothing is known of its own work."""
+
+    name: str
+    kind: str
+    colour: str
+    x: float
+    y: float
+    rate: float | None
+    error_share: float
+    address: str
+
+    @property
+    def word(self) -> str:
+        """What it is, in few letters."""
+        return "HTTP" if self.kind == "http" else WORDS[self.kind][0]
+
+    @property
+    def state(self) -> str:
+        """How the box is drawn."""
+        return _state(self.error_share)
+
+
+@page("services", "Services")
+def services(visit: Visit) -> Context:
+    """All services, or the neighbours of one."""
+    when = visit.range
+    found = visit.readers.edges.edges(when.since_ns, when.until_ns)
+    edges = [edge for edge in found.edges if visit.service in {None, edge.source, edge.target}]
+    operations = visit.readers.traces.endpoints(when.since_ns, when.until_ns)
+    calls = _calls(visit, edges, found.edges)
+    drawn = calls[:MOST_DRAWN]
+    boxes, lines, size = _drawing(visit, drawn, _own_work(operations))
+    rows, headings = in_order(visit, calls[:MOST_LISTED], COLUMNS, "count")
+    return {
+        "boxes": boxes,
+        "lines": lines,
+        "size": size,
+        "box_size": (WIDTH, HEIGHT),
+        "states": ("well", "warn", "error"),
+        "rows": rows,
+        "headings": headings,
+        "counts": _counts(boxes),
+        "calls": sum(call.count for call in calls),
+        "failed": sum(call.edge.errors for call in calls),
+        "worst": max(
+            (call for call in calls if call.edge.errors),
+            key=lambda call: call.error_share,
+            default=None,
+        ),
+        "slowest": max(
+            (call for call in calls if call.p95_ns is not None),
+            key=lambda call: call.p95_ns or 0,
+            default=None,
+        ),
+        "partial": found.partial,
+        "not_drawn": len(calls) - len(drawn),
+        "not_listed": max(0, len(calls) - MOST_LISTED),
+    }
+
+
+def _state(error_share: float) -> str:
+    if not error_share:
+        return "well"
+    return "error" if error_share >= MANY_FAILED else "warn"
+
+
+def _own_work(operations: Iterable[OperationStats]) -> Mapping[str, tuple[int, int]]:
+    """Service → what it began, and how much of that failed."""
+    count: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for each in operations:
+        count[each.service] += each.count
+        errors[each.service] += each.errors
+    return {service: (number, errors[service]) for service, number in count.items()}
+
+
+# --- calls
+
+
+def _calls(visit: Visit, edges: Sequence[Edge], every: Sequence[Edge]) -> list[Call]:
+    seconds = visit.range.length_ns / 1e9
+    return [
+        Call(edge, _traces(visit, edge, every), seconds)
+        for edge in sorted(edges, key=lambda edge: -edge.count)
+    ]
+
+
+def _traces(visit: Visit, edge: Edge, every: Sequence[Edge]) -> str:
+    """Traces that hold such calls: by what the calling spans say, else by where they begin."""
+    if edge.kind == "http":
+        return visit.url("traces", service=None, q=written("server.address", edge.target))
+    if edge.kind == "messaging":
+        q = written("messaging.destination.name", edge.target)
+        return visit.url("traces", service=None, q=q)
+    return visit.url("traces", service=_entry(edge.source, every))
+
+
+def _entry(service: str, every: Sequence[Edge]) -> str:
+    """The nearest service up the calls that no other one calls; itself in a circle."""
+    callers: dict[str, list[str]] = {}
+    for edge in every:
+        if edge.kind == "service":
+            callers.setdefault(edge.target, []).append(edge.source)
+    seen, waiting = {service}, deque([service])
+    while waiting:
+        name = waiting.popleft()
+        if name not in callers:
+            return name
+        waiting += [each for each in callers[name] if each not in seen]
+        seen.update(callers[name])
+    return service
+
+
+# --- the map
+
+
+def _drawing(
+    visit: Visit, calls: Sequence[Call], own: Mapping[str, tuple[int, int]]
+) -> tuple[list[Box], list[tuple[Call, Path]], tuple[int, int]]:
+    """Boxes, lines, width and height."""
+    kinds: dict[str, tuple[str, str]] = {
+        _key("service", name): ("service", name) for name in own if visit.service in {None, name}
+    }
+    counts: dict[tuple[str, str], int] = {}
+    for call in calls:
+        ends = _key("service", call.source), _key(call.edge.kind, call.target)
+        kinds[ends[0]] = ("service", call.source)
+        kinds[ends[1]] = (call.edge.kind, call.target)
+        counts[ends] = call.count
+    found = layout(list(kinds), counts)
+    boxes = [_box(visit, *kinds[key], found.boxes[key], calls, own) for key in kinds]
+    lines = [
+        (call, found.paths[ends])
+        for call in calls
+        for ends in [(_key("service", call.source), _key(call.edge.kind, call.target))]
+        if ends in found.paths
+    ]
+    return boxes, lines, (found.width, found.height)
+
+
+def _key(kind: str, name: str) -> str:
+    """A database may be called as a service is."""
+    return f"{kind} {name}"
+
+
+def _box(
+    visit: Visit,
+    kind: str,
+    name: str,
+    place: tuple[float, float],
+    calls: Sequence[Call],
+    own: Mapping[str, tuple[int, int]],
+) -> Box:
+    if kind == "service":
+        count, errors = own.get(name, (0, 0))
+    else:
+        to_it = [call.edge for call in calls if (call.edge.kind, call.target) == (kind, name)]
+        count, errors = sum(edge.count for edge in to_it), sum(edge.errors for edge in to_it)
+    seconds = visit.range.length_ns / 1e9
+    return Box(
+        name,
+        kind,
+        COLOURS.get(kind, kind),
+        *place,
+        count / seconds if count else None,
+        errors / max(1, count),
+        _address(visit, kind, name),
+    )
+
+
+def _address(visit: Visit, kind: str, name: str) -> str:
+    if kind == "service":
+        return visit.url("endpoints", service=name)
+    if kind == "http":
+        return visit.url("traces", service=None, q=written("server.address", name))
+    return visit.url("database" if kind == "database" else "tasks")
+
+
+def _counts(boxes: Sequence[Box]) -> list[tuple[int, str]]:
+    """``3 services``, ``1 database``: those there are."""
+    numbers: dict[str, Any] = Counter(box.kind for box in boxes)
+    return [
+        (numbers[kind], words[numbers[kind] != 1]) for kind, words in WORDS.items() if numbers[kind]
+    ]
