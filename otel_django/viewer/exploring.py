@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from otel_django.viewer import units
 from otel_django.viewer.chart import Line
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ def is_distribution(info: MetricInfo) -> bool:
 class Row(NamedTuple):
     """One line's figures: its key is None for all together and for what is left over.
 
-    ``figures`` are in the order of ``titles``, each with its unit.
+    ``figures`` are in the order of ``titles``, each with its unit; ``texts`` the same for a table.
     """
 
     label: str
     key: Key | None
     figures: Figures
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,15 @@ def _values(group: Group, way: str, info: MetricInfo) -> Values:
 def _table(
     info: MetricInfo, way: str, parts: Sequence[tuple[str, Key | None, Group]]
 ) -> tuple[tuple[str, ...], list[Row]]:
-    rows = [Row(label, key, figures(group, info, way)) for label, key, group in parts]
+    told = [figures(group, info, way) for _, _, group in parts]
+    columns = [
+        units.alike([value for value, _ in column], column[0][1])
+        for column in zip(*told, strict=True)
+    ]
+    rows = [
+        Row(label, key, each, tuple(texts))
+        for (label, key, _), each, *texts in zip(parts, told, *columns, strict=True)
+    ]
     return titles(info), rows
 
 

@@ -14,7 +14,7 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.contracts import MetricQuery
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from otel_django.viewer.ranges import TimeRange
 
 SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
 IDLE_NS: Final = 360 * SECOND_NS
 """A series that stays as it is has a point every five minutes; one without for longer has ended."""
 LEAST_SHARE: Final = 0.25
@@ -70,33 +71,83 @@ class Steps:
         """The number of the step that a time is in; it may be outside."""
         return (time_ns - self.start_ns) // self.step_ns
 
-    def shares(self, low_ns: int, high_ns: int) -> Iterator[tuple[int, float]]:
+    def shares(self, low_ns: int, high_ns: int) -> list[tuple[int, float]]:
         """The steps that ``(low, high]`` lies in, with the share of it in each."""
-        if high_ns <= low_ns:
-            if 0 <= self.at(high_ns) < self.count:
-                yield self.at(high_ns), 1.0
-            return
-        for number in range(max(0, self.at(low_ns)), min(self.count - 1, self.at(high_ns)) + 1):
-            begin = self.start_ns + number * self.step_ns
-            within = min(high_ns, begin + self.step_ns) - max(low_ns, begin)
-            if within > 0:
-                yield number, within / (high_ns - low_ns)
+        first, last = self.at(low_ns), self.at(high_ns - 1)
+        if first >= last:
+            return [(last, 1.0)] if 0 <= last < self.count else []
+        length_ns = high_ns - low_ns
+        found = []
+        for number in range(max(0, first), min(self.count - 1, last) + 1):
+            begin_ns = self.start_ns + number * self.step_ns
+            within_ns = min(high_ns, begin_ns + self.step_ns) - max(low_ns, begin_ns)
+            found.append((number, within_ns / length_ns))
+        return found
 
 
-class Gain(NamedTuple):
-    """What a series gained between two times; ``change`` is a point of that only."""
+class Course:
+    """What one series says of each step.
 
-    low_ns: int
-    high_ns: int
-    change: Point
+    ``gains`` are what it gained: a step, the share that fell into it, and a point of the whole
+    gain. ``known`` are the steps of which it tells anything, ``end_ns`` up to when it does.
+    """
+
+    __slots__ = ("_reading", "end_ns", "gains", "known")
+
+    def __init__(self, reading: Reading, one: MetricSeries) -> None:
+        self._reading = reading
+        self.gains: list[tuple[int, float, Point]] = []
+        self.known: set[int] = set()
+        self.end_ns = 0
+        before: Point | None = None
+        for point in one.points:
+            self._take(one, before, point)
+            before = point
+        if before is not None:
+            self._end(before)
+
+    def _take(self, one: MetricSeries, before: Point | None, point: Point) -> None:
+        reading, time_ns = self._reading, point.time_ns
+        begin_ns = max(time_ns - reading.interval_ns, point.start_ns)
+        adjoin = before is not None and reading.adjoin(before, point)
+        if before is not None and adjoin:
+            begin_ns = max(begin_ns, before.time_ns)
+            self._know(before.time_ns, time_ns)
+        else:
+            self._know(begin_ns, time_ns)
+        change = self._change(one, before if adjoin else None, point, is_first=before is None)
+        if change is not None:
+            for number, share in reading.steps.shares(min(begin_ns, time_ns), time_ns):
+                self.gains.append((number, share, change))
+
+    def _change(
+        self, one: MetricSeries, before: Point | None, point: Point, *, is_first: bool
+    ) -> Point | None:
+        """What was gained since the point that adjoins; None where that can't be known."""
+        if before is not None:
+            same_sum = before.start_ns == point.start_ns
+            return (taken_off(point, before) if same_sum else None) or point
+        if point.start_ns >= point.time_ns - IDLE_NS:
+            return point
+        reading = self._reading
+        is_new = is_first and point.time_ns > reading.first_seen(one) + reading.interval_ns
+        return point if is_new else None
+
+    def _end(self, last: Point) -> None:
+        """It may only not have been written yet; after two intervals it is known to stay."""
+        until_ns = self._reading.until_ns - 2 * self._reading.interval_ns
+        self._know(last.time_ns, min(last.time_ns + IDLE_NS, until_ns))
+
+    def _know(self, low_ns: int, high_ns: int) -> None:
+        if high_ns >= low_ns:
+            at = self._reading.steps.at
+            first = at(low_ns)
+            self.known.update(range(first, max(first, at(high_ns - 1)) + 1))
+            self.end_ns = max(self.end_ns, high_ns)
 
 
 class Group:
-    """The series of one set of attribute values, added up.
-
-    ``known_ns`` is the time up to which anything is known of the metric; ``interval_ns`` how far
-    apart its points are where it changes.
-    """
+    """The series of one set of attribute values, added up."""
 
     def __init__(self, reading: Reading, series: Sequence[MetricSeries]) -> None:
         self.series = series
@@ -104,10 +155,6 @@ class Group:
         self._steps = reading.steps
 
     # --- of sums and histograms
-
-    @cached_property
-    def _gains(self) -> list[tuple[Gain, MetricSeries]]:
-        return [(gain, one) for one in self.series for gain in self._reading.gains(one)]
 
     @cached_property
     def counts(self) -> Values:
@@ -120,22 +167,15 @@ class Group:
         return self._per_step(lambda change: getattr(change, "sum", 0.0))
 
     def _per_step(self, size: Callable[[Point], float]) -> Values:
-        found: Values = [0.0 if known else None for known in self._known]
-        for gain, _ in self._gains:
-            amount = size(gain.change)
-            if amount:
-                for number, share in self._steps.shares(gain.low_ns, gain.high_ns):
-                    found[number] = (found[number] or 0.0) + amount * share
-        return found
-
-    @cached_property
-    def _known(self) -> list[bool]:
-        known = [False] * self._steps.count
+        found: Values = [None] * self._steps.count
         for one in self.series:
-            for low, high in self._reading.covered(one):
-                for number, _ in self._steps.shares(low, high):
-                    known[number] = True
-        return known
+            course = self._reading.course(one)
+            for number in course.known:
+                if 0 <= number < len(found):
+                    found[number] = found[number] or 0.0
+            for number, share, change in course.gains:
+                found[number] = (found[number] or 0.0) + size(change) * share
+        return found
 
     @property
     def rates(self) -> Values:
@@ -162,12 +202,10 @@ class Group:
     @cached_property
     def _spreads(self) -> list[Spread | None]:
         found: list[Spread | None] = [None] * self._steps.count
-        for gain, one in self._gains:
-            for number, share in self._steps.shares(gain.low_ns, gain.high_ns):
-                spread = found[number]
-                if spread is None:
-                    spread = found[number] = Spread()
-                spread.add_share(gain.change, one.bounds, share)
+        for one in self.series:
+            for number, share, change in self._reading.course(one).gains:
+                spread = found[number] = found[number] or Spread()
+                spread.add_share(change, one.bounds, share)
         return found
 
     @cached_property
@@ -227,7 +265,8 @@ class Reading:
         self.partial = partial
         self.by = tuple(by)
         self.steps = steps or Steps.of(when)
-        self._until_ns = when.until_ns
+        self.until_ns = when.until_ns
+        self._courses: dict[int, Course] = {}
 
     @cached_property
     def groups(self) -> dict[Key, Group]:
@@ -248,11 +287,11 @@ class Reading:
 
     @cached_property
     def interval_ns(self) -> int:
-        """How far apart the points of what changes are."""
+        """How far apart the points of what changes are; a minute where they lie further."""
         distances = [_distances(one) for one in self.series]
         busy = [statistics.median(each) for each in distances if len(each) > 2]
-        any_ = busy or [min(each) for each in distances if each]
-        return int(min(any_, default=self.steps.step_ns))
+        told = busy or [min(each) for each in distances if each]
+        return int(min([*told, MINUTE_NS]))
 
     @cached_property
     def lengths_s(self) -> list[float]:
@@ -262,7 +301,7 @@ class Reading:
         """
         step_ns = self.steps.step_ns
         lengths = [step_ns / SECOND_NS] * self.steps.count
-        ends = [high for one in self.series for _, high in self.covered(one)]
+        ends = [self.course(one).end_ns for one in self.series if one.points]
         end_ns = max(ends, default=self.steps.end_ns)
         last = self.steps.at(end_ns - 1)
         if 0 <= last < self.steps.count:
@@ -270,9 +309,19 @@ class Reading:
             lengths[last] = known_ns / SECOND_NS if known_ns >= LEAST_SHARE * step_ns else 0.0
         return lengths
 
+    def course(self, one: MetricSeries) -> Course:
+        """One of ``series``, step by step."""
+        found = self._courses.get(id(one))
+        if found is None:
+            found = self._courses[id(one)] = Course(self, one)
+        return found
+
+    def first_seen(self, one: MetricSeries) -> int:
+        """When anything was first heard of the series' instance."""
+        return self._first_seen[one.service, one.instance]
+
     @cached_property
     def _first_seen(self) -> Mapping[tuple[str, str], int]:
-        """When an instance has its first point."""
         first: dict[tuple[str, str], int] = {}
         for one in self.series:
             if one.points:
@@ -281,47 +330,11 @@ class Reading:
                 first[owner] = min(time_ns, first.get(owner, time_ns))
         return first
 
-    def gains(self, one: MetricSeries) -> Iterator[Gain]:
-        """What a series gained between its points, as far as somebody looked."""
-        before: Point | None = None
-        for point in one.points:
-            change = self._gain(one, before, point)
-            if change is not None:
-                begin_ns = point.time_ns - self.interval_ns
-                begin_ns = max(begin_ns, point.start_ns if before is None else before.time_ns)
-                yield Gain(min(begin_ns, point.time_ns), point.time_ns, change)
-            before = point
-
-    def _gain(self, one: MetricSeries, before: Point | None, point: Point) -> Point | None:
-        """None where it can't be known."""
-        goes_on = before is not None and self._adjoin(before, point)
-        if goes_on and before is not None and before.start_ns == point.start_ns:
-            return taken_off(point, before) or point
-        is_young = point.start_ns >= point.time_ns - IDLE_NS
-        first_ns = self._first_seen[one.service, one.instance]
-        is_new = before is None and point.time_ns > first_ns + self.interval_ns
-        return point if goes_on or is_young or is_new else None
-
-    def _adjoin(self, before: Point, point: Point) -> bool:
-        steps = self.steps
+    def adjoin(self, before: Point, point: Point) -> bool:
+        """Whether nothing is missing between two points of a series."""
         if point.time_ns - before.time_ns <= IDLE_NS:
             return True
-        return steps.at(point.time_ns) - steps.at(before.time_ns) <= 1
-
-    def covered(self, one: MetricSeries) -> Iterator[tuple[int, int]]:
-        """The times of which something is known of a series."""
-        before: Point | None = None
-        for point in one.points:
-            if before is not None and self._adjoin(before, point):
-                yield before.time_ns, point.time_ns
-            else:
-                yield max(point.start_ns, point.time_ns - self.interval_ns), point.time_ns
-            before = point
-        if before is not None:
-            # It may only not have been written yet; after two intervals it is known to stay.
-            end_ns = min(before.time_ns + IDLE_NS, self._until_ns - 2 * self.interval_ns)
-            if end_ns > before.time_ns:
-                yield before.time_ns, end_ns
+        return self.steps.at(point.time_ns) - self.steps.at(before.time_ns) <= 1
 
     def carried(self, one: MetricSeries) -> Values:
         """A series' value at the end of each step: it stays as it is until the next point."""
@@ -332,7 +345,7 @@ class Reading:
             for point in one.points
             if isinstance(point, NumberPoint) and math.isfinite(point.value)
         ]
-        ends = [point.time_ns for point in points[1:]] + [self._until_ns]
+        ends = [point.time_ns for point in points[1:]] + [self.until_ns]
         for point, end_ns in zip(points, ends, strict=True):
             first = max(0, steps.at(point.time_ns))
             last = steps.at(min(end_ns, point.time_ns + IDLE_NS) - 1)

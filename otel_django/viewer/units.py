@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 _BYTES: Final = ("B", "kB", "MB", "GB", "TB")
 _THOUSANDS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SECONDS: Final = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
+_RATES: Final = ((1, "s"), (60, "min"), (3600, "h"))
+_MOST_MS_NS: Final = 100e9
 _AGES: Final = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -104,3 +107,20 @@ def measured(value: float, unit: str) -> str:
     if plain.startswith("{") and thing:
         thing += "" if abs(value) == 1 or thing.endswith("s") else "s"
     return f"{short(value)} {thing}".rstrip() + behind
+
+
+def alike(values: Sequence[float | None], unit: str) -> list[str]:
+    """As ``measured``, for a column: one unit down, as far as that is readable."""
+    known = [abs(value) for value in values if value is not None]
+    largest = max(known, default=0.0)
+    plain, _, per = unit.partition("/")
+    length, sign = next((each for each in _RATES if largest * each[0] >= 1), _RATES[0])
+
+    def told(value: float) -> str:
+        if per == "s" and plain not in {*_SECONDS, "By"}:
+            return f"{short(round(value * length, 2))}/{sign}"
+        if plain in _SECONDS and not per and largest * _SECONDS[plain] < _MOST_MS_NS:
+            return milliseconds(value * _SECONDS[plain])
+        return measured(value, unit)
+
+    return ["–" if value is None else told(value) for value in values]
