@@ -38,6 +38,12 @@ _NO_CHIPS: Final = frozenset(
         names.CLIENT_ADDRESS,
         names.HTTP_REQUEST_BODY_SIZE,
         names.HTTP_RESPONSE_BODY_SIZE,
+        names.DB_SYSTEM_NAME,
+        names.DB_NAMESPACE,
+        names.DB_OPERATION_NAME,
+        names.DB_COLLECTION_NAME,
+        names.DJANGO_DB_ALIAS,
+        names.MESSAGING_MESSAGE_ID,
     }
 )
 _SAME_KEYS: Final = frozenset({"level", "logger", "event", names.SERVICE_NAME})
@@ -177,16 +183,13 @@ class Line:
         return Field(key, text, address, len(text) if len(text) > MAX_VALUE_CHARACTERS else 0)
 
 
-def lines(rows: Iterable[LogRow], visit: Visit) -> tuple[Line, ...]:
-    """Each of them on the page that is asked for."""
-    return tuple(Line(row, visit) for row in rows)
-
-
 def _chips(row: LogRow) -> Iterable[Chip]:
     found = [
         (str(key), value)
         for key, value in row.attributes.items()
-        if key not in _NO_CHIPS and not str(key).startswith(_NO_CHIP_GROUPS)
+        if key not in _NO_CHIPS
+        and not str(key).startswith(_NO_CHIP_GROUPS)
+        and not isinstance(value, Mapping)
     ][:MAX_CHIPS]
     short = [key.rpartition(".")[2] or key for key, _ in found]
     for (key, value), last in zip(found, short, strict=True):

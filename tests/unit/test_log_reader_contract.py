@@ -72,6 +72,7 @@ def records(backend: Backend) -> list[LogRecord]:
             span_id=0xFFFF_0000_0000_0001,
             order=17,
             paid=True,
+            total=12.5,
         ),
         record("Card was refused: 200 EUR", level="warning", time_ns=HOUR_AGO + 2 * SECOND),
         record(
@@ -116,7 +117,7 @@ def test_the_list_is_newest_first_with_all_that_was_logged(
     assert (placed.logger, placed.service) == ("shop.orders", "shop")
     assert placed.trace_id == format(TRACE, "032x")
     assert placed.span_id == "ffff000000000001"
-    assert placed.attributes == {"order": 17, "paid": True}
+    assert placed.attributes == {"order": 17, "paid": True, "total": 12.5}
     assert placed.resource["host.name"] == "test"
     assert (failed.event, failed.body) == ("mail.failed", "No route to host smtp.example")
     assert (page.rows[0].trace_id, page.rows[0].span_id) == ("", "")
@@ -150,7 +151,10 @@ def test_the_list_is_newest_first_with_all_that_was_logged(
         ({"attributes": {"status": 200}}, [0]),
         ({"attributes": {"status": "404"}}, [4]),
         ({"attributes": {"paid": True}}, [1]),
+        ({"attributes": {"paid": "true"}}, [1]),
+        ({"attributes": {"paid": "True"}}, [1]),
         ({"attributes": {"paid": False}}, []),
+        ({"attributes": {"total": "12.5"}}, [1]),
         ({"attributes": {"http.route": "/a/"}}, [0]),
         ({"attributes": {"http.route": "/"}}, []),
         ({"attributes": {"nothing": "of it"}}, []),

@@ -281,7 +281,7 @@ def test_a_line_has_an_address_that_shows_it_among_its_service_s_lines(logged: L
     found = lines(html)
     assert [each.split()[1] for each in found] == ["info", "warning", "error"]  # mail's isn't there
     assert "orders/views.py:44" in found[2]
-    assert html.count(" chosen") == 1
+    assert html.count(' this"') == 1
     assert f"/logs/?at={key_of(page(), 1).replace(':', '%3A')}&around=100" in links(html)
 
 

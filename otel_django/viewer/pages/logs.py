@@ -13,12 +13,14 @@ from otel_django.errors import ReadError, ReadTimeoutError
 from otel_django.viewer import exports, log_tail, search
 from otel_django.viewer.live import Live
 from otel_django.viewer.log_facets import facets_of
-from otel_django.viewer.log_lines import LEVELS, Line, lines
+from otel_django.viewer.log_lines import LEVELS, Line
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http.response import HttpResponseBase
 
     from otel_django.contracts import LogRow
@@ -37,7 +39,8 @@ def logs(visit: Visit) -> Context | HttpResponseBase:
     """What was logged, newest first."""
     asked = _Asked(visit)
     if visit.text("line"):
-        return _part(visit, "_log_detail.html", {"line": _line(visit, visit.text("line"))})
+        row = _rows_around(visit, visit.text("line"), 0)[0]
+        return _part(visit, "_log_detail.html", {"line": Line(row, visit)})
     if visit.text("at"):
         return _around(visit, visit.text("at"))
     form = visit.text("format")
@@ -103,7 +106,8 @@ class _Asked:
             "total": None if summary is None else sum(summary.levels.values()),
             "errors": _level_count(summary, "error") + _level_count(summary, "critical"),
             "warnings": _level_count(summary, "warning"),
-            "notes": [] if summary is None else [summary.partial],
+            "note": "" if summary is None else summary.partial,
+            "moments": () if summary is None else _moments(summary),
         }
 
 
@@ -111,7 +115,7 @@ def _list(visit: Visit, asked: _Asked) -> dict[str, Any]:
     query = replace(asked.in_range, cursor=visit.text("cursor") or None)
     found = visit.readers.logs.list_logs(query)
     return {
-        "lines": lines(found.rows, visit),
+        **_lines(visit, found.rows),
         "partial": found.partial,
         "older": visit.here(cursor=found.cursor) if found.cursor else "",
     }
@@ -124,15 +128,11 @@ def _around(visit: Visit, key: str) -> Context:
     more = next((number for number in AROUND if number > int(wanted)), None)
     return {
         "around": next(Line(row, visit) for row in rows if row.key == key),
-        "lines": lines(rows, visit),
+        **_lines(visit, rows),
         "more": visit.here(around=more) if more else "",
         "more_count": more,
         "back": visit.here(at=None, around=None),
     }
-
-
-def _line(visit: Visit, key: str) -> Line:
-    return Line(_rows_around(visit, key, 0)[0], visit)
 
 
 def _rows_around(visit: Visit, key: str, count: int) -> tuple[LogRow, ...]:
@@ -145,6 +145,13 @@ def _rows_around(visit: Visit, key: str, count: int) -> tuple[LogRow, ...]:
     if not found.rows:
         raise Missing("This line is no longer kept.")
     return found.rows
+
+
+def _lines(visit: Visit, rows: Iterable[LogRow]) -> dict[str, Any]:
+    return {
+        "lines": [Line(row, visit) for row in rows],
+        "several_services": visit.service is None and len(visit.readers.traces.services()) > 1,
+    }
 
 
 # --- live
@@ -160,7 +167,7 @@ def _news(visit: Visit, asked: _Asked) -> HttpResponse:
 
 def _tail_context(visit: Visit, found: Tail) -> dict[str, Any]:
     return {
-        "lines": lines(found.rows, visit),
+        **_lines(visit, found.rows),
         "left_out": found.left_out,
         "poll": visit.here(after=found.cursor, cursor=None),
     }
@@ -177,12 +184,23 @@ def _level_count(summary: LogSummary | None, level: str) -> int:
     return 0 if summary is None else summary.levels.get(level, 0)
 
 
+def _moments(summary: LogSummary) -> list[tuple[int, list[int]]]:
+    """The bars as figures, those that are: a time, and the numbers of each level."""
+    found = [level for level in LEVELS if summary.levels.get(level)]
+    return [
+        (moment.start_ns, [moment.counts.get(level, 0) for level in found])
+        for moment in reversed(summary.moments)
+        if moment.counts
+    ]
+
+
 def _chart(summary: LogSummary) -> dict[str, Any]:
-    """Bars of each level on one another, the worst at the bottom."""
+    """Bars of each level on one another, the worst at the bottom, in the middle of their time."""
+    middle_ns = summary.step_ns // 2
     return {
         "unit": "{}",
         "stacked": True,
-        "times": [moment.start_ns / 1e9 for moment in summary.moments],
+        "times": [(moment.start_ns + middle_ns) / 1e9 for moment in summary.moments],
         "series": [
             {
                 "name": level,
@@ -190,7 +208,7 @@ def _chart(summary: LogSummary) -> dict[str, Any]:
                 "bars": True,
                 "points": [moment.counts.get(level, 0) for moment in summary.moments],
             }
-            for level in LEVELS
+            for level in reversed(LEVELS)
             if summary.levels.get(level)
         ],
     }

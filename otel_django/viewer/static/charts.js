@@ -1,5 +1,5 @@
 // Draws every <div class="chart" data-chart="ID"> from the JSON in the element of that id:
-// {title, unit, series: [{name, colour, points: [...]}], times: [s, ...], marks?, thresholds?, dots?}
+// {title, unit, series: [{name, colour, points: [...]}], times: [s, ...], marks?, thresholds?, dots?, stacked?}
 (function () {
   "use strict";
   const SCALES = {
@@ -47,7 +47,7 @@
         points: { show: false },
         paths: series.bars ? uPlot.paths.bars({ size: [0.8] }) : undefined,
         fill: series.bars ? colour(series.colour || "code") : undefined,
-        value: (plot, value) => figure(value, chart.unit),
+        value: (plot, value, at, index) => figure(chart.stacked ? series.points[index] : value, chart.unit),
       }))],
       hooks: {
         ready: [(plot) => { for (const dot of chart.dots || []) place(plot, host, dot); }],
@@ -66,9 +66,18 @@
         }],
       },
     };
+    if (chart.stacked) {
+      const half = (chart.times[1] - chart.times[0]) / 2 || 30;
+      options.scales.x = { range: (plot, low, high) => [low - half, high + half] };
+    }
     host.replaceChildren();
-    const plot = new uPlot(options, [chart.times, ...chart.series.map((series) => series.points)], host);
+    const plot = new uPlot(options, [chart.times, ...(chart.stacked ? piled(chart.series) : chart.series.map((series) => series.points))], host);
     drawn.push([plot, host]);
+  }
+
+  // Each series stands on those after it, which are drawn over it.
+  function piled(all) {
+    return all.map((series, number) => series.points.map((value, at) => all.slice(number).reduce((sum, each) => sum + each.points[at], 0) || null));
   }
 
   function line(plot, value, name) {

@@ -7,7 +7,7 @@
     const facets = document.querySelector("details.facets");
     if (facets) facets.open = false;
   }
-  const chosen = document.querySelector(".line.chosen");
+  const chosen = document.querySelector(".line.this summary");
   if (chosen) chosen.scrollIntoView({ block: "center" });
   if (!tail) return;
   const resume = document.getElementById("resume"), following = document.getElementById("following");
