@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from otel_django.viewer import urls as viewer
+from otel_django.viewer.beside_json import beside_json
 from otel_django.web import (
     alert_views,
     cached_answers,
@@ -24,8 +25,16 @@ urlpatterns = [
     path("metrics/", metrics_views.metrics_endpoint, name="metrics_endpoint"),
     path("uptime/", uptime_views.uptime_status, name="uptime_status"),
     path("status/", status_views.monitoring_status, name="monitoring_status"),
-    path("performance/queries/", performance_views.performance_queries, name="performance_queries"),
-    path("performance/cache/", performance_views.performance_cache, name="performance_cache"),
+    path(
+        "performance/queries/",
+        beside_json(performance_views.performance_queries, viewer.view_of("database")),
+        name="performance_queries",
+    ),
+    path(
+        "performance/cache/",
+        beside_json(performance_views.performance_cache, viewer.view_of("cache")),
+        name="performance_cache",
+    ),
     path("alerts/", alert_views.alerts, name="alerts"),
     path("alerts/receive/", alert_views.receive_alerts, name="receive_alerts"),
     path("alerts/test/", alert_views.test_alerts, name="test_alerts"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 
 from otel_django import names
 from otel_django.store.writer import LogWriter, StoreWriter
@@ -18,6 +18,7 @@ from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
 from tests.store_spans import MS, Losses, SpanSource, store_path
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 
 
@@ -68,17 +69,14 @@ class Telemetry:
 @pytest.fixture
 def telemetry(tmp_path: Path) -> Iterator[Telemetry]:
     made = Telemetry(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with ours(TOKENS=["sesame"], STORE=str(made.path)):
         yield made
     made.writer.close(time.monotonic() + 2)
     assert made.losses.counts == {}
 
 
 def page(path: str, client: Client | None = None, status: int = 200) -> str:
-    response = (client or by_token()).get(f"/{path}")
+    response = (client or by_token()).get(f"/monitoring/{path}", headers={"accept": BROWSER})
     assert response.status_code == status
     return response.content.decode()
 
@@ -119,7 +117,7 @@ def test_a_heading_sorts_and_sorts_the_other_way(telemetry: Telemetry) -> None:
 
     by_rate = page("endpoints/?sort=rate")
     assert [row[:7] for row in rows(by_rate)[1:]] == ["GET /b/", "GET /a/"]
-    assert 'aria-sort="descending"><a href="/endpoints/?sort=-rate"' in by_rate
+    assert 'aria-sort="descending"><a href="/monitoring/endpoints/?sort=-rate"' in by_rate
     turned = page("endpoints/?sort=-rate")
     assert [row[:7] for row in rows(turned)[1:]] == ["GET /a/", "GET /b/"]
     by_name = page("endpoints/?sort=name")
@@ -242,3 +240,40 @@ def test_statements_are_shown_as_text(telemetry: Telemetry) -> None:
         assert "<script>alert" not in each
         assert "\u202e" not in each
         assert len(each) < 200_000
+
+
+# --- pages beside JSON
+
+
+@pytest.mark.parametrize("path", ["performance/queries/", "performance/cache/"])
+def test_browsers_get_the_page_and_programs_the_json(telemetry: Telemetry, path: str) -> None:
+    telemetry.keep()
+
+    def kind(query: str = "", **headers: str) -> str:
+        response = by_token().get(f"/monitoring/{path}{query}", headers=headers)
+        assert response.status_code == 200
+        assert "Accept" in response["Vary"]
+        return str(response["Content-Type"]).partition(";")[0]
+
+    assert kind(accept=BROWSER) == "text/html"
+    assert kind(accept="*/*") == "application/json"
+    assert kind(accept="application/json, text/html;q=0.5") == "application/json"
+    assert kind(accept="text/html;q=0") == "application/json"
+    assert kind() == "application/json"
+    assert kind("?format=json", accept=BROWSER) == "application/json"
+    assert kind("?format=html", accept="*/*") == "text/html"
+
+
+def test_without_the_pages_browsers_get_json_too(telemetry: Telemetry) -> None:
+    telemetry.keep()
+    with ours(TOKENS=["sesame"], STORE=str(telemetry.path), VIEWER=False):
+        response = by_token().get("/monitoring/performance/queries/", headers={"accept": BROWSER})
+    assert response["Content-Type"] == "application/json"
+
+
+def test_strangers_get_neither(telemetry: Telemetry) -> None:
+    stranger = Client(REMOTE_ADDR="192.0.2.1")
+    for path in ("endpoints/", "performance/queries/", "performance/cache/"):
+        response = stranger.get(f"/monitoring/{path}", headers={"accept": BROWSER})
+        assert response.status_code in {302, 401, 403}
+        assert b"<main" not in response.content
