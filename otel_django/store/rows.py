@@ -184,8 +184,8 @@ class Packer:
             len(spans),
             dumps([[trace.first, " ".join(trace.words)[:MAX_FIND_CHARACTERS]] for trace in traces]),
             dumps(sums.endpoints.rows()),
-            dumps(sums.statements.rows()),
-            dumps(sums.edges.rows()),
+            dumps(sums.statement_rows()),
+            dumps(sums.edge_rows()),
             dumps(sums.source_rows(first, last)),
             dumps(sums.callees),
             sums.errors.rows(),
@@ -218,17 +218,19 @@ class Packer:
         trace.words[span._name] = None
         trace.errors += failed
         kind = span._kind.value
-        call = Call(start // MINUTE_NS, service, bucket(duration), failed, duration)
+        minute = start // MINUTE_NS
         query = self._query(span)
         if query is not None:
-            sums.query(context[0], call, query.statement, query.target)
+            key = (minute, service, query.statement, query.target, bucket(duration))
+            sums.query(context[0], key, failed, duration)
             if query.statement is not None:
                 trace.queries += 1
                 trace.query_ns += duration
         else:
-            sums.call(span, kind, call)
+            sums.call(span, kind, Call(minute, service, bucket(duration), failed, duration))
         local_root = parent is None or parent[2]
         if local_root:
+            call = Call(minute, service, bucket(duration), failed, duration)
             route = self._take_root(trace, self._root(span, start, duration, name, service))
             sums.begun(context[0], kind, name, route, call)
             if parent is not None:

@@ -18,6 +18,7 @@ MAX_OPEN = 20_000
 CALLS = (CLIENT, PRODUCER)
 Queries = tuple[int, int]
 """Their number and time."""
+NONE: Queries = (0, 0)
 
 
 class Call(NamedTuple):
@@ -43,7 +44,7 @@ class OpenQueries:
 
     def of(self, key: tuple[int, int]) -> Queries:
         """Those there are."""
-        return self._open.get(key, (0, 0))
+        return self._open.get(key, NONE)
 
     def update(self, ended: list[tuple[int, int]], more: dict[tuple[int, int], Queries]) -> None:
         """A batch is in the store."""
@@ -64,22 +65,49 @@ class SpanSums:
         self._queries: dict[tuple[int, int], Queries] = {}
         self._ended: list[tuple[int, int]] = []
         self.endpoints = Sums()
-        self.statements = Sums()
+        self._calls: dict[tuple[int, int, int | None, int | None, int], list[int]] = {}
         self.edges = Sums()
         self.errors = Errors(texts, seen)
         self.callees: list[tuple[Any, ...]] = []
         self.sources: dict[int, tuple[int, int | None]] = {}
 
-    def query(self, trace_id: int, call: Call, statement: int | None, database: int | None) -> None:
-        """A query or cache operation, with the ids of its texts."""
-        if statement is not None:
-            call.add(self.statements, statement)
-            key = (trace_id, call.service)
-            one = (1, call.duration_ns)
-            known = self._queries.get(key)
-            self._queries[key] = one if known is None else _sum(known, one)
-        if database is not None:
-            call.add(self.edges, database, DATABASE)
+    def query(
+        self,
+        trace_id: int,
+        key: tuple[int, int, int | None, int | None, int],
+        failed: int,
+        duration_ns: int,
+    ) -> None:
+        """A query or cache operation: the commonest span.
+
+        ``key`` is minute, service, the texts' ids of statement and database, bucket.
+        """
+        calls = self._calls.get(key)
+        if calls is None:
+            self._calls[key] = [1, failed, duration_ns]
+        else:
+            calls[0] += 1
+            calls[1] += failed
+            calls[2] += duration_ns
+        if key[2] is not None:
+            of_trace = (trace_id, key[1])
+            queries = self._queries.get(of_trace, NONE)
+            self._queries[of_trace] = (queries[0] + 1, queries[1] + duration_ns)
+
+    def statement_rows(self) -> list[list[int]]:
+        """Of the statements there were."""
+        sums = Sums()
+        for (minute, service, statement, _, bucket), calls in self._calls.items():
+            if statement is not None:
+                sums.add((minute, service, statement, bucket), *calls)
+        return sums.rows()
+
+    def edge_rows(self) -> list[list[int]]:
+        """Of all that was called; databases last."""
+        for (minute, service, _, database, bucket), calls in self._calls.items():
+            if database is not None:
+                self.edges.add((minute, service, database, DATABASE, bucket), *calls)
+        return self.edges.rows()
 
     def call(self, span: Span, kind: int, call: Call) -> None:
         """A span that is no query; CLIENT and PRODUCER spans call something."""
@@ -92,7 +120,7 @@ class SpanSums:
     def begun(self, trace_id: int, kind: int, name: int, route: int, call: Call) -> None:
         """A local root has ended, and what it asked for is its own."""
         key = (trace_id, call.service)
-        queries = _sum(self._earlier.of(key), self._queries.pop(key, (0, 0)))
+        queries = _sum(self._earlier.of(key), self._queries.pop(key, NONE))
         self._ended.append(key)
         call.add(self.endpoints, kind, name, route, more=queries)
 
