@@ -6,15 +6,21 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import override_settings
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import connections
+from django.test import RequestFactory, override_settings
 from opentelemetry.trace import SpanKind
 
+from otel_django import names
 from otel_django.store.writer import LogWriter, StoreWriter
-from tests.endpoints_kit import by_token, ours
+from otel_django.viewer.pages.trace import trace
+from tests.endpoints_kit import TOKEN, by_token, ours
+from tests.site.databases import database_alias
 from tests.store_logs import record
 from tests.store_spans import MS, Losses, SpanSource, store_path
 
@@ -225,3 +231,40 @@ def test_a_task_of_another_process_is_drawn_with_its_wait(store: Store) -> None:
     assert "┄ waited 250 ms in queue ┄" in text(html)
     assert '<rect class="waiting" x="14.286%" width="71.429%"/>' in html
     assert "350 ms with all that came of it" in text(html)
+
+
+def test_a_plan_is_for_staff_in_debug_of_a_database_of_this_site(
+    store: Store, tmp_path: Path
+) -> None:
+    root = store.spans.root("GET /", start=store.start)
+    query = store.spans.tracer.begin(
+        "SELECT t",
+        SpanKind.CLIENT,
+        {
+            names.DB_SYSTEM_NAME: "sqlite",
+            names.DB_NAMESPACE: "shop",
+            names.DB_QUERY_TEXT: "SELECT name FROM t WHERE id = %s",
+        },
+        root,
+        store.start + MS,
+    )
+    query.end()
+    root.end()
+    store.keep()
+    path = f"/traces/{trace_id(root)}/?span={span_id(query)}&explain=1"
+    staff = User(username="ada", is_staff=True)
+
+    def asked(user: User | None) -> str:
+        request = RequestFactory().get(path, **TOKEN)
+        request.user = user or AnonymousUser()
+        response: Any = trace(request, trace_id=trace_id(root))
+        return str(response.content.decode())
+
+    with database_alias("shop", ENGINE="django.db.backends.sqlite3", NAME=str(tmp_path / "shop")):
+        with connections["shop"].cursor() as cursor:
+            cursor.execute("CREATE TABLE t (id integer primary key, name text)")
+        with override_settings(DEBUG=True):
+            assert "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)" in unescape(asked(staff))
+            assert "Plans are for staff" in asked(None)
+            assert ">explain<" not in asked(None)
+        assert "Plans are for staff" in asked(staff)

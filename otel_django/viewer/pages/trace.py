@@ -11,6 +11,7 @@ from otel_django import names
 from otel_django.cli import log_words, otlp_json
 from otel_django.contracts import LogQuery, TraceQuery
 from otel_django.errors import ReadError
+from otel_django.viewer.explain import Unexplained, is_explainable, plan_of
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.span_details import details
 from otel_django.viewer.sql_layout import brief
@@ -18,11 +19,13 @@ from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing
 from otel_django.viewer.waterfall import Waterfall
 from otel_django.viewer.waterfall_drawing import lines, script_data
+from otel_django.web.permissions import is_staff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otel_django.contracts import LogRow, TraceDetail
+    from otel_django.contracts import LogRow, SpanRow, TraceDetail
+    from otel_django.viewer.explain import Plan
     from otel_django.viewer.visit import Visit
 
 WITHOUT_SCRIPT: Final = 500
@@ -44,7 +47,7 @@ def trace(visit: Visit, trace_id: str) -> Context | HttpResponse:
     fall = Waterfall(found.spans, logs)
     asked = visit.text("span")
     span = fall.known.get(asked, fall.root)
-    panel = details(visit, fall, span)
+    panel = {**details(visit, fall, span), **_plan(visit, span)}
     if visit.text("part") == "span":
         return HttpResponse(render("_span.html", {**panel, "visit": visit}))
     return {
@@ -85,6 +88,22 @@ def _logs(visit: Visit, trace_id: str) -> tuple[Sequence[LogRow], list[str]]:
     if found.cursor:
         notes.append(f"the last {MOST_LOGS:,} log records of more")
     return found.rows[::-1], notes
+
+
+def _plan(visit: Visit, span: SpanRow) -> dict[str, Any]:
+    """Plans are for staff of a site in DEBUG, of what they look at."""
+    may = visit.settings.debug and is_staff(visit.request)
+    plan: Plan | str = ""
+    if visit.text("explain") == "1":
+        plan = _asked(span) if may else "Plans are for staff, logged in, while DEBUG is on."
+    return {"may_explain": may, "explainable": may and is_explainable(span), "plan": plan}
+
+
+def _asked(span: SpanRow) -> Plan | str:
+    try:
+        return plan_of(span)
+    except Unexplained as error:
+        return str(error)
 
 
 def _log_line(row: LogRow) -> dict[str, Any]:
