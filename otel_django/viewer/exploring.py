@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from otel_django.cli.inert_text import inert
 from otel_django.viewer import units
 from otel_django.viewer.chart import Line
 
@@ -18,6 +19,7 @@ Figures: TypeAlias = "tuple[tuple[float | None, str], ...]"
 MOST_LINES: Final = 12
 PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 PERCENTILE_COLOURS: Final = {"p50": "database", "p95": "code", "p99": "messaging"}
+LONGEST_VALUE: Final = 120
 OTHERS: Final = "others"
 ALL: Final = "all together"
 WAYS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -109,7 +111,8 @@ def _parts(reading: Reading, info: MetricInfo) -> tuple[list[tuple[str, Key | No
 
 def label(by: Sequence[str], key: Key) -> str:
     """What a group is called: its values, those that it has."""
-    return " · ".join(value for value in key if value) or f"no {by[0]}"
+    told = " · ".join(value[:LONGEST_VALUE] for value in key if value) or f"no {by[0]}"
+    return inert(told)
 
 
 def _weight(group: Group, info: MetricInfo) -> float:

@@ -116,7 +116,7 @@ class Course:
         else:
             self._know(begin_ns, time_ns)
         change = self._change(one, before if adjoin else None, point, is_first=before is None)
-        if change is not None:
+        if change is not None and _size(change):
             for number, share in reading.steps.shares(min(begin_ns, time_ns), time_ns):
                 self.gains.append((number, share, change))
 
@@ -221,7 +221,7 @@ class Group:
     def total(self) -> float | None:
         """What was added in the whole range; None where nothing is known."""
         known = [count for count in self.counts if count is not None]
-        return sum(known) if known else None
+        return round(sum(known), 6) if known else None
 
     # --- of gauges and sums that go up and down
 
@@ -346,7 +346,7 @@ class Reading:
             if isinstance(point, NumberPoint) and math.isfinite(point.value)
         ]
         ends = [point.time_ns for point in points[1:]] + [self.until_ns]
-        for point, end_ns in zip(points, ends, strict=True):
+        for point, end_ns in zip(points, ends, strict=False):
             first = max(0, steps.at(point.time_ns))
             last = steps.at(min(end_ns, point.time_ns + IDLE_NS) - 1)
             for number in range(first, min(max(first, last), steps.count - 1) + 1):

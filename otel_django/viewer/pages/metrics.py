@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from otel_django import names
 from otel_django.cli import csv_rows
-from otel_django.viewer import chart, exploring, series
+from otel_django.viewer import chart, exploring, series, units
 from otel_django.viewer.metric_list import KINDS, OWN, by_subject, matching
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.search_terms import Term, split, written
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EACH: Final = "*"
 NOTHING: Final = "-"
+LONGEST_NAME: Final = 300
+LONGEST_LINK: Final = 300
 MOST_EXAMPLES: Final = 8
 LEVELS_TOLD: Final = 3
 HEADLINE: Final = {
@@ -43,8 +45,10 @@ HEADLINE: Final = {
 @page("metrics", "Metrics")
 def metrics(visit: Visit) -> Context | HttpResponse:
     """The list of metrics; with ``?metric=`` one of them."""
-    found = visit.readers.metrics.list_metrics()
-    name = visit.text("metric", 300)
+    found = [
+        each for each in visit.readers.metrics.list_metrics() if len(each.name) <= LONGEST_NAME
+    ]
+    name = visit.parameters.get("metric", "")[:LONGEST_NAME]
     if not name:
         return _listed(visit, found)
     info = next((each for each in found if each.name == name), None)
@@ -104,7 +108,7 @@ def _explored(
         "chart": _chart(visit, reading, view, examples, info, way),
         "counts": _counts(reading) if _has_counts(info, way, by) else None,
         "examples": sorted(examples, key=lambda dot: -dot.value)[:MOST_EXAMPLES],
-        "moments": _moments(reading, view),
+        "moments": _told_moments(_moments(reading, view), view.unit),
         "known": any(value is not None for line in view.lines for value in line.points),
         "partial": reading.partial,
     }
@@ -139,7 +143,7 @@ def _chip(visit: Visit, terms: Sequence[Term], term: Term) -> tuple[str, str]:
 
 def _links(visit: Visit, row: Row, by: Sequence[str]) -> dict[str, str]:
     """Only this row's series, and the traces of its route."""
-    if row.key is None:
+    if row.key is None or len("".join(row.key)) > LONGEST_LINK:
         return {}
     named = {name: value for name, value in zip(by, row.key, strict=True) if value}
     attributes = {name: value for name, value in named.items() if name not in _OWNERS}
@@ -207,6 +211,16 @@ def _moments(reading: Reading, view: View) -> list[tuple[int, list[float | None]
     columns = [line.points for line in view.lines]
     rows = [(time_ns, list(row)) for time_ns, *row in zip(times, *columns, strict=True)]
     return [row for row in rows[::-1] if any(value is not None for value in row[1])]
+
+
+def _told_moments(
+    moments: Sequence[tuple[int, list[float | None]]], unit: str
+) -> list[tuple[int, list[str]]]:
+    """The same in words."""
+    columns = [
+        units.alike(column, unit) for column in zip(*(row for _, row in moments), strict=True)
+    ]
+    return [(time_ns, texts) for (time_ns, _), *texts in zip(moments, *columns, strict=True)]
 
 
 def _csv(info: MetricInfo, reading: Reading, view: View) -> HttpResponse:
