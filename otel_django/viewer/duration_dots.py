@@ -6,11 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_django.viewer import units
+
 if TYPE_CHECKING:
     from otel_django.contracts import TraceSummary
 
 HEIGHT: Final = 96
-MARGIN: Final = 14
+MARGIN: Final = 8
+LABEL: Final = 16
+"""Pixels; lines nearer to one another have a label now and then."""
 LEAST: Final = 3
 """Fewer traces than that say nothing as a picture."""
 
@@ -24,9 +28,9 @@ class Dot(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A power of ten."""
+    """A power of ten; ``label`` is empty where there is no room for it."""
 
-    duration_ns: int
+    label: str
     y: str
 
 
@@ -43,16 +47,25 @@ def dots(traces: Sequence[TraceSummary]) -> dict[str, Any] | None:
     def y(height: float) -> str:
         return f"{MARGIN + (HEIGHT - 2 * MARGIN) * (high - height) / (high - low):.1f}"
 
+    every = math.ceil((high - low) * LABEL / (HEIGHT - 2 * MARGIN))
     return {
         "dots": [
             Dot(trace, f"{1 + 98 * (trace.start_ns - first) / max(1, last - first):.2f}%", y(each))
             for trace, each in zip(traces, heights, strict=True)
         ],
-        "lines": [Line(10**power, y(power)) for power in range(low, high + 1)],
+        "lines": [
+            Line(_label(power) if (high - power) % every == 0 else "", y(power))
+            for power in range(low, high + 1)
+        ],
         "first_ns": first,
         "last_ns": last,
         "height": HEIGHT,
     }
+
+
+def _label(power: int) -> str:
+    number, unit = units.duration(10.0**power).split()
+    return f"{float(number):g} {unit}"
 
 
 def _height(duration_ns: int) -> float:

@@ -29,11 +29,11 @@ EXAMPLES: Final = (
 
 
 class Row(NamedTuple):
-    """A trace; ``database`` and ``rest`` are its bar's parts, of the longest one's length."""
+    """A trace; its bar is as long as ``whole`` and begins with ``database``, in per cent."""
 
     trace: TraceSummary
     database: str
-    rest: str
+    whole: str
     is_slow: bool
 
 
@@ -88,16 +88,18 @@ def traces(visit: Visit) -> Context | HttpResponseBase:
         "live": None if slowest else live(visit, len(found.traces), since_ns),
         "next": visit.here(cursor=found.cursor) if found.cursor else "",
         "first": visit.here(cursor=None) if visit.text("cursor") else "",
-        "several_services": len({trace.service for trace in found.traces}) > 1,
+        "several_services": len({trace.service for trace in found.traces} - {""}) > 1,
         "is_narrowed": bool(understood.conditions or visit.service),
     }
 
 
 def _rows(found: Sequence[TraceSummary], slow_s: float) -> list[Row]:
-    longest_ns = max((trace.duration_ns for trace in found), default=1) or 1
+    durations = sorted(trace.duration_ns for trace in found)
+    # One that took very long would leave nothing of the others' bars.
+    full_ns = max(1, durations[len(durations) * 95 // 100]) if durations else 1
     rows = []
     for trace in found:
-        whole = 100 * trace.duration_ns / longest_ns
+        whole = min(100, 100 * trace.duration_ns / full_ns)
         # Queries of several tasks can run at once.
         database = whole * min(1, trace.query_ns / max(1, trace.duration_ns))
         is_slow = trace.duration_ns >= slow_s * 1e9

@@ -105,6 +105,6 @@
 
   tellTimes(document);
   setInterval(() => tellTimes(document), 10000);
-  document.addEventListener("htmx:afterSwap", (event) => tellTimes(event.detail.target));
+  document.addEventListener("htmx:load", (event) => tellTimes(event.detail.elt));
   window.otelDjango = { tellTimes: tellTimes };
 })();
