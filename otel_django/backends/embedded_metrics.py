@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from otel_django.backends.embedded_roll_ups import stretches
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.metric_rows import attributes_from, point_from
-from otel_django.store.metric_schema import MINUTE_NS
-from otel_django.store.schema import WITH_LOGS_AND_METRICS
+from otel_django.store.metric_schema import HALF_HOUR, MINUTE_NS
+from otel_django.store.schema import WITH_LOGS_AND_METRICS, WITH_ROLL_UPS
 from otel_django.store.texts import text_id
 
 if TYPE_CHECKING:
@@ -213,10 +214,7 @@ def _read_points(
             "step": max(query.step_ns, 1),
             "limit": MAX_POINTS,
         }
-        for table, time, first, last in (
-            ("minute", "minute", low // MINUTE_NS, high // MINUTE_NS),
-            ("point", "time_ns", low, high),
-        ):
+        for table, time, first, last in _tables(part, query):
             sql = POINTS_SQL.format(table=f"{table}_{part.id}", time=time)
             rows = read.run(sql, {**arguments, "low": first, "high": last})
             count += len(rows)
@@ -227,3 +225,13 @@ def _read_points(
                     one.kind, one.attributes, times, value, loads(data) if data else None
                 )
     return count
+
+
+def _tables(part: Slice, query: MetricQuery) -> Iterator[tuple[str, str, int, int]]:
+    """Table, its column of time, the first and the last that is wanted."""
+    low, high = query.since_ns, query.until_ns
+    whole = query.step_ns > 0 and query.step_ns % (HALF_HOUR * MINUTE_NS) == 0
+    coarse = whole and part.version >= WITH_ROLL_UPS
+    for prefix, first, last in stretches(low // MINUTE_NS, high // MINUTE_NS, coarse=coarse):
+        yield "half_hour" if prefix else "minute", "minute", first, last
+    yield "point", "time_ns", low, high

@@ -63,7 +63,7 @@ def sums(
     known = [each for each in table.sums if part.version >= WITH_ROLL_UPS or each in _EVER]
     added = ", ".join(f"sum({each})" for each in known)
     coarse = part.version >= WITH_ROLL_UPS and not fine
-    for prefix, first, last in _stretches(*minutes, coarse=coarse):
+    for prefix, first, last in stretches(*minutes, coarse=coarse):
         yield from read.run(
             f"SELECT {columns}, {added} FROM {prefix}{table.name}_{part.id} "
             f"WHERE minute BETWEEN ? AND ? AND {where} "
@@ -75,8 +75,8 @@ def sums(
 _EVER: Final = ("count", "errors", "duration_ns")
 
 
-def _stretches(first: int, last: int, *, coarse: bool) -> Iterator[tuple[str, int, int]]:
-    """Tables by the beginning of their names, each with the minutes to take from it."""
+def stretches(first: int, last: int, *, coarse: bool) -> Iterator[tuple[str, int, int]]:
+    """What to take minutes from: half hours ("long_") or single ones (""), first and last."""
     begin = -(-first // LONG_MINUTES) * LONG_MINUTES
     end = (last + 1) // LONG_MINUTES * LONG_MINUTES
     if not coarse or begin >= end:

@@ -4,6 +4,7 @@
 ``series_7``         one row a series: a metric's attributes, and whose they are
 ``point_7``          the last hour's points, as they were taken
 ``minute_7``         older ones: a series' last point of each minute
+``half_hour_7``      the same of each half hour, for ranges of days; ``minute`` is its first
 ``metric_ingest_7``  a view: inserting a batch into it runs everything as one statement
 
 Points are cumulative. A series has one when its value changed, when the slice began, and every
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 from typing import Final
 
-TABLES: Final = ("point", "minute", "series", "metric")
+TABLES: Final = ("point", "minute", "half_hour", "series", "metric")
 VIEW: Final = "metric_ingest"
 METRIC_COLUMNS: Final = ("id", "name", "unit", "description", "kind", "bounds", "scope")
 SERIES_COLUMNS: Final = ("id", "metric", "service", "resource", "instance", "attributes")
 POINT_COLUMNS: Final = ("metric", "series", "time_ns", "start_ns", "value", "data")
 MINUTE_NS: Final = 60_000_000_000
+HALF_HOUR: Final = 30
 
 
 def create(number: int, guard: str) -> tuple[str, ...]:
@@ -61,13 +63,16 @@ def create(number: int, guard: str) -> tuple[str, ...]:
             PRIMARY KEY (time_ns, metric, series)
         ) WITHOUT ROWID
         """,
-        f"""
-        CREATE TABLE minute_{number} (
-            minute INTEGER NOT NULL,        -- since the epoch
-            {point},
-            PRIMARY KEY (minute, metric, series)
-        ) WITHOUT ROWID
-        """,
+        *(
+            f"""
+            CREATE TABLE {table}_{number} (
+                minute INTEGER NOT NULL,        -- since the epoch
+                {point},
+                PRIMARY KEY (minute, metric, series)
+            ) WITHOUT ROWID
+            """
+            for table in ("minute", "half_hour")
+        ),
         f"""
         CREATE VIEW metric_ingest_{number} AS SELECT
             NULL AS texts, NULL AS metrics, NULL AS series, NULL AS points WHERE 0
@@ -105,20 +110,30 @@ def ingest(number: int) -> str:
     return f"INSERT INTO metric_ingest_{number} VALUES (?, ?, ?, ?)"
 
 
-def roll_up(number: int) -> tuple[str, str]:
-    """Move the points of a minute, ``:minute``, to the minutes: its last of each series."""
+def roll_up(number: int, *, half_hours: bool = True) -> tuple[str, ...]:
+    """Move the points of a minute, ``:minute``, to the minutes: its last of each series.
+
+    Slices of version 2 have no half hours.
+    """
     low, high = f":minute * {MINUTE_NS}", f"(:minute + 1) * {MINUTE_NS}"
     columns = ", ".join(POINT_COLUMNS)
+    tables = {"minute": ":minute"}
+    if half_hours:
+        tables["half_hour"] = f":minute / {HALF_HOUR} * {HALF_HOUR}"
     return (
         # Beside max(), SQLite takes the other columns from the row that has the maximum.
-        f"""
-        INSERT INTO minute_{number} (minute, {columns})
-            SELECT :minute, metric, series, max(time_ns), start_ns, value, data FROM point_{number}
-            WHERE time_ns >= {low} AND time_ns < {high} GROUP BY metric, series
-            ON CONFLICT DO UPDATE SET time_ns = excluded.time_ns, start_ns = excluded.start_ns,
-                value = excluded.value, data = excluded.data
-                WHERE excluded.time_ns >= minute_{number}.time_ns
-        """,
+        *(
+            f"""
+            INSERT INTO {table}_{number} (minute, {columns})
+                SELECT {minute}, metric, series, max(time_ns), start_ns, value, data
+                FROM point_{number} WHERE time_ns >= {low} AND time_ns < {high}
+                GROUP BY metric, series
+                ON CONFLICT DO UPDATE SET time_ns = excluded.time_ns,
+                    start_ns = excluded.start_ns, value = excluded.value, data = excluded.data
+                    WHERE excluded.time_ns >= {table}_{number}.time_ns
+            """
+            for table, minute in tables.items()
+        ),
         f"DELETE FROM point_{number} WHERE time_ns >= {low} AND time_ns < {high}",
     )
 

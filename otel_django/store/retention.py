@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from otel_django.store import metric_schema, schema, slices
 
 if TYPE_CHECKING:
-    from otel_django.store.slices import Limits
+    from otel_django.store.slices import Limits, Slice
 
 FINE_NS: Final = 3_600_000_000_000
 MINUTES_A_STEP: Final = 10
@@ -78,24 +78,27 @@ class Retention:
     def _thin_metrics(self, connection: sqlite3.Connection, now_ns: int) -> bool:
         """Roll up a minute that is over an hour old; drop a piece of what is past its age."""
         return any(
-            self._thin_slice(connection, part.id, now_ns)
+            self._thin_slice(connection, part, now_ns)
             for part in reversed(slices.all_slices(connection))
             if part.version >= schema.WITH_LOGS_AND_METRICS
         )
 
-    def _thin_slice(self, connection: sqlite3.Connection, number: int, now_ns: int) -> bool:
+    def _thin_slice(self, connection: sqlite3.Connection, part: Slice, now_ns: int) -> bool:
+        number = part.id
+        half_hours = part.version >= schema.WITH_ROLL_UPS
         oldest = connection.execute(f"SELECT min(time_ns) FROM point_{number}").fetchone()[0]
         if oldest is not None and oldest < now_ns - FINE_NS:
             minute = oldest // metric_schema.MINUTE_NS
             with in_transaction(connection):
-                for statement in metric_schema.roll_up(number):
+                for statement in metric_schema.roll_up(number, half_hours=half_hours):
                     connection.execute(statement, {"minute": minute})
             return True
         last_minute = (now_ns - self._limits.metrics_age_ns) // metric_schema.MINUTE_NS
         oldest = connection.execute(f"SELECT min(minute) FROM minute_{number}").fetchone()[0]
         if oldest is not None and oldest < last_minute:
             until = min(oldest + MINUTES_A_STEP, last_minute)
-            connection.execute(f"DELETE FROM minute_{number} WHERE minute < ?", (until,))
+            for table in ("minute", "half_hour") if half_hours else ("minute",):
+                connection.execute(f"DELETE FROM {table}_{number} WHERE minute < ?", (until,))
             return True
         return False
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_django.backends.embedded_metrics import EmbeddedMetricReader
+from otel_django.contracts import MetricQuery
+from otel_django.metric_points import NumberPoint
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
 from tests.store_metrics import counter, of
@@ -101,6 +104,28 @@ def test_points_over_an_hour_old_are_rolled_up_to_the_last_of_each_minute(
     assert rows == [(0, 5), (50, 5), (110, 11)]
 
 
+def test_long_steps_read_half_hours_between_the_minutes_at_the_ends(
+    path: Path, spans: StoreWriter, writer: MetricWriter, clock: SteppedClock
+) -> None:
+    clock.s -= clock.s % HOUR_S
+    began = clock.now_ns()
+    for value in range(150):
+        writer.take([of(counter(value, clock.now_ns()))])
+        clock.s += 60
+    clock.s += HOUR_S // 2
+    writer.take([of(counter(1000, clock.now_ns()))])
+    keep_house(spans, clock)
+    writer.release()
+    assert [value for _, value in points(path, "half_hour_1")][:3] == [29, 59, 89]
+    minute = 60 * 10**9
+    query = MetricQuery(
+        "orders.placed", began + 7 * minute, began + 75 * minute, step_ns=30 * minute
+    )
+    (series,) = EmbeddedMetricReader(path).read(query).series
+    values = [point.value for point in series.points if isinstance(point, NumberPoint)]
+    assert values == [29, 59, 75]
+
+
 def test_metrics_past_their_own_age_go_before_the_slice(
     path: Path, spans: StoreWriter, writer: MetricWriter, clock: SteppedClock
 ) -> None:
@@ -113,8 +138,10 @@ def test_metrics_past_their_own_age_go_before_the_slice(
     with closing(sqlite3.connect(path)) as connection:
         numbers = [number for (number,) in connection.execute("SELECT id FROM slice")]
     tables = [f"{table}_{number}" for number in numbers for table in ("minute", "point")]
+    halves = [value for number in numbers for _, value in points(path, f"half_hour_{number}")]
     kept = [value for table in tables for _, value in points(path, table)]
     assert sorted(kept) == [3, 4, 5]
+    assert min(halves) == 3
     assert numbers[0] == 1
 
 
