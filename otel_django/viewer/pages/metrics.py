@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EACH: Final = "*"
 NOTHING: Final = "-"
+_OWNERS: Final = frozenset({names.SERVICE_NAME, names.SERVICE_INSTANCE_ID})
 LONGEST_NAME: Final = 300
 LONGEST_LINK: Final = 300
 MOST_EXAMPLES: Final = 8
@@ -119,12 +120,13 @@ def _explored(
 
 def _by(visit: Visit, info: MetricInfo) -> tuple[str, ...]:
     """By which attributes; of a gauge each series, where nothing is said."""
-    asked = visit.text("by", 300) or (EACH if info.kind == "gauge" else NOTHING)
+    asked = visit.text("by", 1000) or (EACH if info.kind == "gauge" else NOTHING)
     if asked == EACH:
         return info.attribute_keys
     if asked == NOTHING:
         return ()
-    return tuple(key for key in asked.split(",") if key)[:8]
+    known = {*info.attribute_keys, *_OWNERS}
+    return tuple(key for key in asked.split(",") if key in known)
 
 
 def _choices(info: MetricInfo) -> list[tuple[str, str]]:
@@ -153,9 +155,6 @@ def _links(visit: Visit, row: Row, by: Sequence[str]) -> dict[str, str]:
     if route:
         links["traces"] = visit.url("traces", q=written("route", route))
     return links
-
-
-_OWNERS: Final = frozenset({names.SERVICE_NAME, names.SERVICE_INSTANCE_ID})
 
 
 # --- what is shown
