@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest --timeout=300
 TWOFOLD := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services test-faults lint format bench docs clean
+.PHONY: help setup demo test test-services test-faults soak-health lint format bench docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,10 +38,13 @@ test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
 
 test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI, and those of the demo
 	$(INSTALL) --editable . --group dev --group services
-	$(PYTEST) tests/integration $(ARGS)
+	$(PYTEST) $(TWOFOLD) tests/integration $(ARGS)
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections
 	$(PYTEST) --timeout=900 tests/faults $(ARGS)
+
+soak-health: $(READY)  ## Ask 100,000 probes through restarts of every service (ARGS="--probes 20000 --rate 100")
+	$(BIN)/python -m tests.faults.health_soak $(ARGS)
 
 lint: $(READY)  ## Check style and types
 	$(BIN)/ruff check .
