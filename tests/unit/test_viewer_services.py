@@ -1,0 +1,285 @@
+"""The page of services, and where its map puts things."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from opentelemetry.trace import SpanContext, SpanKind
+
+from otel_django import names
+from otel_django.store.writer import StoreWriter
+from otel_django.tracing.span import Span
+from otel_django.viewer.service_map import HEIGHT, WIDTH, layout
+from tests.endpoints_kit import by_token, ours
+from tests.store_spans import MS, Losses, SpanSource, store_path
+
+HOSTILE = '<script>alert(1)</script>"\u202e'
+QUEUE = {names.MESSAGING_DESTINATION_NAME: "mail", names.MESSAGING_SYSTEM: "redis"}
+
+
+class Services:
+    """Spans of several services in one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = store_path(folder)
+        self.losses = Losses()
+        self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
+        self.sources: dict[str, SpanSource] = {}
+        self.start_ns = time.time_ns() - 120 * 10**9
+
+    def source(self, service: str) -> SpanSource:
+        if service not in self.sources:
+            self.sources[service] = SpanSource(service)
+        return self.sources[service]
+
+    def root(self, service: str, name: str = "GET /", caller: Span | None = None) -> Span:
+        parent = None
+        if caller is not None:
+            context = caller.get_span_context()
+            parent = SpanContext(context.trace_id, context.span_id, True, context.trace_flags)
+        return self.source(service).root(name, start=self.start_ns, parent=parent)
+
+    def call(
+        self, service: str, parent: Span, kind: SpanKind = SpanKind.CLIENT, **attributes: Any
+    ) -> Span:
+        plain = {key.replace("__", "."): value for key, value in attributes.items()}
+        tracer = self.source(service).tracer
+        span = tracer.begin("call", kind, plain, parent, self.start_ns + MS)
+        assert isinstance(span, Span)
+        return span
+
+    def end(self, *spans: Span, ms: int = 20, failed: bool = False) -> None:
+        for span in spans:
+            if failed:
+                span.fail("ConnectionError")
+            span.end(self.start_ns + ms * MS)
+
+    def http(self, caller: str, callee: str, *, failed: bool = False, ms: int = 20) -> None:
+        """A request of one service that calls another one."""
+        root = self.root(caller)
+        call = self.call(caller, root, server__address=f"{callee}.internal")
+        self.end(self.root(callee, "POST /do/", call), call, failed=failed, ms=ms)
+        self.end(root)
+
+    def keep(self) -> None:
+        for source in self.sources.values():
+            self.writer.accept(source.take())
+        self.writer.flush(time.monotonic() + 2)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    made = Services(tmp_path)
+    with (
+        ours(TOKENS=["sesame"], STORE=str(made.path)),
+        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
+    ):
+        yield made
+    made.writer.close(time.monotonic() + 2)
+    assert made.losses.counts == {}
+
+
+def page(query: str = "") -> str:
+    response = by_token().get(f"/services/{query}")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def text(html: str) -> str:
+    main = html.partition('<main id="main">')[2].partition("</main>")[0]
+    bare = re.sub(r"<title>.*?</title>|<[^>]+>", " ", main, flags=re.DOTALL)
+    return " ".join(unescape(bare).split())
+
+
+def rows(html: str) -> list[str]:
+    body = html.partition("<tbody>")[2].partition("</tbody>")[0]
+    return [
+        text(f'<main id="main">{row}</main>') for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+    ]
+
+
+def told(html: str) -> list[str]:
+    """What the lines of the map say of themselves."""
+    return [unescape(each) for each in re.findall(r'<a [^>]*aria-label="([^"]+)">\s*<title>', html)]
+
+
+# --- the page
+
+
+def test_services_databases_queues_and_hosts_are_told_and_drawn(services: Services) -> None:
+    services.http("front", "shop")
+    root = services.root("shop", "GET /cart/")
+    services.source("shop").query(root, services.start_ns)
+    services.end(services.call("shop", root, SpanKind.PRODUCER, **QUEUE), root)
+    services.keep()
+    html = page()
+
+    assert text(html).startswith(
+        "2 services, 1 database, 1 queue, 1 HTTP host, last hour; 4 calls between them, none failed"
+    )
+    assert {each.partition(":")[0] for each in told(html)} == {
+        "front → shop",
+        "front → shop.internal",
+        "shop → postgresql shop",
+        "shop → mail",
+    }
+    assert len(re.findall(r'class="box ', html)) == 5
+    assert [each.split()[:2] for each in rows(page("?sort=target"))] == [
+        ["shop", "mail"],
+        ["shop", "postgresql"],
+        ["front", "shop"],
+        ["front", "shop.internal"],
+    ]
+
+
+def test_a_line_says_its_rate_failures_and_times_in_words(services: Services) -> None:
+    for number in range(10):
+        services.http("front", "shop", failed=number == 0, ms=100)
+    services.keep()
+    html = page()
+
+    [line] = [each for each in told(html) if each.startswith("front → shop:")]
+    assert "(10 calls), 10 % failed, mean 100 ms, p95" in line
+    assert 'class="line error"' in html
+    assert "2 failed , most of all front → shop" in text(html)
+    [row] = [each for each in rows(html) if " service " in each]
+    assert " 10 % 100 ms" in row
+
+
+def test_a_line_is_as_thick_as_there_are_calls(services: Services) -> None:
+    for _ in range(9):
+        services.http("front", "shop")
+    services.http("front", "mail")
+    services.keep()
+    html = page()
+    widths = {
+        line: float(width)
+        for line, width in re.findall(
+            r'aria-label="front → (\w+):[^>]+>.*?stroke-width="([\d.]+)"', html, re.DOTALL
+        )
+    }
+    assert widths["shop"] == 6.0
+    assert widths["mail"] < widths["shop"] / 2
+
+
+def test_lines_and_boxes_lead_to_what_they_are_about(services: Services) -> None:
+    services.http("front", "shop")
+    root = services.root("shop", "GET /cart/")
+    services.end(services.call("shop", root, SpanKind.PRODUCER, **QUEUE), root)
+    services.keep()
+    html = page("?range=6h")
+
+    assert 'href="/traces/?range=6h&amp;q=server.address%3Ashop.internal" class="line' in html
+    assert 'href="/traces/?range=6h&amp;q=messaging.destination.name%3Amail" class="line' in html
+    assert 'href="/traces/?range=6h&amp;service=front" class="line' in html
+    assert 'href="/endpoints/?range=6h&amp;service=shop" class="box' in html
+    assert 'href="/tasks/?range=6h" class="box' in html
+
+
+def test_calls_of_an_inner_service_lead_to_the_traces_of_the_first(services: Services) -> None:
+    root = services.root("front")
+    call = services.call("front", root, server__address="shop.internal")
+    shop = services.root("shop", caller=call)
+    services.source("shop").query(shop, services.start_ns)
+    services.end(shop, call, root)
+    services.keep()
+    assert re.search(r'href="/traces/\?service=front" class="line [^>]+data-from="shop"', page())
+
+
+def test_a_service_is_shown_with_its_neighbours(services: Services) -> None:
+    services.http("front", "shop")
+    services.http("shop", "payments")
+    services.http("other", "elsewhere")
+    services.keep()
+    html = page("?service=payments")
+    assert {each.partition(":")[0] for each in told(html)} == {"shop → payments"}
+    assert 'chosen-one" data-box="payments"' in html
+    assert "other" not in text(html).replace("another", "")
+
+
+def test_services_that_call_nothing_are_drawn_all_the_same(services: Services) -> None:
+    services.end(services.root("alone"))
+    services.keep()
+    assert text(page()).startswith("1 service, last hour alone 1/h")
+    assert "Nothing that calls anything else was seen." in text(page())
+
+
+def test_without_services_the_page_says_what_to_do(services: Services) -> None:
+    assert "Nothing ran in this range." in text(page())
+    assert "shop did nothing in this range. Show all services" in text(page("?service=shop"))
+
+
+def test_with_too_many_calls_the_busiest_are_drawn_and_all_listed(services: Services) -> None:
+    root = services.root("shop")
+    for number in range(90):
+        services.end(services.call("shop", root, server__address=f"host-{number}.example"))
+    services.end(root)
+    services.keep()
+    html = page()
+    assert len(told(html)) == 80
+    assert len(rows(html)) == 90
+    assert "The 10 with the fewest calls aren't drawn" in text(html)
+
+
+def test_services_that_call_in_a_circle_and_hostile_names_are_shown(services: Services) -> None:
+    services.http("a", HOSTILE)
+    services.http(HOSTILE, "b")
+    services.http("b", "a")
+    services.keep()
+    html = page()
+    assert "<script>alert" not in html
+    assert "\u202e" not in unescape(re.sub(r'value="[^"]*"', "", html))
+    assert "&lt;script&gt;alert" in html
+    assert len([each for each in told(html) if ".internal" not in each]) == 3
+    assert page("?sort=%00&service=%3Cb%3E&range=%FF")
+
+
+# --- the layout
+
+
+def test_callers_stand_left_of_what_they_call() -> None:
+    found = layout(["web", "db", "shop"], {("web", "shop"): 5, ("shop", "db"): 9, ("web", "db"): 1})
+    columns = [found.boxes[name][0] for name in ("web", "shop", "db")]
+    assert columns == sorted(set(columns))
+
+
+def test_boxes_neither_overlap_nor_leave_the_drawing() -> None:
+    names_ = [f"n{number}" for number in range(30)]
+    calls = {
+        (a, b): 1
+        for a, b in itertools.product(names_, names_)
+        if int(a[1:]) * 5 % 7 == int(b[1:]) * 3 % 7
+    }
+    found = layout(names_, calls)
+    for (ax, ay), (bx, by) in itertools.combinations(found.boxes.values(), 2):
+        assert abs(ax - bx) >= WIDTH or abs(ay - by) >= HEIGHT
+    for x, y in found.boxes.values():
+        assert 0 <= x <= found.width - WIDTH
+        assert 0 <= y <= found.height - HEIGHT
+    assert set(found.paths) == {(a, b) for a, b in calls if a != b}
+
+
+def test_a_line_past_a_layer_goes_round_its_boxes() -> None:
+    found = layout(["a", "b", "c"], {("a", "b"): 1, ("b", "c"): 1, ("a", "c"): 1})
+    _, top = found.boxes["b"]
+    [level] = {float(y) for y in re.findall(r" ([\d.]+) H", found.paths["a", "c"].d)}
+    assert not top <= level <= top + HEIGHT
+
+
+def test_of_calls_in_a_circle_one_goes_back() -> None:
+    found = layout(["a", "b"], {("a", "b"): 1, ("b", "a"): 1})
+    assert found.boxes["a"][0] < found.boxes["b"][0]
+    begins = {pair: float(path.d[1:].split()[0]) for pair, path in found.paths.items()}
+    assert begins["a", "b"] < begins["b", "a"]
+
+
+def test_nothing_has_a_layout_too() -> None:
+    assert layout([], {}).boxes == {}
