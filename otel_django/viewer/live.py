@@ -1,7 +1,8 @@
 """Lists that go on: what came since is counted every two seconds, and shown when asked for.
 
 The page's address with ``had`` (rows shown) and ``since`` (nanoseconds: where the list began to be
-whole) answers with the fragment alone. Rows that began earlier but came later are counted, too.
+whole) answers with the fragment alone, or with nothing where that would say what it says already
+(``told``). Rows that began earlier but came later are counted, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 MOST_NEW: Final = 400
-_LONGEST: Final = 20
+_MOST: Final = 2**63 - 1
 
 Count: TypeAlias = "Callable[[int, int], int]"
 """How many rows the list has since a time, counted up to a number."""
@@ -38,8 +39,7 @@ def live(visit: Visit, shown: int, since_ns: int) -> Live | None:
     if not visit.range.key:
         return None
     on = visit.live and not visit.text("cursor")
-    page = {"had": None, "since": None, "cursor": None}
-    turn = visit.here(**page, live=None if on else "1")
+    turn = visit.here(cursor=None, live=None if on else "1")
     return Live(on, turn, visit.here(had=shown, since=since_ns) if on else "")
 
 
@@ -49,18 +49,19 @@ def newer(visit: Visit, count: Count) -> HttpResponse | None:
     if had is None or since_ns is None:
         return None
     found = max(0, count(since_ns, had + MOST_NEW) - had)
+    if found == (_number(visit, "told") or 0):
+        return HttpResponse(status=204)
     context = {
-        "visit": visit,
-        "live": Live(True, "", visit.here()),
+        "live": Live(True, "", visit.here(told=found)),
         "new": found,
         "more": found >= MOST_NEW,
-        "page": visit.here(had=None, since=None),
+        "page": visit.here(had=None, since=None, told=None),
     }
     return HttpResponse(render("_newer.html", context))
 
 
 def _number(visit: Visit, name: str) -> int | None:
     text = visit.text(name)
-    if not (text.isascii() and text.isdigit() and len(text) < _LONGEST):
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
         return None
-    return int(text)
+    return min(int(text), _MOST)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from otel_django.contracts import LogQuery, TraceQuery
 from otel_django.viewer import search
 from otel_django.viewer.search_terms import duration_ns, split, written
 
+ROOT = Path(__file__).parents[2]
 MS = 1_000_000
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -178,3 +181,24 @@ def test_a_term_is_added_to_a_search_once() -> None:
 )
 def test_units_of_time(text: str, expected: float) -> None:
     assert duration_ns(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "title"), [(search.TRACE_KEYS, "traces"), (search.LOG_KEYS, "logs")]
+)
+def test_the_reference_has_every_condition(keys: dict[str, search.Meaning], title: str) -> None:
+    text = (ROOT / "docs" / "reference" / "search.md").read_text(encoding="utf-8")
+    part = text.partition(f"## Conditions of {title}\n")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE))
+    aliases: dict[int, set[str]] = {}
+    for key, meaning in keys.items():
+        aliases.setdefault(id(meaning), set()).add(key)
+    for names_of_one in aliases.values():
+        understood = not any("that is of" in each for each in _mistakes(title, names_of_one))
+        assert bool(names_of_one & documented) == understood
+    assert documented <= set(keys)
+
+
+def _mistakes(title: str, keys: set[str]) -> tuple[str, ...]:
+    of = search.of_traces if title == "traces" else search.of_logs
+    return of(f"{min(keys)}:x").mistakes
