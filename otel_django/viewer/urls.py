@@ -28,6 +28,7 @@ VIEWS: Final = {
     "endpoints": "pages.endpoints",
     "database": "pages.database",
     "cache": "pages.cache",
+    "tasks": "pages.tasks",
     "errors": "pages.errors",
     "error": "pages.error",
     "logs": "pages.logs",

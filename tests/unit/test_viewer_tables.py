@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from otel_django import metric_definitions as metrics
 from otel_django import names
+from otel_django.metric_points import HistogramPoint, MetricDefinition, NumberPoint
+from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import LogWriter, StoreWriter
 from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
+from tests.store_metrics import metric, of
 from tests.store_spans import MS, Losses, SpanSource, store_path
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -30,6 +34,7 @@ class Telemetry:
         self.losses = Losses()
         self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
         self.logs = LogWriter(self.writer.file, drops=self.losses)
+        self.metrics = MetricWriter(self.writer.file, drops=self.losses)
         self.spans = SpanSource()
         self.now_ns = time.time_ns()
 
@@ -61,9 +66,45 @@ class Telemetry:
         number = int(trace_id, 16)
         self.logs.accept([record(names.QUERY_REPEATED, named=True, trace_id=number, **told)])
 
+    def measured(self, what: MetricDefinition, *levels: float, **values: str) -> None:
+        """A gauge or counter: a level a minute, the last one a minute ago; ``what``'s attributes by
+        the last words of their names, with underscores.
+        """
+        attributes = _attributes(what, values)
+        for back, level in enumerate(levels[::-1]):
+            time_ns = self.now_ns - (back + 1) * 60_000 * MS
+            start_ns = self.now_ns - 7_000_000 * MS
+            point = NumberPoint(attributes, level, start_ns, time_ns)
+            self.metrics.take([of(metric(point, name=what.name, kind=what.kind))])
+
+    def took(self, what: MetricDefinition, within_s: float, count: int, **values: str) -> None:
+        """A histogram: so many took no longer, and longer than the bound before it."""
+        for back, so_many in ((3, 0), (1, count)):
+            counts = [0] * (len(what.bounds) + 1)
+            counts[what.bounds.index(within_s)] = so_many
+            time_ns = self.now_ns - back * 60_000 * MS
+            start_ns = self.now_ns - 7_000_000 * MS
+            attributes = _attributes(what, values)
+            point = HistogramPoint(attributes, tuple(counts), within_s * count, start_ns, time_ns)
+            made = metric(point, name=what.name, kind=what.kind, bounds=what.bounds)
+            self.metrics.take([of(made)])
+
+    def task(self, name: str, count: int, *, ms: float = 20) -> None:
+        start = self.now_ns - 60_000 * MS
+        for _ in range(count):
+            self.spans.root(f"process {name}", start=start).end(start + int(ms * MS))
+
     def keep(self) -> None:
         self.writer.accept(self.spans.take())
-        self.writer.flush(time.monotonic() + 2)
+        for sink in (self.writer, self.logs, self.metrics):
+            sink.flush(time.monotonic() + 2)
+
+
+def _attributes(what: MetricDefinition, values: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    def full(short: str) -> str:
+        return next(each for each in what.attributes if each.replace(".", "_").endswith(short))
+
+    return tuple(sorted((full(short), value) for short, value in values.items()))
 
 
 @pytest.fixture
@@ -242,6 +283,89 @@ def test_statements_are_shown_as_text(telemetry: Telemetry) -> None:
         assert len(each) < 200_000
 
 
+# --- caches
+
+
+def test_the_cache_page_tells_hit_ratios_by_cache_and_prefix(telemetry: Telemetry) -> None:
+    counts = {("default", "page", "hit"): 90, ("default", "page", "miss"): 10}
+    counts |= {("default", "user", "hit"): 1, ("default", "user", "miss"): 9}
+    counts |= {("sessions", "", "hit"): 8, ("sessions", "", "error"): 2}
+    for (alias, prefix, result), count in counts.items():
+        values = {"alias": alias, "operation": "get", "result": result, "key_prefix": prefix}
+        telemetry.measured(metrics.DJANGO_CACHE_OPERATIONS, 100, 100, 100 + count, **values)
+    telemetry.took(
+        metrics.DJANGO_CACHE_OPERATION_DURATION, 0.01, 20, alias="default", operation="get"
+    )
+    telemetry.measured(metrics.REDIS_MEMORY_USED, 4_000_000, alias="default")
+    telemetry.keep()
+    html = page("performance/cache/")
+    found = rows(html)
+
+    answer = "84 % of 118 look-ups hit, last hour; p95 of calls 9.8 ms; 2 failed good"
+    assert text(html).startswith(answer)
+    assert "default 110 91 19 0 4.0 MB – – good 83 %" in found
+    assert "sessions 8 8 0 2 – – – good 100 %" in found
+    assert "page default 100 90 10 90 %" in found
+    assert "user default 10 1 poor 9 10 %" in found
+    assert [row for row in found if row.startswith("get default 20 0 ")]
+    assert not [row for row in rows(page("performance/cache/?q=user")) if row.startswith("page")]
+
+
+def test_a_site_without_caches_is_told_where_the_figures_come_from(telemetry: Telemetry) -> None:
+    telemetry.keep()
+    assert "No cache was used in this range" in text(page("performance/cache/"))
+
+
+# --- tasks
+
+
+def test_the_tasks_page_says_whether_work_piles_up(telemetry: Telemetry) -> None:
+    telemetry.measured(metrics.CELERY_QUEUE_LENGTH, 2, 40, 214, name="mail")
+    telemetry.measured(metrics.CELERY_QUEUE_OLDEST_MESSAGE_AGE, 1, 720, name="mail")
+    telemetry.measured(metrics.CELERY_QUEUE_LENGTH, 0, 0, 0, name="celery")
+    heard_s = telemetry.now_ns / 1e9 - 90
+    telemetry.measured(metrics.CELERY_WORKER_LAST_HEARTBEAT, heard_s, worker="w1@shop")
+    telemetry.measured(metrics.CELERY_WORKER_TASKS, 3, worker="w1@shop", state="active")
+    telemetry.measured(metrics.CELERY_WORKERS, 1, state="online")
+    telemetry.measured(metrics.CELERY_WORKERS, 1, state="stuck")
+    telemetry.measured(metrics.CELERY_BEAT_MISSED_RUNS, 1, 4, entry="nightly")
+    telemetry.keep()
+    html = page("tasks/")
+
+    answer = text(html)
+    assert answer.startswith("214 messages wait, the oldest for 12.0 min in mail; 1 worker online")
+    assert "1 stuck" in answer
+    assert "nothing ran, beat missed 3" in answer
+    assert "3 runs of nightly" in answer
+    assert "mail 214 2 12.0 min" in rows(html)
+    assert "celery 0 0 –" in rows(html)
+    assert [row for row in rows(html) if re.match(r"w1@shop heard of .* ago 3 – –", row)]
+
+
+def test_tasks_are_told_with_how_they_ended_and_how_long_they_waited(
+    telemetry: Telemetry,
+) -> None:
+    for state, count in {"success": 8, "failure": 2, "retry": 3, "revoked": 1}.items():
+        which = {"task_name": "shop.confirm", "destination_name": "mail", "state": state}
+        telemetry.measured(metrics.CELERY_TASK_EXECUTIONS, 0, count, **which)
+    telemetry.took(metrics.CELERY_TASK_QUEUE_WAIT, 5.0, 13, task_name="shop.confirm")
+    telemetry.task("shop.confirm", 13, ms=20)
+    telemetry.task("shop.only_traced", 2, ms=1)
+    telemetry.keep()
+    html = page("tasks/")
+
+    assert text(html).startswith("15 runs, 2 failed")
+    assert rows(html)[1].startswith("shop.confirm mail 1 revoked traces 13 2 3 4,800 ms 19 ms")
+    assert "endpoint=process+shop.confirm" in html
+    assert rows(html)[2].startswith("shop.only_traced traces 2 0 0")
+    assert "shop.confirm" not in " ".join(rows(page("tasks/?q=traced")))
+
+
+def test_a_site_without_tasks_is_told_what_to_do(telemetry: Telemetry) -> None:
+    telemetry.keep()
+    assert "No tasks in this range" in text(page("tasks/"))
+
+
 # --- pages beside JSON
 
 
@@ -273,7 +397,7 @@ def test_without_the_pages_browsers_get_json_too(telemetry: Telemetry) -> None:
 
 def test_strangers_get_neither(telemetry: Telemetry) -> None:
     stranger = Client(REMOTE_ADDR="192.0.2.1")
-    for path in ("endpoints/", "performance/queries/", "performance/cache/"):
+    for path in ("endpoints/", "performance/queries/", "performance/cache/", "tasks/"):
         response = stranger.get(f"/monitoring/{path}", headers={"accept": BROWSER})
         assert response.status_code in {302, 401, 403}
         assert b"<main" not in response.content

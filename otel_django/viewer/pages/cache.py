@@ -35,11 +35,11 @@ _RESULTS: Final = {
     "miss": ("misses", "warn"),
     "error": ("errors", "error"),
 }
-_SERVER: Final = (
-    metrics.REDIS_MEMORY_USED,
-    metrics.REDIS_KEYS,
-    metrics.REDIS_EVICTIONS,
-)
+_SERVER: Final = {
+    "memory": metrics.REDIS_MEMORY_USED,
+    "stored": metrics.REDIS_KEYS,
+    "evicted": metrics.REDIS_EVICTIONS,
+}
 _COLUMNS: Final = (
     Column("prefix", "Key prefix", text=True),
     Column("alias", "Cache", text=True),
@@ -123,7 +123,7 @@ def cache(visit: Visit) -> Context:
         "errors": sum(each.errors for each in aliases),
         "p95_ns": p95_ns,
         "aliases": aliases,
-        "servers": _servers(visit),
+        "servers": _servers(visit, aliases),
         "rows": rows[:MOST_ROWS],
         "headings": headings,
         "matching": len(matching),
@@ -181,16 +181,19 @@ def _total(group: Group) -> int:
     return round(group.total or 0)
 
 
-def _servers(visit: Visit) -> dict[str, dict[str, float]]:
-    """What servers tell of themselves, by cache and metric."""
-    found: dict[str, dict[str, float]] = {}
-    for metric in _SERVER:
+def _servers(visit: Visit, aliases: Iterable[Lookups]) -> dict[str, dict[str, float | None]]:
+    """What servers tell of themselves: a cache's alias → ``_SERVER``'s figures; empty if none."""
+    found: dict[str, dict[str, float | None]] = {
+        each.alias: dict.fromkeys(_SERVER) for each in aliases
+    }
+    is_any = False
+    for figure, metric in _SERVER.items():
         reading = _read(visit, metric.name, (names.DJANGO_CACHE_ALIAS,))
         for (alias,), group in reading.groups.items():
-            level = last_known(group.levels("max"))
-            if level is not None:
-                found.setdefault(alias, {})[metric.name.rpartition(".")[2]] = level
-    return found
+            if alias in found:
+                found[alias][figure] = last_known(group.levels("max"))
+                is_any = True
+    return found if is_any else {}
 
 
 def _ratio_lines(keys: Reading, aliases: Iterable[Lookups]) -> list[Line]:
