@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 MOST: Final = 500
 COLUMNS: Final = (
     Column("what", "Error", "By name", text=True),
-    Column("where", "Where", "By route or task", text=True),
+    Column("where", "Where", "By route or task", text=True, classes="roomy"),
     Column("count", "Times", "The most frequent first"),
-    Column("first", "First seen", "The newest kind first"),
+    Column("first", "First seen", "The newest kind first", classes="number roomy"),
     Column("last", "Last seen", "The latest first"),
-    Column("service", "Service", "By name", text=True),
+    Column("service", "Service", "By name", text=True, classes="roomy"),
 )
 TABS: Final[dict[str, frozenset[Shown]]] = {
     "open": frozenset({"open", "back"}),
