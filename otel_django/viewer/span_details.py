@@ -51,6 +51,7 @@ def details(visit: Visit, fall: Waterfall, span: SpanRow) -> dict[str, Any]:
         "span": span,
         "label": span_label(span),
         "hue": hue_of(span),
+        "zoomable": 0 < span.duration_ns < fall.length_ns and visit.text("zoom") != span.span_id,
         "own_ns": fall.own_ns(span),
         "critical_ns": fall.path.get(span.span_id),
         "wait_ns": task_words.queue_wait_ns(span),

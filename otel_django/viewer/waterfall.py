@@ -32,6 +32,7 @@ PARTS: Final = 300
 """Into how many parts of its length a bar can be seen to fall."""
 CLOCKS_NS: Final = 100_000
 """Clocks that differ by less aren't worth a word."""
+RETRIED: Final = "↻"
 HUES: Final = ("code", "database", "cache", "template", "http", "messaging")
 """What time is spent in; also the names of the colours."""
 Kind = Literal["span", "repeats", "wait", "fault", "log"]
@@ -230,23 +231,25 @@ class Waterfall:
 
     def _mark(self, span: SpanRow) -> tuple[str, str]:
         """The words after a span's name, and their tone."""
-        told = [task_words.state(span), task_words.attempt(span), self._where(span)]
-        reason = task_words.retry_reason(span)
-        if reason:
-            told.append(f"↻ {reason}")
-        if span.status == "error" and span.span_id not in self._faults:
+        where, odd, failed = self._where(span), self._odd(span), span.status == "error"
+        told = [*_task_told(span), where] if span.kind == "consumer" else [where]
+        retried = any(word.startswith(RETRIED) for word in told)
+        if failed and span.span_id not in self._faults:
             told.insert(0, inert(str(span.attributes.get(names.ERROR_TYPE, ""))[:200]))
-        odd = self._odd(span)
-        slow = "" if span.span_id in self._repeated else code_line(span.attributes)
-        told += [odd, f"slow {slow}" if slow and hue_of(span) == "database" else slow]
-        tone = "bad" if span.status == "error" else "warn" if odd or reason else ""
-        return ", ".join(filter(None, told)), tone
+        place = "" if span.span_id in self._repeated else code_line(span.attributes)
+        if place and names.DB_SYSTEM_NAME in span.attributes:
+            place = f"slow {place}"
+        tone = "bad" if failed else "warn" if odd or retried else ""
+        return ", ".join(filter(None, (*told, odd, place))), tone
 
     def _where(self, span: SpanRow) -> str:
         """Where it ran: service and worker, as far as they are others than its parent's."""
         parent = self.known.get(span.parent_id or "", self.root)
-        before = self._workers.get(parent.span_id, "")
-        own = self._workers[span.span_id] = task_words.worker(span) or before
+        own = before = self._workers.get(parent.span_id, "")
+        if span.kind == "consumer":
+            own = task_words.worker(span) or before
+        if own:
+            self._workers[span.span_id] = own
         service = inert(span.service[:80]) if span.service != parent.service else ""
         return ", ".join(filter(None, (service, own if own != before else "")))
 
@@ -301,6 +304,13 @@ class Waterfall:
             ]
             for span_id, found in records.items()
         }
+
+
+def _task_told(span: SpanRow) -> list[str]:
+    """How a task ended, the how manieth run it was, why there will be another."""
+    reason = task_words.retry_reason(span)
+    told = [task_words.state(span), task_words.attempt(span), reason and f"{RETRIED} {reason}"]
+    return list(filter(None, told))
 
 
 def _log_row(span: SpanRow, alike: Sequence[LogRow], told: Collection[str]) -> Row:

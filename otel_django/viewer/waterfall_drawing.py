@@ -23,6 +23,21 @@ class Bar(NamedTuple):
     width: str
 
 
+class Window(NamedTuple):
+    """The time that the drawing is wide."""
+
+    start_ns: int
+    length_ns: int
+
+    def bar(self, start_ns: int, duration_ns: int) -> Bar | None:
+        """The part of it that is inside, None where none is."""
+        left = max(100 * (start_ns - self.start_ns) / self.length_ns, 0)
+        right = min(100 * (start_ns + duration_ns - self.start_ns) / self.length_ns, 100)
+        if right < 0 or left > 100:
+            return None
+        return Bar(f"{min(left, 100 - THINNEST):.3f}", f"{max(right - left, THINNEST):.3f}")
+
+
 class Line(NamedTuple):
     """A row for the template; ``open`` says whether what is below it is shown."""
 
@@ -32,26 +47,28 @@ class Line(NamedTuple):
     open: bool
 
 
-def lines(fall: Waterfall, opened: Container[str]) -> Iterator[Line]:
+def window_of(fall: Waterfall, span_id: str = "") -> Window:
+    """That of a span, or of the whole trace."""
+    span = fall.known.get(span_id)
+    if span is None:
+        return Window(fall.start_ns, fall.length_ns)
+    return Window(span.start_ns, max(span.duration_ns, 1))
+
+
+def lines(fall: Waterfall, window: Window, opened: Container[str]) -> Iterator[Line]:
     """Rows that are shown: those of folded spans only where ``opened`` has the first one's id."""
     index, rows = 0, fall.rows
     while index < len(rows):
         row = rows[index]
         shown = row.kind != "repeats" or row.span.span_id in opened
         times = row.parts or ((row.start_ns, row.duration_ns),)
-        bars = [_bar(fall, start_ns, length_ns) for start_ns, length_ns in times]
+        bars = [bar for bar in (window.bar(*each) for each in times) if bar]
         yield Line(row, bars, min(row.depth, DEEPEST), shown)
         index += 1 if shown else 1 + row.below
 
 
-def _bar(fall: Waterfall, start_ns: int, length_ns: int) -> Bar:
-    x = 100 * (start_ns - fall.start_ns) / fall.length_ns
-    width = max(100 * length_ns / fall.length_ns, THINNEST)
-    return Bar(f"{min(x, 100 - THINNEST):.3f}", f"{width:.3f}")
-
-
-def script_data(fall: Waterfall, opened: Container[str]) -> dict[str, Any]:
-    """All rows, small: texts that recur once, times in ns since the trace's start.
+def script_data(fall: Waterfall, window: Window, opened: Container[str]) -> dict[str, Any]:
+    """All rows, small: texts that recur once, times in ns since the window's start.
 
     A row is ``[kind, depth, below, label, hue, start, duration, own, flags, mark, tone, count,
     id, parts]``; ``kind``, ``label``, ``hue``, ``mark`` and ``tone`` are places in ``texts``,
@@ -69,7 +86,7 @@ def script_data(fall: Waterfall, opened: Container[str]) -> dict[str, Any]:
             row.below,
             place(row.label),
             place(row.hue),
-            row.start_ns - fall.start_ns,
+            row.start_ns - window.start_ns,
             row.duration_ns,
             row.own_ns,
             FAILED * row.failed + CRITICAL * row.critical,
@@ -77,7 +94,7 @@ def script_data(fall: Waterfall, opened: Container[str]) -> dict[str, Any]:
             place(row.tone),
             row.count,
             row.span.span_id,
-            [each for start, length in row.parts for each in (start - fall.start_ns, length)],
+            [each for start, length in row.parts for each in (start - window.start_ns, length)],
         ]
         for row in fall.rows
     ]
@@ -86,4 +103,4 @@ def script_data(fall: Waterfall, opened: Container[str]) -> dict[str, Any]:
         for index, row in enumerate(fall.rows)
         if row.kind == "repeats" and row.span.span_id in opened
     ]
-    return {"length": fall.length_ns, "texts": list(texts), "rows": rows, "open": open_rows}
+    return {"length": window.length_ns, "texts": list(texts), "rows": rows, "open": open_rows}

@@ -8,7 +8,7 @@ from typing import Any
 from otel_django import log_record, names
 from otel_django.contracts import LogRow, SpanEvent, SpanRow
 from otel_django.viewer.waterfall import Row, Waterfall
-from otel_django.viewer.waterfall_drawing import lines, script_data
+from otel_django.viewer.waterfall_drawing import lines, script_data, window_of
 
 MS = 1_000_000
 SHOP = {names.SERVICE_NAME: "shop"}
@@ -133,8 +133,12 @@ def test_leaves_alike_are_folded_into_one_row_with_the_line_that_repeats_them() 
     assert (folded.kind, folded.count, folded.below) == ("repeats", 4, 4)
     assert (folded.duration_ns, folded.mark) == (4 * MS, "N+1 catalogue/views.py:42")
     assert fall.repeats[0].span_ids == ("q0", "q1", "q2", "q3")
-    assert [line.row.label for line in lines(fall, ())] == ["root", "SELECT p of shop", "view"]
-    assert len(list(lines(fall, {"q0"}))) == 7
+    assert [line.row.label for line in lines(fall, window_of(fall), ())] == [
+        "root",
+        "SELECT p of shop",
+        "view",
+    ]
+    assert len(list(lines(fall, window_of(fall), {"q0"}))) == 7
 
 
 def test_leaves_that_failed_or_have_something_below_are_not_folded() -> None:
@@ -245,8 +249,26 @@ def test_a_chain_of_thousands_of_spans_is_a_trace_like_any_other() -> None:
 
 def test_a_script_gets_all_rows_with_texts_that_recur_once() -> None:
     spans = [span("root", None, 0, 10), *(query(f"q{n}", "root", n) for n in range(1, 6))]
-    data = script_data(Waterfall(spans), {"q1"})
+    fall = Waterfall(spans)
+    data = script_data(fall, window_of(fall), {"q1"})
     assert len(data["rows"]) == 7
     assert data["open"] == [1]
     assert data["texts"].count("SELECT p of shop") == 1
     assert data["length"] == 10 * MS
+
+
+def test_the_drawing_can_be_as_wide_as_one_span() -> None:
+    spans = [
+        span("root", None, 0, 100),
+        span("a", "root", 10, 20),
+        span("b", "a", 10, 10),
+        span("c", "root", 50, 1),
+    ]
+    fall = Waterfall(spans)
+    drawn = {line.row.label: line.bars for line in lines(fall, window_of(fall, "a"), ())}
+    assert drawn == {
+        "root": [("0.000", "100.000")],
+        "a": [("0.000", "100.000")],
+        "b": [("0.000", "50.000")],
+        "c": [],
+    }

@@ -18,7 +18,7 @@ from otel_django.viewer.sql_layout import brief
 from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing
 from otel_django.viewer.waterfall import Waterfall
-from otel_django.viewer.waterfall_drawing import lines, script_data
+from otel_django.viewer.waterfall_drawing import lines, script_data, window_of
 from otel_django.web.permissions import is_staff
 
 if TYPE_CHECKING:
@@ -167,10 +167,15 @@ def _drawn(visit: Visit, fall: Waterfall) -> dict[str, Any]:
         if asked in repeat.span_ids
         for span_id in repeat.span_ids
     } | {asked}
-    shown = list(islice(lines(fall, opened), WITHOUT_SCRIPT + 1))
+    zoomed = fall.known.get(visit.text("zoom"))
+    window = window_of(fall, zoomed.span_id if zoomed else "")
+    shown = list(islice(lines(fall, window, opened), WITHOUT_SCRIPT + 1))
+    before_ns = window.start_ns - fall.start_ns
+    quarter_ns = window.length_ns // 4
     return {
         "lines": shown[:WITHOUT_SCRIPT],
         "more_lines": len(shown) > WITHOUT_SCRIPT,
-        "ticks": [(25 * quarter, fall.length_ns * quarter // 4) for quarter in range(4)],
-        "rows": script_data(fall, opened),
+        "ticks": [(25 * number, before_ns + number * quarter_ns) for number in range(4)],
+        "rows": script_data(fall, window, opened),
+        "zoomed": zoomed,
     }

@@ -42,10 +42,14 @@
     for (const name of ["explain", "part"]) url.searchParams.delete(name);
     return url;
   }
-  function shape(name, start, row) {
+  // A part of the drawing; null where it is outside of what is drawn.
+  function shape(name, start, duration, row) {
+    const left = Math.max(100 * start / length, 0), right = Math.min(100 * (start + duration) / length, 100);
+    if (right < 0 || left > 100) return null;
     const element = document.createElementNS(SVG, name);
     element.setAttribute("class", texts[row[HUE]]);
-    element.setAttribute("x", Math.min(100 * start / length, 100 - THINNEST).toFixed(3) + "%");
+    element.setAttribute("x", Math.min(left, 100 - THINNEST).toFixed(3) + "%");
+    if (name === "rect") element.setAttribute("width", Math.max(right - left, THINNEST).toFixed(3) + "%");
     return element;
   }
   function bar(row) {
@@ -53,7 +57,8 @@
     svg.setAttribute("class", "bar");
     svg.setAttribute("aria-hidden", "true");
     if (is(row, "fault") || is(row, "log")) {
-      const mark = shape("text", row[START], row);
+      const mark = shape("text", row[START], 0, row);
+      if (!mark) return svg;
       mark.setAttribute("y", 18);
       mark.textContent = is(row, "fault") ? "◆" : "•";
       svg.append(mark);
@@ -61,27 +66,19 @@
     }
     const parts = row[PARTS].length ? row[PARTS] : [row[START], row[DURATION]];
     for (let at = 0; at < parts.length; at += 2) {
-      const part = shape("rect", parts[at], row);
-      part.setAttribute("width", Math.max(100 * parts[at + 1] / length, THINNEST).toFixed(3) + "%");
-      svg.append(part);
+      const part = shape("rect", parts[at], parts[at + 1], row);
+      if (part) svg.append(part);
     }
     return svg;
   }
   function name(row, index) {
     const cell = make("div", "d" + Math.min(row[DEPTH], DEEPEST));
-    if (row[BELOW]) {
-      const twist = make("button", "twist", folded.has(index) ? "▸" : "▾");
-      twist.type = "button";
-      twist.tabIndex = -1;
-      twist.setAttribute("aria-label", (folded.has(index) ? "Unfold " : "Fold ") + texts[row[LABEL]]);
-      cell.append(twist);
-    } else cell.append(make("span", "twist"));
     if (is(row, "wait")) {
-      cell.append(make("span", "quiet", "┄ " + texts[row[LABEL]] + " ┄"));
+      cell.append(make("span", "twist"), make("span", "quiet", "┄ " + texts[row[LABEL]] + " ┄"));
       return cell;
     }
-    if (is(row, "fault")) cell.append(make("span", "bad", "◆"), " ");
-    else if (is(row, "log")) cell.append(make("span", "glyph " + texts[row[TONE]], "•"), " ");
+    if (is(row, "fault")) cell.append(make("span", "glyph bad", "◆"));
+    else if (is(row, "log")) cell.append(make("span", "glyph " + texts[row[TONE]], "•"));
     else cell.append(make("i", "dot " + texts[row[HUE]]));
     const label = make("a", "label", (is(row, "span") && row[FLAGS] & FAILED ? "✗ " : "") + texts[row[LABEL]]);
     label.href = address(row[ID]);
@@ -89,6 +86,14 @@
     cell.append(label);
     if (is(row, "repeats")) cell.append(" ", make("b", "", "×" + row[COUNT].toLocaleString("en")));
     if (texts[row[MARK]]) cell.append(" ", make("span", "mark " + texts[row[TONE]], texts[row[MARK]]));
+    // Shown before the label, and after it for the keyboard.
+    if (row[BELOW]) {
+      const twist = make("button", "twist", folded.has(index) ? "▸" : "▾");
+      twist.type = "button";
+      twist.tabIndex = -1;
+      twist.setAttribute("aria-label", (folded.has(index) ? "Unfold " : "Fold ") + texts[row[LABEL]]);
+      cell.append(twist);
+    } else cell.append(make("span", "twist"));
     return cell;
   }
   function element(index) {
@@ -122,7 +127,7 @@
     }
   }
   function draw() {
-    const top = above.getBoundingClientRect().top;
+    const top = table.tHead.getBoundingClientRect().bottom;
     const first = Math.max(0, Math.floor(-top / height) - MORE);
     const last = Math.min(visible.length, Math.ceil((innerHeight - top) / height) + MORE);
     const from = Math.min(first, visible.length), wanted = visible.slice(from, last), keep = new Set(wanted);
@@ -149,7 +154,7 @@
     }
     redraw();
     const place = visible.indexOf(index);
-    const top = scrollY + body.parentElement.tHead.getBoundingClientRect().bottom + place * height;
+    const top = scrollY + table.tHead.getBoundingClientRect().bottom + place * height;
     if (top < scrollY + 80 || top > scrollY + innerHeight - 80) scrollTo(0, top - innerHeight / 3);
     draw();
     for (const line of body.querySelectorAll(".at")) line.classList.remove("at");
