@@ -126,8 +126,14 @@ def states(visit: Visit, known: Iterable[Worker]) -> list[tuple[str, int]]:
     counts = Counter(each.state for each in known if each.state)
     if set(counts) <= {SILENT}:
         by = (names.CELERY_WORKER_STATE,)
-        for (state,), group in _read(visit, metrics.CELERY_WORKERS, by).groups.items():
-            counts[state] = round(last_known(group.levels("max")) or 0)
+        counted = _read(visit, metrics.CELERY_WORKERS, by).groups
+        if counted:
+            counts = Counter(
+                {
+                    key[0]: round(last_known(each.levels("max")) or 0)
+                    for key, each in counted.items()
+                }
+            )
     return [(state, counts[state]) for state in (*celery_workers.STATES, SILENT) if counts[state]]
 
 
