@@ -144,7 +144,7 @@ def test_a_line_links_to_its_span_in_its_trace(logged: Logged) -> None:
 
 def test_searches_and_the_chosen_service_narrow_the_list(logged: Logged) -> None:
     logged.some()
-    assert answer(page(q="level:warning")) == "2 lines match, last hour"
+    assert answer(page(q="level:warning")) == "2 lines match, last hour: 1 error"
     assert len(lines(page(q="logger:shop.*"))) == 3
     assert len(lines(page(q='"bank refused"'))) == 1
     assert len(lines(page(q="order:17"))) == 1

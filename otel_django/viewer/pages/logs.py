@@ -50,7 +50,7 @@ def logs(visit: Visit) -> Context | HttpResponseBase:
         return _news(visit, asked)
     if visit.live:
         found = log_tail.begin(visit.readers.logs, asked.query)
-        return {**asked.context, **_tail_context(visit, found)}
+        return {**asked.context, **_tail_context(visit, found), "waiting": True}
     return {**asked.context, **_list(visit, asked)}
 
 
@@ -116,6 +116,7 @@ def _list(visit: Visit, asked: _Asked) -> dict[str, Any]:
     found = visit.readers.logs.list_logs(query)
     return {
         **_lines(visit, found.rows),
+        "failed": sum(row.severity_number >= LEVELS["error"] for row in found.rows),
         "partial": found.partial,
         "older": visit.here(cursor=found.cursor) if found.cursor else "",
     }

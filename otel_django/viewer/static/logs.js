@@ -9,6 +9,9 @@
   }
   const chosen = document.querySelector(".line.this summary");
   if (chosen) chosen.scrollIntoView({ block: "center" });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.matches(".detail")) event.detail.target.closest(".line").scrollIntoView({ block: "nearest" });
+  });
   if (!tail) return;
   const resume = document.getElementById("resume"), following = document.getElementById("following");
   let follows = true;
