@@ -46,7 +46,15 @@ def chart(
     dots: Sequence[dict[str, Any]] = (),
     marks: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The lines over one time; ``unit`` is OpenTelemetry's, with ``/s`` behind it for rates."""
+    """The lines over one time; ``unit`` is OpenTelemetry's, with ``/s`` behind it for rates.
+
+    Rates are told by the minute or hour where they are that low.
+    """
+    if units.is_rate(unit):
+        known = (value for line in lines for value in line.points if value is not None)
+        length, sign = units.rate_scale(max(known, default=0.0))
+        lines = [line._replace(points=_times(length, line.points)) for line in lines]
+        unit = f"{unit.removesuffix('s')}{sign}"
     return {
         "unit": unit,
         "times": times_s,
@@ -54,6 +62,10 @@ def chart(
         "dots": dots,
         "marks": marks,
     }
+
+
+def _times(factor: float, points: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else value * factor for value in points]
 
 
 def _series(line: Line, number: int) -> dict[str, Any]:

@@ -140,15 +140,21 @@ def _table(
     info: MetricInfo, way: str, parts: Sequence[tuple[str, Key | None, Group]]
 ) -> tuple[tuple[str, ...], list[Row]]:
     told = [figures(group, info, way) for _, _, group in parts]
-    columns = [
-        units.alike([value for value, _ in column], column[0][1])
-        for column in zip(*told, strict=True)
-    ]
     rows = [
-        Row(label, key, each, tuple(texts))
-        for (label, key, _), each, *texts in zip(parts, told, *columns, strict=True)
+        Row(label, key, each, text)
+        for (label, key, _), each, text in zip(parts, told, _texts(told), strict=True)
     ]
     return titles(info), rows
+
+
+def _texts(rows: Sequence[Figures]) -> list[tuple[str, ...]]:
+    """The figures in words; all of one unit alike."""
+    values: dict[str, list[float | None]] = {}
+    for row in rows:
+        for value, unit in row:
+            values.setdefault(unit, []).append(value)
+    texts = {unit: iter(units.alike(each, unit)) for unit, each in values.items()}
+    return [tuple(next(texts[unit]) for _, unit in row) for row in rows]
 
 
 def titles(info: MetricInfo) -> tuple[str, ...]:

@@ -49,12 +49,14 @@ def short(number: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """``12/s``; what happens less often ``3.4/min``, or ``5/h``."""
+    """``12/s``, ``5.7/s``; what happens less often ``3.4/min``, or ``5/h``."""
+    if per_second >= 1000:
+        return f"{short(per_second)}/s"
     if per_second >= 1 or per_second == 0:
-        return f"{short(round(per_second, 1))}/s"
+        return f"{round(per_second, 1):g}/s"
     if per_second * 60 >= 0.95:
-        return f"{count(round(per_second * 60, 1))}/min"
-    return f"{count(round(per_second * 3600, 1))}/h"
+        return f"{round(per_second * 60, 1):g}/min"
+    return f"{round(per_second * 3600, 1):g}/h"
 
 
 def share(ratio: float) -> str:
@@ -110,17 +112,30 @@ def measured(value: float, unit: str) -> str:
 
 
 def alike(values: Sequence[float | None], unit: str) -> list[str]:
-    """As ``measured``, for a column: one unit down, as far as that is readable."""
-    known = [abs(value) for value in values if value is not None]
-    largest = max(known, default=0.0)
+    """As ``measured``, for figures beside one another: one unit, as far as that is readable."""
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
     plain, _, per = unit.partition("/")
-    length, sign = next((each for each in _RATES if largest * each[0] >= 1), _RATES[0])
+    length, sign = rate_scale(largest)
 
     def told(value: float) -> str:
-        if per == "s" and plain not in {*_SECONDS, "By"}:
-            return f"{short(round(value * length, 2))}/{sign}"
+        if not unit:
+            return count(value)
+        if is_rate(unit):
+            scaled = value * length
+            return f"{short(scaled) if scaled >= 1000 else f'{round(scaled, 2):g}'}/{sign}"
         if plain in _SECONDS and not per and largest * _SECONDS[plain] < _MOST_MS_NS:
             return milliseconds(value * _SECONDS[plain])
         return measured(value, unit)
 
     return ["–" if value is None else told(value) for value in values]
+
+
+def is_rate(unit: str) -> bool:
+    """Whether it counts things by the second, which can be by the minute as well."""
+    plain, _, per = unit.partition("/")
+    return per == "s" and plain not in {*_SECONDS, "By"}
+
+
+def rate_scale(per_second: float) -> tuple[int, str]:
+    """By what to multiply rates of which this is the largest, and by what time they are then."""
+    return next((each for each in _RATES if per_second * each[0] >= 1), _RATES[0])

@@ -25,6 +25,9 @@ from otel_django.metric_points import (
 )
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
+from otel_django.viewer import units
+from otel_django.viewer.chart import Line
+from otel_django.viewer.chart import chart as draw
 from tests.endpoints_kit import by_token, ours
 from tests.store_metrics import BOUNDS, metric, of
 from tests.store_spans import Losses, store_path
@@ -273,3 +276,35 @@ def test_hostile_names_values_and_numbers_are_shown_as_text(telemetry: Telemetry
         assert "\u202e" not in text(html)
         assert "\x07" not in text(html)
         assert len(html) < 400_000
+
+
+def test_figures_beside_one_another_have_one_unit() -> None:
+    assert units.alike([0.5, 0.01, None], "{order}/s") == ["30/min", "0.6/min", "–"]
+    assert units.alike([0.004, 1.5], "s") == ["4.0 ms", "1,500 ms"]
+    assert units.alike([250.0, 0.004], "s") == ["4.2 min", "4.0 ms"]
+    assert units.alike([1911], "") == ["1,911"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "told"),
+    [
+        (0.25, "s", "250 ms"),
+        (3, "ms", "3.0 ms"),
+        (4096, "By", "4.1 kB"),
+        (4096, "By/s", "4.1 kB/s"),
+        (0.34, "s/s", "34 %"),
+        (0.5, "1", "50 %"),
+        (1, "{order}", "1 order"),
+        (12_000, "{order}", "12 k orders"),
+        (2, "EUR", "2 EUR"),
+        (2, "", "2"),
+    ],
+)
+def test_values_are_told_in_their_unit(value: float, unit: str, told: str) -> None:
+    assert units.measured(value, unit) == told
+
+
+def test_low_rates_are_drawn_by_the_minute() -> None:
+    drawn = draw("{order}/s", [1.0, 2.0], [Line("all", [0.5, None])])
+    assert drawn["unit"] == "{order}/min"
+    assert drawn["series"][0]["points"] == [30.0, None]

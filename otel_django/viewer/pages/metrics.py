@@ -216,10 +216,8 @@ def _told_moments(
     moments: Sequence[tuple[int, list[float | None]]], unit: str
 ) -> list[tuple[int, list[str]]]:
     """The same in words."""
-    columns = [
-        units.alike(column, unit) for column in zip(*(row for _, row in moments), strict=True)
-    ]
-    return [(time_ns, texts) for (time_ns, _), *texts in zip(moments, *columns, strict=True)]
+    texts = iter(units.alike([value for _, row in moments for value in row], unit))
+    return [(time_ns, [next(texts) for _ in row]) for time_ns, row in moments]
 
 
 def _csv(info: MetricInfo, reading: Reading, view: View) -> HttpResponse:
