@@ -15,14 +15,14 @@ BATCH = 512
 RANGE_NS = 6 * 3600 * 10**9
 
 
-def batches(records: int, end_ns: int) -> Iterator[list[LogRecord]]:
+def batches(records: int, end_ns: int, range_ns: int = RANGE_NS) -> Iterator[list[LogRecord]]:
     """What a site logs: a line a request, messages with numbers; 1 in 100 warns, 1 in 500 fails."""
     from tests.store_logs import record
 
     waiting: list[LogRecord] = []
     for index in range(records):
         at: dict[str, Any] = {
-            "time_ns": end_ns - RANGE_NS + RANGE_NS * index // records,
+            "time_ns": end_ns - range_ns + range_ns * index // records,
             "trace_id": index // 3 << 70 | index // 3 + 1,
             "span_id": index + 1,
         }

@@ -1,0 +1,173 @@
+"""A store as a site has it after a week: spans, log records, exceptions, metrics."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import store, store_logs
+
+if TYPE_CHECKING:
+    from otel_django.log_record import LogRecord
+    from otel_django.metric_points import Metric
+
+WEEK_NS = 7 * 86_400 * 10**9
+MINUTE_NS = 60 * 10**9
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BUSY_SHARE = 10
+"""One series in ten has a point a minute, the others one in five."""
+STEP = 0.01
+FINE_NS = 3_600 * 10**9
+
+
+class Clock:
+    """The time at which a batch is written, so that slices begin all over the week."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.ns = now_ns
+
+    def now_ns(self) -> int:
+        """As ``clock.Clock``."""
+        return self.ns
+
+    def monotonic_s(self) -> float:
+        """As ``clock.Clock``."""
+        return self.ns / 1e9
+
+
+def fill(path: Path, spans: int, logs: int, series: int) -> None:
+    """Make the store at ``path``, which ends now."""
+    from otel_django.metric_points import ResourceMetrics
+    from otel_django.store.metric_writer import MetricWriter
+    from otel_django.store.writer import LogWriter, StoreWriter
+    from tests.store_spans import SpanSource
+
+    end_ns = time.time_ns()
+    clock = Clock(end_ns - WEEK_NS)
+    drops = store.NoLosses()
+    writer = StoreWriter(path, retention_hours=200, max_mb=16_384, drops=drops, clock=clock)
+    log_writer = LogWriter(writer.file, drops=drops, clock=clock)
+    metrics = MetricWriter(writer.file, drops=drops, clock=clock)
+    generation = -1
+    began = time.monotonic()
+    batches = heapq.merge(
+        ((_span_time(batch), 0, batch) for batch in _spans(SpanSource(), spans, end_ns)),
+        ((batch[-1].time_ns, 1, batch) for batch in _logs(logs, end_ns)),
+        key=lambda item: item[:2],
+    )
+    for number, (time_ns, kind, batch) in enumerate(batches):
+        clock.ns = max(clock.ns, time_ns)
+        (log_writer if kind else writer).accept(batch)
+        slice_generation = writer.file.target().generation
+        if slice_generation != generation:
+            generation = slice_generation
+            made = tuple(_metrics(series, clock.ns))
+            metrics._last.clear()
+            metrics.take([ResourceMetrics(_RESOURCE, made)])
+        if number % 400 == 0:
+            day = (clock.ns - end_ns + WEEK_NS) / 86_400e9
+            print(f"  day {day:.1f}, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    _long_trace(writer, SpanSource(), end_ns)
+    for each in (metrics, log_writer, writer):
+        each.close(time.monotonic() + 60)
+    _spread_points(path, end_ns)
+
+
+_RESOURCE = {"service.name": "shop", "service.instance.id": "host/shop/web"}
+
+
+def _span_time(batch: list[Any]) -> int:
+    return int(batch[-1]._end_time)
+
+
+def _spans(source: Any, spans: int, end_ns: int) -> Iterator[list[Any]]:
+    return store.batches(source, spans, end_ns - MINUTE_NS, WEEK_NS)
+
+
+def _logs(logs: int, end_ns: int) -> Iterator[list[LogRecord]]:
+    """Those of ``store_logs``, whose errors tell of exceptions of forty kinds."""
+    from otel_django import log_record, names
+
+    for batch in store_logs.batches(logs, end_ns - MINUTE_NS, WEEK_NS):
+        for record in batch:
+            if record.severity_number >= log_record.ERROR:
+                kind = record.span_id // 500 % 40
+                record.attributes = {
+                    **record.attributes,
+                    names.EXCEPTION_TYPE: f"shop.errors.Refused{kind}",
+                    names.EXCEPTION_MESSAGE: f"order {record.span_id} was refused",
+                    names.EXCEPTION_STACKTRACE: "Traceback (most recent call last):\n"
+                    f'  File "shop/part{kind}.py", line {kind + 10}, in pay\n    charge()\n'
+                    f"shop.errors.Refused{kind}: order was refused\n",
+                }
+        yield batch
+
+
+def _metrics(series: int, now_ns: int) -> Iterator[Metric]:
+    """A third of the series are histograms of requests and queries, the rest counters."""
+    from otel_django.metric_points import HistogramPoint, Metric, NumberPoint
+
+    start_ns = now_ns - MINUTE_NS
+    counts = tuple(range(1, len(BOUNDS) + 2))
+    for name, of, keys in (
+        ("http.server.request.duration", series // 5, "http.route"),
+        ("db.client.operation.duration", series // 8, "db.collection.name"),
+    ):
+        points = [
+            HistogramPoint(((keys, f"/section{index}/"),), counts, 4.2, start_ns, now_ns)
+            for index in range(of)
+        ]
+        yield Metric(name, "s", "How long it took.", "histogram", tuple(points), BOUNDS)
+    left = series - series // 5 - series // 8
+    for number in range(20):
+        labelled = [
+            NumberPoint((("kind", f"kind{index}"),), index, start_ns, now_ns)
+            for index in range(left // 20)
+        ]
+        yield Metric(f"shop.things{number}", "{thing}", "Things.", "counter", tuple(labelled))
+
+
+def _spread_points(path: Path, end_ns: int) -> None:
+    """Points of the whole week, as the writer would have left them, out of each slice's first."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        slices = connection.execute("SELECT id, started_ns FROM slice ORDER BY id").fetchall()
+        ends = [*(started for _, started in slices[1:]), end_ns]
+        for (number, started_ns), until_ns in zip(slices, ends, strict=True):
+            columns = "metric, series, {time}, start_ns, value + {minute}, data"
+            for table, first, last, each in (
+                ("minute", started_ns, min(until_ns, end_ns - FINE_NS), 1),
+                ("half_hour", started_ns, min(until_ns, end_ns - FINE_NS), 30),
+                ("point", max(started_ns, end_ns - FINE_NS), until_ns, 1),
+            ):
+                told = columns.format(time=f"at.minute * {MINUTE_NS} + 1", minute="at.minute")
+                minute = "" if table == "point" else f"at.minute / {each} * {each}, "
+                connection.execute(
+                    f"""
+                    WITH RECURSIVE at(minute) AS (
+                        SELECT :first UNION ALL SELECT minute + :each FROM at
+                        WHERE minute + :each <= :last
+                    ), one AS MATERIALIZED (
+                        SELECT row_number() OVER () AS place, * FROM first_point
+                    )
+                    INSERT OR IGNORE INTO {table}_{number}
+                    SELECT {minute}{told} FROM at, one
+                    WHERE one.place % {BUSY_SHARE} = 0 OR (one.place + at.minute) % 5 = 0
+                        OR :each > 1
+                    """.replace("first_point", f"point_{number}"),
+                    {"first": first // MINUTE_NS, "last": last // MINUTE_NS, "each": each},
+                )
+            connection.execute(f"DELETE FROM point_{number} WHERE time_ns < ?", (end_ns - FINE_NS,))
+
+
+def _long_trace(writer: Any, source: Any, end_ns: int) -> None:
+    """One with 20,000 spans."""
+    source.request("/import/", start=end_ns - MINUTE_NS, duration_ms=30_000, queries=19_999)
+    spans = source.take()
+    for first in range(0, len(spans), store.BATCH):
+        writer.accept(spans[first : first + store.BATCH])
