@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 RARE: Final = 2_000
 MAX_MATCHES: Final = 5_000
-MAX_TEXTS: Final = 500
 SHORTEST_PREFIX: Final = 3
 TRACE_ID: Final = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)
 
@@ -56,10 +55,15 @@ def find(
     conditions, note = _conditions(session, part, query)
     if conditions is None:
         return Found([], note)
-    sql, arguments = _compared(session, part, query)
+    sql, arguments = _compared(part, query)
+    index = _index(session, part, conditions, query, compares=bool(sql))
     for condition in conditions:
         sql.append(condition.sql)
         arguments += condition.arguments
+    for column, value in (("start_ns >= ?", query.since_ns), ("start_ns <= ?", query.until_ns)):
+        if value is not None:
+            sql.append(column)
+            arguments.append(value)
     order = "duration_ns" if query.slowest_first else "start_ns"
     if after is not None:
         sql.append(f"({order} < ? OR {order} = ? AND trace_id < ?)")
@@ -68,7 +72,7 @@ def find(
         arguments.append(after[0])
     table = f"trace_{part.id}"
     rows = session.run(
-        f"SELECT {TRACE_COLUMNS} FROM {table} {_index(session, part, conditions, query)} "
+        f"SELECT {TRACE_COLUMNS} FROM {table} {index} "
         f"WHERE {' AND '.join(sql) or 'true'} "
         f"ORDER BY {order} DESC, trace_id DESC LIMIT ?",
         (*arguments, limit),
@@ -91,8 +95,7 @@ def _conditions(
         found.append(_by_ids(_ids_of_trace(session, part, query.trace_id)))
     if query.route is not None:
         one = not query.route.endswith("*")
-        routes = _text_ids(session, part, "route", query.route)
-        found.append(_Condition("route", f"route IN ({_marks(routes)})", routes, one))
+        found.append(_Condition("route", *_text(part, "route", query.route), one))
     if query.errors_only:
         found.append(_Condition("errors", "errors > 0", (), True))
     status_class = query.status_class
@@ -107,16 +110,15 @@ def _conditions(
     return found, note
 
 
-def _compared(session: Session, part: Slice, query: TraceQuery) -> tuple[list[str], list[Any]]:
+def _compared(part: Slice, query: TraceQuery) -> tuple[list[str], list[Any]]:
     """The conditions that no index answers, with their arguments."""
     sql: list[str] = []
     arguments: list[Any] = []
     for condition, value in (
-        ("start_ns >= ?", query.since_ns),
-        ("start_ns <= ?", query.until_ns),
         ("service = ?", None if query.service is None else text_id(query.service)),
         ("method = ?", query.method),
-        ("http_status = ?", query.http_status),
+        # The sign keeps the optimiser from writing the value into the index's expression.
+        ("+http_status = ?", query.http_status),
     ):
         if value is not None:
             sql.append(condition)
@@ -124,35 +126,38 @@ def _compared(session: Session, part: Slice, query: TraceQuery) -> tuple[list[st
     if query.n_plus_one:
         sql.append("n_plus_one > 0")
     if query.name is not None:
-        ids = _text_ids(session, part, "name", query.name)
-        sql.append(f"name IN ({_marks(ids)})")
-        arguments += ids
+        condition, texts = _text(part, "name", query.name)
+        sql.append(condition)
+        arguments += texts
     return sql, arguments
 
 
-def _text_ids(session: Session, part: Slice, column: str, text: str) -> tuple[int, ...]:
-    """The text's id, or those of the names and routes that begin with what is before ``*``."""
+def _text(part: Slice, column: str, text: str) -> tuple[str, tuple[Any, ...]]:
+    """That a column has the text, or begins with what is before ``*``."""
     if not text.endswith("*"):
-        return (text_id(text),)
+        return f"{column} = ?", (text_id(text),)
     begin = text.rstrip("*")
-    sql = (
-        f"SELECT id FROM text_{part.id} WHERE substr(value, 1, ?) = ? "
-        f"AND id IN (SELECT {column} FROM endpoint_{part.id}) LIMIT {MAX_TEXTS}"
-    )
-    return tuple(row[0] for row in session.run(sql, (len(begin), begin)))
+    with_begin = f"SELECT id FROM text_{part.id} WHERE substr(value, 1, ?) = ?"
+    return f"{column} IN ({with_begin})", (len(begin), begin)
 
 
-def _marks(values: tuple[int, ...]) -> str:
-    return ", ".join("?" * len(values))
+def _index(
+    session: Session,
+    part: Slice,
+    conditions: list[_Condition],
+    query: TraceQuery,
+    *,
+    compares: bool,
+) -> str:
+    """Few rows by one condition: take them and sort. Else walk in the order asked for.
 
-
-def _index(session: Session, part: Slice, conditions: list[_Condition], query: TraceQuery) -> str:
-    """Few rows by one condition: take them and sort. Else walk in the order asked for."""
+    Not by durations where rows have to be compared: those lie apart, many would be read for a few.
+    """
     table = f"trace_{part.id}"
     if any(not condition.narrowed_by for condition in conditions):
         return "NOT INDEXED"  # row ids are at hand
     best, fewest = "start", RARE + 1
-    if query.slowest_first:
+    if query.slowest_first and not compares and {"duration"} >= {c.narrowed_by for c in conditions}:
         best = "duration"
         between = (query.since_ns or 0, 2**63 - 1 if query.until_ns is None else query.until_ns)
         conditions = [*conditions, _Condition("start", "start_ns BETWEEN ? AND ?", between, False)]
