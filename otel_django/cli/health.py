@@ -35,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="NAME",
-        help="only these of the group",
+        help="only these of the group, also with commas between them",
     )
     parser.add_argument(
         "--wait",
@@ -52,7 +52,8 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
     from otel_django.health import active
     from otel_django.health.registry import UnknownCheckError
 
-    engine, group, names = active.engine(), options["group"], options["check"]
+    engine, group = active.engine(), options["group"]
+    names = [name for each in options["check"] or () for name in each.split(",")] or None
     try:
         progress = stderr if options["json"] else stdout
         report = _waited(_Asking(engine, group, names), options["wait"], progress)

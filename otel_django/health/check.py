@@ -29,6 +29,8 @@ class Registered:
     """A check as the registry holds it; times in seconds, None for the site's setting.
 
     ``is_possible`` says whether there is anything to check in this process; cheap, and asked often.
+    ``prepare`` loads what ``run`` needs, in a server before it serves; it connects to nothing.
+    ``forget`` drops what the check itself remembers of earlier runs.
     """
 
     name: str
@@ -38,3 +40,5 @@ class Registered:
     timeout_s: float | None = None
     ttl_s: float | None = None
     is_possible: Callable[[], bool] = lambda: True
+    prepare: Callable[[], object] | None = None
+    forget: Callable[[], object] | None = None

@@ -58,6 +58,12 @@ def _without_replicas(named: list[str]) -> list[str]:
     return [name for name in named if not connections.settings[name].get("TEST", {}).get("MIRROR")]
 
 
+def load_drivers() -> None:
+    """Import what ``session`` needs."""
+    for alias in aliases():
+        _wrapper(alias)
+
+
 @contextmanager
 def session(alias: str, timeout_s: float) -> Iterator[Session]:
     """Connect; each statement is a transaction of its own.

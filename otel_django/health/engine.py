@@ -1,7 +1,7 @@
 """Looks: what the checks say now, without any of them being asked more often than it should.
 
 What a check found counts for its TTL. After that one process of the host asks again; those who
-look meanwhile wait for it, but for 450 ms at most, and are then shown what it found last. A check
+look meanwhile wait for it, but for 400 ms at most, and are then shown what it found last. A check
 that isn't back within its time-out has failed. Its thread can't be ended: it is left alone, and
 the check isn't asked again in this process until that is back.
 """
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from otel_django.health.results import Result
     from otel_django.metrics.host_folder import HostFolder
 
-PATIENCE_S: Final = 0.45
-"""How long an answer waits for checks."""
+PATIENCE_S: Final = 0.4
+"""How long an answer waits for checks: it is to be there within half a second."""
 POLL_S: Final = 0.01
 """How often a process looks what another one has found."""
 GRACE_S: Final = 1.0
@@ -143,9 +143,19 @@ class Engine:
     def forget(self) -> None:
         """Ask again at the next look. Other processes may show what they know for a TTL more."""
         self._sharing.forget()
+        for check in self.registry.checks("all"):
+            if check.forget is not None:
+                check.forget()
         with self._changed:
             for state in self._states.values():
                 state.kept, state.due_s = None, 0.0
+
+    def prepare(self) -> None:
+        """Load what the checks need: drivers take longer than an answer may."""
+        for check in self.registry.checks("all"):
+            if check.prepare is not None and _possible(check):
+                with contextlib.suppress(Exception):  # it will tell when it is asked
+                    check.prepare()
 
     def after_fork(self) -> None:
         """In a forked child, which makes an engine of its own."""
@@ -162,11 +172,13 @@ class Engine:
     def _timeout_s(self, check: Registered) -> float:
         return check.timeout_s or self._settings.health_timeout_s
 
-    def _is_fresh(self, check: Registered, state: _State) -> bool:
+    def _is_fresh(self, check: Registered, state: _State, asked_s: float) -> bool:
+        """Whether it needn't be asked; what was found since ``asked_s`` is never too old."""
         if state.kept is None:
             return False
         ttl_s = self._settings.health_ttl_s if check.ttl_s is None else check.ttl_s
-        return 0 <= self.clock.monotonic_s() - state.kept.seen_s < ttl_s
+        age_s = self.clock.monotonic_s() - state.kept.seen_s
+        return 0 <= age_s < ttl_s or state.kept.seen_s > asked_s
 
     def _learn(self, check: Registered, state: _State) -> None:
         """What another process has found meanwhile."""
@@ -175,28 +187,31 @@ class Engine:
             state.kept = kept
             state.busy_since_s = None
 
-    def _step(self, check: Registered, within_s: float) -> float:
-        """Have it asked if need be; how much longer to wait for that, if it is above zero."""
+    def _step(self, check: Registered, within_s: float, asked_s: float) -> float:
+        """Have it asked if need be; how much longer to wait for that, if it is above zero.
+
+        ``asked_s`` is when the look began.
+        """
         with self._changed:
             state = self._state(check)
-            if self._is_fresh(check, state):
+            if self._is_fresh(check, state, asked_s):
                 return 0.0
             now_s = self.clock.monotonic_s()
             if now_s >= state.due_s and (state.run is None or state.run.over):
                 state.due_s = now_s + POLL_S
-                self._turn(check, state, now_s)
-                if self._is_fresh(check, state):
+                self._turn(check, state, now_s, asked_s)
+                if self._is_fresh(check, state, asked_s):
                     return 0.0
             if state.run is not None and state.run.over:
                 return 0.0
             began_s = self._under_way_since_s(state)
             return (state.due_s if began_s is None else began_s + within_s) - now_s
 
-    def _turn(self, check: Registered, state: _State, now_s: float) -> None:
+    def _turn(self, check: Registered, state: _State, now_s: float, asked_s: float) -> None:
         """Nobody asks in this process: see whether another one does, or has."""
         self._learn(check, state)
         state.busy_since_s = None
-        if state.run is not None or self._is_fresh(check, state):
+        if state.run is not None or self._is_fresh(check, state, asked_s):
             return
         patience_s = self._timeout_s(check) + GRACE_S
         claim = self._sharing.claim(check.name, now_s, patience_s)
@@ -204,7 +219,7 @@ class Engine:
             state.busy_since_s = now_s if claim.began_s is None else claim.began_s
             return
         self._learn(check, state)  # it may have been found just before
-        if self._is_fresh(check, state):
+        if self._is_fresh(check, state, asked_s):
             claim.release()
             return
         self._start(_Run(check, claim, now_s), state)
@@ -323,15 +338,20 @@ class Look:
         self._checks = checks
         self._within_s = within_s
         self._began_s = engine.clock.monotonic_s()
-        self._waiting = [check for check in checks if engine._step(check, within_s) > 0]
+        self._waiting = [check for check in checks if self._step(check) > 0]
 
     def wait_s(self) -> float:
         """How long to sleep before asking this again; 0.0: ``report`` has all that will come."""
         left_s = self._began_s + self._within_s - self._engine.clock.monotonic_s()
-        waits = [(self._engine._step(check, self._within_s), check) for check in self._waiting]
+        if left_s <= 0:
+            return 0.0
+        waits = [(self._step(check), check) for check in self._waiting]
         self._waiting = [check for wait_s, check in waits if wait_s > 0]
         longest_s = max((wait_s for wait_s, _ in waits), default=0.0)
-        return max(0.0, min(left_s, longest_s, POLL_S))
+        return min(left_s, longest_s, POLL_S)
+
+    def _step(self, check: Registered) -> float:
+        return self._engine._step(check, self._within_s, self._began_s)
 
     def report(self) -> Report:
         """As it is now."""

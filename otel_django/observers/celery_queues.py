@@ -15,7 +15,13 @@ from otel_django import metric_definitions as metrics
 from otel_django.log_record import WARN
 from otel_django.logs import active as logs
 from otel_django.observation import Observation
-from otel_django.observers import celery_app, celery_filesystem, celery_rabbitmq, celery_redis
+from otel_django.observers import (
+    celery_app,
+    celery_connection,
+    celery_filesystem,
+    celery_rabbitmq,
+    celery_redis,
+)
 from otel_django.observers.backlog import Backlog
 
 if TYPE_CHECKING:
@@ -71,7 +77,8 @@ class CeleryQueues:
         if app is None or app.conf.task_always_eager:
             return
         step_s = self.timeout_s / 2
-        with app.connection_for_read(connect_timeout=step_s, heartbeat=0) as connection:
+        asked = app.connection_for_read(connect_timeout=step_s, heartbeat=0)
+        with celery_connection.closing(asked) as connection:
             kind = connection.get_transport_cls().driver_type
             broker = _BROKERS.get(kind)
             if broker is None:

@@ -80,7 +80,8 @@ class Places:
             return
         self._away = True
         self._retry_s = now_s + self.retry_every_s
-        _logger.warning(
+        _logger.log(
+            logging.WARNING if self._patience_s else logging.INFO,  # or it has never been there
             "The table of otel_django can't be used (%s): each host observes for itself what one "
             "process of the whole deployment would. `manage.py migrate` makes the table; "
             "OTEL_DJANGO_DATABASE names its database.",

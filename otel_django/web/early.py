@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.base import BaseHandler
 from django.core.signals import setting_changed
 
-from otel_django import guard
+from otel_django import guard, host_environment
 from otel_django.instrumentation import http_exclusion
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ AsyncAnswerer = Callable[["HttpRequest"], Awaitable[Early]]
 class _Answerers(NamedTuple):
     answer: Answerer
     answer_async: AsyncAnswerer
+    prepare: Callable[[], object] | None
 
 
 class _Place(NamedTuple):
@@ -58,14 +59,18 @@ _load_middleware = BaseHandler.load_middleware
 
 
 def answers_early(
-    view: object, answer: Answerer, answer_async: AsyncAnswerer | None = None
+    view: object,
+    answer: Answerer,
+    answer_async: AsyncAnswerer | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> None:
     """Register a view, a function or a class, and what answers its requests before middleware.
 
-    On ASGI ``answer_async`` does; without it ``answer``, on another thread.
+    On ASGI ``answer_async`` does; without it ``answer``, on another thread. ``prepare`` is called
+    once in a server that has the view, before it serves.
     """
     in_thread = sync_to_async(answer, thread_sensitive=False)
-    _answerers[view] = _Answerers(answer, answer_async or in_thread)
+    _answerers[view] = _Answerers(answer, answer_async or in_thread, prepare)
     unburden(view)
 
 
@@ -102,6 +107,30 @@ def _loading(self: BaseHandler, is_async: bool = False) -> None:
     handler: Any = self
     chain = handler._middleware_chain
     handler._middleware_chain = _async_chain(chain) if is_async else _chain(chain)
+    if host_environment.current_process().kind == "server":
+        with guard.guarded("early.prepare"):
+            _prepare()
+
+
+def _prepare() -> None:
+    """So that the first probe is answered in time, too: all that has to be loaded for it is.
+
+    A URLconf that queries the database leaves no connection that a forked worker would inherit.
+    """
+    from django.db import connections
+
+    before = _open_connections(connections)
+    places = _found()
+    for each in _open_connections(connections):
+        if each not in before:
+            each.close()
+    prepares = (place.answerers.prepare for place in places.values())
+    for prepare in dict.fromkeys(each for each in prepares if each is not None):
+        prepare()
+
+
+def _open_connections(connections: Any) -> list[Any]:
+    return [each for each in connections.all(initialized_only=True) if each.connection is not None]
 
 
 def _chain(chain: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:

@@ -49,4 +49,4 @@ _PROBES: tuple[tuple[LiveProbe | Probe, tuple[object, ...]], ...] = (
 )
 for _probe, _views in _PROBES:
     for _view in _views:
-        early.answers_early(_view, _probe.early, _probe.early_async)
+        early.answers_early(_view, _probe.early, _probe.early_async, _probe.prepare)

@@ -62,6 +62,11 @@ class Probe:
         except Refused as refused:
             return final(_sent(refused.answer, request))
 
+    @staticmethod
+    def prepare() -> None:
+        """Have the first answer in time, too."""
+        _engine().prepare()
+
     def early(self, request: HttpRequest) -> Early:
         """The answer before middleware."""
         try:
@@ -109,6 +114,8 @@ class LiveProbe:
 
     Checks that the site itself has put into the group ``live`` are asked.
     """
+
+    prepare = None
 
     def view(self, request: HttpRequest) -> HttpResponse:
         """The answer, whoever asks."""

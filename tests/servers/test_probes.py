@@ -153,3 +153,40 @@ def test_the_command_sees_what_servers_of_its_host_found(tmp_path: Path) -> None
         time.sleep(0.2)
         again = otel_health(tmp_path, "--check", "works", "--json", **env)
     assert 0 < first < json.loads(again.stdout)["checks"]["works"]["age_s"]
+
+
+PREPARED = """
+import sys, threading
+from tests.site.wsgi import application
+from django.db import connections
+assert "otel_django.health.checks.cache" in sys.modules
+assert "redis" in sys.modules
+assert not [each for each in connections.all() if each.connection is not None]
+assert not [each for each in threading.enumerate() if "health" in each.name]
+"""
+
+
+def test_what_the_first_probe_needs_is_loaded_before_it_comes(tmp_path: Path) -> None:
+    (tmp_path / "asking_urls.py").write_text(
+        "from django.db import connection\n"
+        "connection.ensure_connection()\n"
+        "from tests.site.urls import urlpatterns\n"
+    )
+    (tmp_path / "asking_settings.py").write_text(
+        "from tests.settings import *\n"
+        "ROOT_URLCONF = 'asking_urls'\n"
+        "CACHES = {'default': {'BACKEND': 'django.core.cache.backends.redis.RedisCache',"
+        " 'LOCATION': 'redis://127.0.0.1:1/0'}}\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", PREPARED],
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
+            "DJANGO_SETTINGS_MODULE": "asking_settings",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)]),
+            "TESTS_BASE_DIR": str(tmp_path),
+        },
+        cwd=tmp_path,
+        timeout=60,
+        check=True,
+    )

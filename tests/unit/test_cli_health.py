@@ -81,6 +81,14 @@ def test_json_is_the_whole_report(add: Add) -> None:
     assert report["checks"]["orders"]["observed"] == {"duration_ms": 3}
 
 
+def test_checks_are_named_one_by_one_or_with_commas(add: Add) -> None:
+    for name in ("orders", "mail", "stock"):
+        add(name, lambda: None)
+    for arguments in (["orders,stock"], ["orders", "stock"], ["orders", "--check", "stock"]):
+        told = json.loads(health("--json", "--check", *arguments).out)
+        assert told["checks"].keys() == {"orders", "stock"}
+
+
 def test_wrong_use_ends_with_2_and_says_what_there_is(add: Add) -> None:
     add("orders", lambda: None)
     ran = health("--check", "nothing")

@@ -180,6 +180,17 @@ def test_once_applied_they_are_not_asked_for_again_for_a_while(other: Path) -> N
     assert one(check.run(), "other").status == "unhealthy"
 
 
+def test_once_forgotten_applied_migrations_are_asked_for_again(other: Path) -> None:
+    migrate_all(other)
+    [registered] = migrations.checks(conf.from_django())
+    check = MigrationsCheck(1.0)
+    assert registered.forget is not None
+    assert one(check.run(), "other").status == "healthy"
+    other.unlink()
+    check.forget()
+    assert one(check.run(), "other").status == "unhealthy"
+
+
 def test_a_database_on_which_nothing_was_ever_migrated_is_not_ours_to_judge(other: Path) -> None:
     assert one(MigrationsCheck(1.0).run(), "other").status == "healthy"
 

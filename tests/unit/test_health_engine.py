@@ -175,6 +175,37 @@ def test_a_result_counts_for_its_ttl(folder: Path | None) -> None:
     assert engine.report().checks[0].results[0].observed == {"asked": 2}
 
 
+def test_without_a_ttl_each_look_asks_once(folder: Path | None) -> None:
+    dependency = Dependency()
+    dependency.answers.set()
+
+    def slow() -> None:
+        time.sleep(0.1)
+
+    engine = engine_of(
+        Registered("it", dependency, ttl_s=0), Registered("slow", slow, ttl_s=0), folder=folder
+    )
+    for looks in (1, 2):
+        assert {check.status for check in engine.report().checks} == {"healthy"}
+        assert dependency.asked == looks
+
+
+def test_what_a_check_needs_is_loaded_when_it_is_said(folder: Path | None) -> None:
+    done = []
+
+    def fails() -> None:
+        raise ImportError
+
+    engine = engine_of(
+        Registered("fails", nothing, prepare=fails),
+        Registered("it", nothing, prepare=lambda: done.append("it")),
+        Registered("not_here", nothing, prepare=fails, is_possible=lambda: False),
+        folder=folder,
+    )
+    engine.prepare()
+    assert done == ["it"]
+
+
 def test_asynchronous_callers_wait_without_a_thread(hanging: Dependency) -> None:
     async def ready() -> None:
         await asyncio.sleep(0.05)
@@ -236,6 +267,13 @@ def test_after_forgetting_it_is_asked_again(folder: Path | None) -> None:
         engine.report()
         engine.forget()
     assert dependency.asked == 3
+
+
+def test_what_a_check_remembers_itself_is_forgotten_too() -> None:
+    forgotten = []
+    engine = engine_of(Registered("it", nothing, forget=lambda: forgotten.append("it")))
+    engine.forget()
+    assert forgotten == ["it"]
 
 
 def test_where_no_thread_can_be_started_the_check_stays_pending(

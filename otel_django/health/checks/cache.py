@@ -22,11 +22,13 @@ NAME: Final = "cache"
 
 def checks(settings: Settings) -> Iterator[Registered]:
     """One check, an instance an alias."""
+    check = CacheCheck(settings.health_timeout_s, settings.health_limits["cache_ms"])
     yield Registered(
         NAME,
-        CacheCheck(settings.health_timeout_s, settings.health_limits["cache_ms"]).run,
+        check.run,
         critical=True,
         timeout_s=settings.health_timeout_s,
+        prepare=check.prepare,
     )
 
 
@@ -41,6 +43,15 @@ class CacheCheck:
         from django.core.cache import caches
 
         return ask_each(list(caches), self._ask, "otel-django-health-cache")
+
+    def prepare(self) -> None:
+        """Import the drivers."""
+        from django.core.cache import caches
+
+        from otel_django.health import cache_exchange
+
+        for alias in caches:
+            cache_exchange.exchange(alias, cache_exchange.backend_of(alias), self.timeout_s)
 
     def _ask(self, alias: str) -> Result:
         from django.core.cache.backends.dummy import DummyCache

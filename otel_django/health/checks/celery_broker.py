@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +11,7 @@ from otel_django.health.check import Registered
 from otel_django.health.failure_words import in_words
 from otel_django.health.instances import IN_TIME
 from otel_django.health.results import CheckError, Result
-from otel_django.observers import celery_app
+from otel_django.observers import celery_app, celery_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +36,7 @@ def checks(settings: Settings) -> Iterator[Registered]:
         critical=True,
         timeout_s=settings.health_timeout_s,
         is_possible=check.is_possible,
+        prepare=check.prepare,
     )
 
 
@@ -51,6 +51,10 @@ class BrokerCheck:
         """There is a broker: no app that runs its tasks itself."""
         app = self.app()
         return app is not None and not app.conf.task_always_eager
+
+    def prepare(self) -> None:
+        """Import the transport."""
+        self.app().connection_for_write().get_transport_cls()
 
     def run(self) -> Result:
         app = self.app()
@@ -70,19 +74,17 @@ class BrokerCheck:
 def _connected(connection: Any, step_s: float) -> Result:
     began_s = monotonic()
     try:
-        connection.ensure_connection(
-            max_retries=max(1, len(connection.alt)),
-            interval_start=0,
-            interval_step=0,
-            reraise_as_library_errors=False,
-            timeout=step_s,
-        )
+        with celery_connection.closing(connection):
+            connection.ensure_connection(
+                max_retries=max(1, len(connection.alt)),
+                interval_start=0,
+                interval_step=0,
+                reraise_as_library_errors=False,
+                timeout=step_s,
+            )
+            duration_ms = (monotonic() - began_s) * 1000
     except Exception as error:
         raise CheckError(in_words(error)) from error
-    finally:
-        duration_ms = (monotonic() - began_s) * 1000
-        with suppress(Exception):
-            connection.release()
     return Result(observed={"duration_ms": round(duration_ms, 1)})
 
 

@@ -48,6 +48,7 @@ def checks(settings: Settings) -> Iterator[Registered]:
         critical=True,
         timeout_s=settings.health_timeout_s,
         is_possible=lambda: bool(database_session.aliases()),
+        prepare=database_session.load_drivers,
     )
 
 

@@ -29,7 +29,12 @@ def checks(settings: Settings) -> Iterator[Registered]:
     check = HttpCheck(
         settings.health_urls, settings.health_timeout_s, settings.health_limits["http_ms"]
     )
-    yield Registered("http", check.run, is_possible=lambda: bool(settings.health_urls))
+    yield Registered(
+        "http",
+        check.run,
+        is_possible=lambda: bool(settings.health_urls),
+        prepare=check.prepare,
+    )
 
 
 class HttpCheck:
@@ -48,6 +53,11 @@ class HttpCheck:
     def run(self) -> list[Result]:
         """Ask all of them at the same time."""
         return ask_each(list(self._urls), self._ask, "otel-django-health-http")
+
+    def prepare(self) -> None:
+        """Load what speaks HTTP and TLS."""
+        for name in self._urls:
+            self._transport(name)
 
     def _ask(self, name: str) -> Result:
         began_s = monotonic()

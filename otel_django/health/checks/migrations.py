@@ -25,13 +25,15 @@ _Key: TypeAlias = tuple[str, str]
 
 def checks(settings: Settings) -> Iterator[Registered]:
     """One check, an instance an alias."""
+    check = MigrationsCheck(settings.health_timeout_s)
     yield Registered(
         NAME,
-        MigrationsCheck(settings.health_timeout_s).run,
+        check.run,
         groups=frozenset({"startup"}),
         critical=True,
         timeout_s=settings.health_timeout_s,
         is_possible=lambda: bool(database_session.primary_aliases()),
+        forget=check.forget,
     )
 
 
@@ -53,6 +55,10 @@ class MigrationsCheck:
         return ask_each(
             database_session.primary_aliases(), self._ask, "otel-django-health-migrations"
         )
+
+    def forget(self) -> None:
+        """Ask each database at the next run."""
+        self._applied_s.clear()
 
     def _ask(self, alias: str) -> Result:
         seen_s = self._applied_s.get(alias)
