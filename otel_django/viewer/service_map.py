@@ -15,6 +15,9 @@ from typing import Final, TypeAlias
 WIDTH: Final = 204
 HEIGHT: Final = 46
 SPACE_X: Final = 168
+NARROW_X: Final = 132
+"""Between layers, where there are many."""
+MANY_LAYERS: Final = 4
 SPACE_Y: Final = 24
 MARGIN: Final = 12
 THIN: Final = 1.2
@@ -22,6 +25,8 @@ THICK: Final = 6.0
 _PASSING: Final = 16
 """The height that a line takes which passes a layer."""
 _ARROW: Final = 7
+_BACK: Final = 11
+"""How far below the middle of its boxes a line stands that goes back."""
 _LABEL: Final = (96, 14)
 _LABEL_AT: Final = 0.58
 _SWEEPS: Final = 6
@@ -57,11 +62,12 @@ def layout(names: Sequence[str], calls: Mapping[Pair, int]) -> Layout:
     layers = _layers(names, forward.values())
     chains = {pair: _chain(pair, there, layers) for pair, there in forward.items()}
     columns = _columns(names, layers, chains.values())
-    places = _places(columns)
+    step = WIDTH + (SPACE_X if len(columns) <= MANY_LAYERS else NARROW_X)
+    places = _places(columns, step)
     height = max((y + _height(key) for key, (_, y) in places.items()), default=0)
     most = max(calls.values(), default=1)
     return Layout(
-        math.ceil(2 * MARGIN + len(columns) * WIDTH + max(0, len(columns) - 1) * SPACE_X),
+        2 * MARGIN + max(0, len(columns) - 1) * step + (WIDTH if columns else 0),
         math.ceil(height + MARGIN),
         {name: places[name] for name in names},
         _paths(chains, places, {pair: _thickness(calls[pair], most) for pair in pairs}),
@@ -105,7 +111,7 @@ def _without_circles(names: Sequence[str], pairs: Sequence[Pair]) -> dict[Pair, 
 
 
 def _layers(names: Sequence[str], pairs: Iterable[Pair]) -> dict[str, int]:
-    """The longest way to each from where nothing leads to."""
+    """The longest way to each; what nobody calls stands just left of what it calls."""
     layers = dict.fromkeys(names, 0)
     pairs = list(pairs)
     for _ in names:
@@ -116,6 +122,11 @@ def _layers(names: Sequence[str], pairs: Iterable[Pair]) -> dict[str, int]:
                 is_settled = False
         if is_settled:
             break
+    called = {target for _, target in pairs}
+    for name in names:
+        nearest = min((layers[target] for source, target in pairs if source == name), default=1)
+        if name not in called:
+            layers[name] = nearest - 1
     return layers
 
 
@@ -167,14 +178,14 @@ def _height(key: str) -> int:
     return _PASSING if key.startswith("\0") else HEIGHT
 
 
-def _places(columns: Sequence[Sequence[str]]) -> dict[str, Point]:
+def _places(columns: Sequence[Sequence[str]], step: int) -> dict[str, Point]:
     """Columns one beside the other, each in the middle of the highest."""
     heights = [
         sum(_height(key) for key in column) + SPACE_Y * (len(column) - 1) for column in columns
     ]
     places: dict[str, Point] = {}
     for number, column in enumerate(columns):
-        x = MARGIN + number * (WIDTH + SPACE_X)
+        x = MARGIN + number * step
         y = MARGIN + (max(heights) - heights[number]) / 2
         for key in column:
             places[key] = (x, y)
@@ -190,13 +201,13 @@ def _paths(
     taken: list[Point] = []
     paths = {}
     for pair, chain in chains.items():
+        is_turned = chain[0] != pair[0]
         points: list[Point] = []
         for key in chain:
             x, y = places[key]
-            middle = y + _height(key) / 2
+            middle = y + _height(key) / 2 + (_BACK if is_turned else 0)
             points += [(x, middle), (x + WIDTH, middle)]
         points = points[1:-1]
-        is_turned = chain[0] != pair[0]
         if is_turned:
             points.reverse()
         label = _free(_on_curve(points[-2], points[-1]), taken)

@@ -274,6 +274,11 @@ def test_a_line_past_a_layer_goes_round_its_boxes() -> None:
     assert not top <= level <= top + HEIGHT
 
 
+def test_what_nobody_calls_stands_just_left_of_what_it_calls() -> None:
+    found = layout(["a", "b", "c", "reports"], {("a", "b"): 1, ("b", "c"): 1, ("reports", "c"): 1})
+    assert found.boxes["reports"][0] == found.boxes["b"][0]
+
+
 def test_of_calls_in_a_circle_one_goes_back() -> None:
     found = layout(["a", "b"], {("a", "b"): 1, ("b", "a"): 1})
     assert found.boxes["a"][0] < found.boxes["b"][0]
