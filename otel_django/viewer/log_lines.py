@@ -48,7 +48,7 @@ _NO_CHIPS: Final = frozenset(
 )
 _SAME_KEYS: Final = frozenset({"level", "logger", "event", names.SERVICE_NAME})
 """Keys of searches that mean the field of that name."""
-_NO_CHIP_GROUPS: Final = ("code.", "exception.")
+_OF_THE_PLACE: Final = ("code.", "exception.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +73,25 @@ class Field:
 
 @dataclass(frozen=True)
 class Line:
-    """``row`` on the page that ``visit`` asks for."""
+    """``row`` on the page that ``visit`` asks for; ``is_it``: it is the one the page is about."""
 
     row: LogRow
     visit: Visit
+    is_it: bool = False
 
-    @property
+    @cached_property
     def level(self) -> str:
         """Its class of severity: a key of ``LEVELS``."""
         return next(name for name, least in LEVELS.items() if self.row.severity_number >= least)
 
-    @property
+    @cached_property
     def message(self) -> str:
         """The event, and what the record says beside it."""
         row = self.row
         parts = (row.event, row.body if isinstance(row.body, str) else "")
         return ": ".join(filter(None, parts)) or "(no message)"
 
-    @property
+    @cached_property
     def exception(self) -> str:
         """``ValueError: no address``, empty where there is none or the message says it."""
         text = exception_text(self.row.attributes)
@@ -113,7 +114,7 @@ class Line:
         """The line among those around it."""
         return self.visit.here(at=self.row.key, cursor=None, live=None)
 
-    @property
+    @cached_property
     def trace(self) -> str:
         """Its trace with its span chosen; empty where it has none."""
         row = self.row
@@ -149,12 +150,11 @@ class Line:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """What the caller added; the stack trace stands apart."""
-        found = self.row.attributes.items()
+        """What the caller added, then where and why; the stack trace stands apart."""
+        found = [(str(key), value) for key, value in self.row.attributes.items()]
+        found.sort(key=lambda field: field[0].startswith(_OF_THE_PLACE))
         return tuple(
-            self._field(str(key), value)
-            for key, value in found
-            if key != names.EXCEPTION_STACKTRACE
+            self._field(key, value) for key, value in found if key != names.EXCEPTION_STACKTRACE
         )
 
     @property
@@ -188,7 +188,7 @@ def _chips(row: LogRow) -> Iterable[Chip]:
         (str(key), value)
         for key, value in row.attributes.items()
         if key not in _NO_CHIPS
-        and not str(key).startswith(_NO_CHIP_GROUPS)
+        and not str(key).startswith(_OF_THE_PLACE)
         and not isinstance(value, Mapping)
     ][:MAX_CHIPS]
     short = [key.rpartition(".")[2] or key for key, _ in found]

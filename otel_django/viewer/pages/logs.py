@@ -127,9 +127,10 @@ def _around(visit: Visit, key: str) -> Context:
     wanted = visit.chosen("around", *map(str, AROUND))
     rows = _rows_around(visit, key, int(wanted))
     more = next((number for number in AROUND if number > int(wanted)), None)
+    lines = _lines(visit, rows, key)
     return {
-        "around": next(Line(row, visit) for row in rows if row.key == key),
-        **_lines(visit, rows),
+        **lines,
+        "around": next(line for line in lines["lines"] if line.is_it),
         "more": visit.here(around=more) if more else "",
         "more_count": more,
         "back": visit.here(at=None, around=None),
@@ -148,9 +149,9 @@ def _rows_around(visit: Visit, key: str, count: int) -> tuple[LogRow, ...]:
     return found.rows
 
 
-def _lines(visit: Visit, rows: Iterable[LogRow]) -> dict[str, Any]:
+def _lines(visit: Visit, rows: Iterable[LogRow], key: str = "") -> dict[str, Any]:
     return {
-        "lines": [Line(row, visit) for row in rows],
+        "lines": [Line(row, visit, row.key == key) for row in rows],
         "several_services": visit.service is None and len(visit.readers.traces.services()) > 1,
     }
 
