@@ -191,7 +191,7 @@ def test_calls_of_an_inner_service_lead_to_the_traces_of_the_first(services: Ser
     services.source("shop").query(shop, services.start_ns)
     services.end(shop, call, root)
     services.keep()
-    assert re.search(r'href="/traces/\?service=front" class="line [^>]+data-from="shop"', page())
+    assert re.search(r'href="/traces/\?service=front" class="line [^>]+data-from="service shop"', page())
 
 
 def test_a_service_is_shown_with_its_neighbours(services: Services) -> None:
@@ -201,7 +201,7 @@ def test_a_service_is_shown_with_its_neighbours(services: Services) -> None:
     services.keep()
     html = page("?service=payments")
     assert {each.partition(":")[0] for each in told(html)} == {"shop → payments"}
-    assert 'chosen-one" data-box="payments"' in html
+    assert 'chosen-one" data-box="service payments"' in html
     assert "other" not in text(html).replace("another", "")
 
 
