@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -73,20 +74,67 @@ def session(path: Path, timeout_s: float) -> Iterator[Session]:
         raise ReadError(f"{path} can't be read: {error}") from error
 
 
+class _Kept:
+    """The connection of several reads; a fork that comes between two of them closes it."""
+
+    def __init__(self) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._path: Path | None = None
+        self.is_used = False
+
+    def connection(self, path: Path, timeout_s: float) -> sqlite3.Connection:
+        if self._connection is None or path != self._path:
+            self.release()
+            self._path = path if path.exists() else None
+            self._connection = _open(path, timeout_s)
+            GATE.opened(self)
+        return self._connection
+
+    def release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            GATE.closed()
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("otel_django_kept_connection", default=None)
+
+
+@contextlib.contextmanager
+def one_connection() -> Iterator[None]:
+    """Reads within share a connection: to open one, SQLite reads all there is of tables."""
+    kept = _Kept()
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        with contextlib.suppress(StoreError), GATE.using():
+            kept.release()
+
+
 @contextlib.contextmanager
 def _connection(path: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
-    connection = _open(path, timeout_s)
-    GATE.opened()
+    shared = _kept.get()
+    kept = _Kept() if shared is None or shared.is_used else shared
+    kept.is_used = True
     try:
+        connection = kept.connection(path, timeout_s)
         yield connection
+        connection.set_progress_handler(None, 0)
+        connection.rollback()
+    except BaseException:
+        kept.release()
+        raise
     finally:
-        connection.close()
-        GATE.closed()
+        kept.is_used = False
+        if kept is not shared:
+            kept.release()
 
 
 def _open(path: Path, timeout_s: float) -> sqlite3.Connection:
     if not path.exists():
-        return sqlite3.connect(":memory:", isolation_level=None)
+        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         return _open_uri(f"file:{quote(str(path.absolute()))}?mode=ro", timeout_s)
     except sqlite3.OperationalError:
@@ -97,7 +145,10 @@ def _open(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 
 def _open_uri(uri: str, timeout_s: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
+    # A fork on another thread may close it, between reads.
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA query_only = ON")

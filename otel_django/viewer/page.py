@@ -9,6 +9,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
 from otel_django import guard
+from otel_django.backends.embedded_session import one_connection
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import ReadError, ReadTimeoutError
 from otel_django.viewer.frame import frame
@@ -53,7 +54,8 @@ def page(
     def decorate(make: Maker) -> Callable[..., HttpResponseBase]:
         def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
             methods = {"GET": make, "HEAD": make, **({"POST": change} if change else {})}
-            response = _respond(request, name, title, methods, named)
+            with one_connection():
+                response = _respond(request, name, title, methods, named)
             for header, value in HEADERS.items():
                 response.headers.setdefault(header, value)
             return response

@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from otel_django.backends.embedded import EmbeddedReader
+from otel_django.backends.embedded_session import one_connection, session
 from otel_django.contracts import TraceQuery
 from otel_django.errors import ReadError, ReadTimeoutError
 from otel_django.store.writer import StoreWriter
@@ -84,8 +85,6 @@ def test_an_answer_that_takes_too_long_is_cut_off(path: Path, source: SpanSource
 
 
 def test_a_statement_is_interrupted_in_the_middle(path: Path, source: SpanSource) -> None:
-    from otel_django.backends.embedded_session import session
-
     writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
     source.request()
     writer.accept(source.take())
@@ -98,8 +97,6 @@ def test_a_statement_is_interrupted_in_the_middle(path: Path, source: SpanSource
 
 
 def test_what_is_read_cannot_be_written(path: Path, source: SpanSource) -> None:
-    from otel_django.backends.embedded_session import session
-
     writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
     source.request()
     writer.accept(source.take())
@@ -237,8 +234,6 @@ def test_a_child_of_fork_writes_and_reads_with_connections_of_its_own(
 def test_a_child_forked_in_the_middle_of_a_read_goes_without_the_store(
     path: Path, source: SpanSource
 ) -> None:
-    from otel_django.backends.embedded_session import session
-
     writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
     source.request(queries=0)
     writer.accept(source.take())
@@ -258,6 +253,48 @@ def test_a_child_forked_in_the_middle_of_a_read_goes_without_the_store(
     writer.accept(batch)
     writer.close(time.monotonic() + 1)
     assert len(EmbeddedReader(path).list_traces(TraceQuery()).traces) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_between_reads_that_share_a_connection_harms_neither_side(
+    path: Path, source: SpanSource
+) -> None:
+    writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
+    source.request(queries=0)
+    writer.accept(source.take())
+    reader = EmbeddedReader(path)
+    with one_connection():
+        assert len(reader.list_traces(TraceQuery()).traces) == 1
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = 0 if len(reader.list_traces(TraceQuery()).traces) == 1 else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        source.request(queries=0)
+        writer.accept(source.take())
+        assert len(reader.list_traces(TraceQuery()).traces) == 2
+    writer.close(time.monotonic() + 1)
+
+
+def test_reads_that_share_a_connection_each_have_their_moment_and_deadline(
+    path: Path, source: SpanSource
+) -> None:
+    writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
+    reader = EmbeddedReader(path)
+    with one_connection():
+        assert reader.services() == ()
+        source.request(queries=0)
+        writer.accept(source.take())
+        with pytest.raises(ReadTimeoutError):
+            EmbeddedReader(path, timeout_s=-1).endpoints(0, time.time_ns())
+        with session(path, 5) as outer:
+            assert reader.services() == ("shop",)
+            assert outer.slices
+        assert reader.services() == ("shop",)
+    writer.close(time.monotonic() + 1)
 
 
 def test_tasks_are_counted_by_name_beside_requests(path: Path, source: SpanSource) -> None:
