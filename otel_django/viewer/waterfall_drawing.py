@@ -62,6 +62,8 @@ def lines(fall: Waterfall, window: Window, opened: Container[str]) -> Iterator[L
         row = rows[index]
         shown = row.kind != "repeats" or row.span.span_id in opened
         times = row.parts or ((row.start_ns, row.duration_ns),)
+        if row.kind == "wait" and not row.duration_ns:
+            times = ()  # it was over before the trace began
         bars = [bar for bar in (window.bar(*each) for each in times) if bar]
         yield Line(row, bars, min(row.depth, DEEPEST), shown)
         index += 1 if shown else 1 + row.below

@@ -86,7 +86,7 @@ def test_a_trace_says_at_the_top_what_it_is_and_where_its_time_went(store: Store
     store.keep()
     shown = text(page(root))
 
-    assert shown.startswith("GET /checkout/ 500 40 ms ✗ 1 span failed")
+    assert shown.startswith("GET /checkout/ 500 40 ms , 98 % of it in code; ✗ 1 span failed")
     assert "3 spans 2 queries (1.0 ms) test" in shown
     assert "code 39 ms 98 % database 1.0 ms 2.5 %" in shown
 

@@ -32,6 +32,16 @@ WITHOUT_SCRIPT: Final = 500
 """Rows that are there without a script, too."""
 MOST_LOGS: Final = 500
 LISTED_LOGS: Final = 200
+TELLING: Final = 0.2
+"""The share of the duration from which on a repeated statement is the answer."""
+WORDS: Final = {
+    "code": "code",
+    "database": "the database",
+    "cache": "the cache",
+    "template": "templates",
+    "http": "calls to other hosts",
+    "messaging": "messages sent",
+}
 ID_DIGITS: Final = 32
 
 
@@ -136,6 +146,7 @@ def _summary(fall: Waterfall) -> dict[str, Any]:
         "query_count": len(queries),
         "query_ns": sum(span.duration_ns for span in queries),
         "spent": _spent(fall),
+        "most": _most(fall),
         "repeats": [
             {
                 "repeat": repeat,
@@ -146,6 +157,19 @@ def _summary(fall: Waterfall) -> dict[str, Any]:
             for repeat in fall.repeats
         ],
     }
+
+
+def _most(fall: Waterfall) -> dict[str, Any] | None:
+    """What most of the time went into: one statement's repeats, or one kind of work."""
+    whole = max(fall.root.duration_ns, 1)
+    for repeat in fall.repeats[:1]:
+        ratio = repeat.duration_ns / whole
+        if TELLING <= ratio <= 1:
+            words = f"{repeat.count:,} repeats of one query"
+            return {"ratio": ratio, "words": words, "place": repeat.place}
+    for hue, ns in fall.spent()[:1]:
+        return {"ratio": ns / whole, "words": WORDS[hue], "place": ""}
+    return None
 
 
 def _spent(fall: Waterfall) -> list[dict[str, Any]]:

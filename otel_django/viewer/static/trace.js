@@ -23,7 +23,7 @@
     gap.insertRow().insertCell().colSpan = 4;
   }
   const drawn = new Map();
-  let visible = [], height = 28, selected = layout.classList.contains("chosen") ? panel.firstElementChild.dataset.span : "";
+  let visible = [], height = 28, selected = layout.classList.contains("one") ? panel.firstElementChild.dataset.span : "";
 
   // --- one row
   function make(name, className, text) {
@@ -64,6 +64,7 @@
       svg.append(mark);
       return svg;
     }
+    if (is(row, "wait") && !row[DURATION]) return svg;
     const parts = row[PARTS].length ? row[PARTS] : [row[START], row[DURATION]];
     for (let at = 0; at < parts.length; at += 2) {
       const part = shape("rect", parts[at], parts[at + 1], row);
@@ -176,7 +177,7 @@
   // --- the chosen span
   function show(id, url) {
     selected = id;
-    layout.classList.toggle("chosen", Boolean(id));
+    layout.classList.toggle("one", Boolean(id));
     for (const [index, line] of drawn) mark(line, rows[index]);
     const part = new URL(url);
     part.searchParams.set("part", "span");
