@@ -214,7 +214,7 @@ def _text(value: Any) -> str:
 def _search_with(text: str, key: str, value: str) -> str:
     """The search with this field, or its words where the language can't name the field."""
     term = Term(key, ":", value)
-    is_taken = key in search.LOG_KEYS and key not in _SAME_KEYS
+    is_taken = key.lower() in search.LOG_KEYS and key not in _SAME_KEYS
     if is_taken or search_terms.split(str(term))[0] != [term]:
         term = Term("", ":", value.replace("*", " "))
     return text if term in search_terms.split(text)[0] else f"{text} {term}".strip()

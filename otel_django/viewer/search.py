@@ -274,6 +274,7 @@ LOG_KEYS: Final = _aliases(
         f"service {names.SERVICE_NAME}": _whole("service"),
         "trace trace_id traceid": _whole_trace,
         "user": _attribute(names.USER_ID),
+        "route": _attribute(names.HTTP_ROUTE),
         "duration n+1": _OF_TRACES,
     }
 )

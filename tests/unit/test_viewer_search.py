@@ -79,6 +79,7 @@ def test_a_search_among_traces_is_understood(text: str, conditions: dict[str, An
         ("event:order.placed", {"event": "order.placed"}),
         (f"trace:{ID.upper()}", {"trace_id": ID}),
         ("user:42", {"attributes": {"user.id": "42"}}),
+        ("route:/a/", {"attributes": {"http.route": "/a/"}}),
         ("orderId:7 http.route:/a/", {"attributes": {"orderId": "7", "http.route": "/a/"}}),
         ("path:/api/* refused", {"text": "/api/* refused"}),
     ],
