@@ -107,6 +107,7 @@ def measured(value: float, unit: str) -> str:
         return rate(value)
     thing = plain.strip("{}").replace("_", " ")
     if plain.startswith("{") and thing:
+        value = round(value) if abs(value) >= 10 else value
         thing += "" if abs(value) == 1 or thing.endswith("s") else "s"
     return f"{short(value)} {thing}".rstrip() + behind
 

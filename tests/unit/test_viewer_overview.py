@@ -257,3 +257,10 @@ def test_hostile_names_are_shown_as_text(telemetry: Telemetry) -> None:
     assert "\u202e" not in text(html)
     assert "\x07" not in text(html)
     assert len(html) < 200_000
+
+
+def test_it_is_made_anew_every_ten_seconds_only_while_it_is_live(telemetry: Telemetry) -> None:
+    assert "hx-get" not in page()
+    assert 'id="live" class="live" href="/?live=1"' in page()
+    assert 'hx-get="/?live=1" hx-trigger="every 10s"' in page("?live=1")
+    assert "hx-get" not in page("?live=1&from=1000&to=2000")

@@ -31,10 +31,10 @@
 
   function draw(element) {
     const source = document.getElementById(element.dataset.chart);
-    if (!source) return;
+    const host = element.querySelector(".plot") || element;
+    if (!source || drawn.some((each) => each[1] === host)) return;
     const chart = JSON.parse(source.textContent);
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px system-ui" };
-    const host = element.querySelector(".plot") || element;
     const top = Math.max(0, ...(chart.dots || []).map((dot) => dot.value));
     const options = {
       width: Math.max(200, host.clientWidth), height: Number(element.dataset.height) || 160,
@@ -44,7 +44,7 @@
       axes: [{ ...axis, values: TIMES }, { ...axis, size: 64, values: (plot, values) => values.map((value) => figure(value, chart.unit)) }],
       series: [{}, ...chart.series.map((series) => ({
         label: series.name, stroke: colour(series.colour || "code"), width: 1.5, spanGaps: false, dash: series.dash,
-        points: { show: false },
+        points: { show: false, size: 4, filter: (plot, index) => lone(plot.data[index]) },
         paths: series.bars ? uPlot.paths.bars({ size: [0.8] }) : undefined,
         fill: series.bars ? colour(series.colour || "code") : undefined,
         value: (plot, value, at, index) => figure(chart.stacked ? series.points[index] : value, chart.unit),
@@ -78,6 +78,12 @@
   // Each series stands on those after it, which are drawn over it.
   function piled(all) {
     return all.map((series, number) => series.points.map((value, at) => all.slice(number).reduce((sum, each) => sum + each.points[at], 0) || null));
+  }
+
+  // Values between two gaps, which no line shows.
+  function lone(values) {
+    const there = (at) => values[at] !== null && values[at] !== undefined;
+    return values.map((value, at) => at).filter((at) => there(at) && !there(at - 1) && !there(at + 1));
   }
 
   function line(plot, value, name) {
@@ -127,7 +133,13 @@
   let waiting = 0;
   window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(redraw, 150); });
   document.addEventListener("otel:theme", redraw);
-  document.addEventListener("htmx:afterSwap", (event) => drawAll(event.detail.target));
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const gone of drawn.filter((each) => !each[1].isConnected)) {
+      gone[0].destroy();
+      drawn.splice(drawn.indexOf(gone), 1);
+    }
+    drawAll(document);
+  });
   function redraw() { drawn.splice(0).forEach(([plot]) => plot.destroy()); drawAll(document); }
   drawAll(document);
 })();
