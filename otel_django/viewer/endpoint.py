@@ -67,6 +67,7 @@ def one_endpoint(visit: Visit) -> dict[str, Any]:
         "looked_into": len(looked_into),
         "traces_query": traces_query(name),
         "logs_query": logs_query(name),
+        "errors_query": name.partition(" ")[2] or name,
         "partial": partial or timeline.partial,
     }
 

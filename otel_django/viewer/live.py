@@ -43,6 +43,13 @@ def live(visit: Visit, shown: int, since_ns: int) -> Live | None:
     return Live(on, turn, visit.here(had=shown, since=since_ns) if on else "")
 
 
+def anew(visit: Visit) -> Live | None:
+    """For a page, or a part of one, that is made anew; None: its range has an end."""
+    if not visit.range.key:
+        return None
+    return Live(visit.live, visit.here(live=None if visit.live else "1"), visit.here())
+
+
 def newer(visit: Visit, count: Count) -> HttpResponse | None:
     """The answer to ``poll``; None where the address asks for the page."""
     had, since_ns = _number(visit, "had"), _number(visit, "since")

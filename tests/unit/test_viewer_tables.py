@@ -149,6 +149,7 @@ def test_endpoints_say_what_takes_the_time_and_what_fails(telemetry: Telemetry) 
     assert "99.2 % of the time in GET /search/" in text(html)
     assert rows(html)[1].startswith("GET /search/ 3.0/h 0 %")
     assert rows(html)[2].startswith("GET /checkout/ 1.0/h 100 %")
+    assert "name%3A%22GET+%2Fcheckout%2F%22+errors%3Ayes" in html
 
 
 def test_a_heading_sorts_and_sorts_the_other_way(telemetry: Telemetry) -> None:
@@ -359,6 +360,15 @@ def test_tasks_are_told_with_how_they_ended_and_how_long_they_waited(
     assert "endpoint=process+shop.confirm" in html
     assert rows(html)[2].startswith("shop.only_traced traces 2 0 0")
     assert "shop.confirm" not in " ".join(rows(page("tasks/?q=traced")))
+
+
+def test_queues_and_workers_go_on_by_themselves_when_asked(telemetry: Telemetry) -> None:
+    telemetry.measured(metrics.CELERY_QUEUE_LENGTH, 2, name="mail")
+    telemetry.keep()
+
+    assert 'hx-trigger="every' not in page("tasks/")
+    assert 'hx-get="/monitoring/tasks/?live=1" hx-trigger="every 5s"' in page("tasks/?live=1")
+    assert 'hx-trigger="every' not in page("tasks/?live=1&from=0&to=1000")
 
 
 def test_a_site_without_tasks_is_told_what_to_do(telemetry: Telemetry) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from otel_django.viewer import chart
-from otel_django.viewer.endpoint import one_endpoint
+from otel_django.viewer.endpoint import one_endpoint, traces_query
 from otel_django.viewer.page import Context, page
+from otel_django.viewer.search import with_term
 from otel_django.viewer.table import Column, in_order
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Endpoint:
     share: float
     change: float | None = None
     is_new: bool = False
+
+    @property
+    def failed_query(self) -> str:
+        """The search for the traces in which it failed."""
+        return with_term(traces_query(self.name), "errors", "yes")
 
 
 @page("endpoints", "Endpoints")

@@ -9,6 +9,7 @@ from otel_django import metric_definitions as metrics
 from otel_django import names
 from otel_django.viewer import celery_state, search_terms, series
 from otel_django.viewer.chart import Line, chart
+from otel_django.viewer.live import anew
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.table import Column, in_order
 
@@ -90,6 +91,7 @@ def tasks(visit: Visit) -> Context:
     rows, headings = in_order(visit, matching, _COLUMNS, "duration_ns")
     missed = celery_state.missed_runs(visit)
     return {
+        "live": anew(visit),
         "queues": queues,
         "waiting": sum(each.length or 0 for each in queues),
         "oldest": max(queues, key=lambda each: each.oldest_ns or 0, default=None),
