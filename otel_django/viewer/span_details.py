@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django import names
 from otel_django.cli import task_words
+from otel_django.cli.inert_text import fit
 from otel_django.cli.span_words import code_line, span_label
 from otel_django.store.fingerprint import kind_of, text_of
 from otel_django.viewer.filters import LONGEST
@@ -27,6 +28,7 @@ LONGEST_SEARCHED: Final = 120
 MOST_EVENTS: Final = 100
 MOST_ATTRIBUTES: Final = 300
 PANEL_CHARACTERS: Final = 52
+LONGEST_LABEL: Final = 200
 _KEY: Final = re.compile(r"[A-Za-z][\w.-]{0,99}")
 
 
@@ -49,7 +51,7 @@ def details(visit: Visit, fall: Waterfall, span: SpanRow) -> dict[str, Any]:
     shown = {key: value for key, value in span.attributes.items() if key != names.DB_QUERY_TEXT}
     return {
         "span": span,
-        "label": span_label(span),
+        "label": fit(span_label(span), LONGEST_LABEL),
         "hue": hue_of(span),
         "zoomable": 0 < span.duration_ns < fall.length_ns and visit.text("zoom") != span.span_id,
         "own_ns": fall.own_ns(span),

@@ -9,6 +9,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 
 from otel_django import names
 from otel_django.cli import log_words, otlp_json
+from otel_django.cli.inert_text import fit
 from otel_django.contracts import LogQuery, TraceQuery
 from otel_django.errors import ReadError
 from otel_django.viewer.explain import Unexplained, is_explainable, plan_of
@@ -42,6 +43,7 @@ WORDS: Final = {
     "http": "calls to other hosts",
     "messaging": "messages sent",
 }
+LONGEST_NAME: Final = 200
 ID_DIGITS: Final = 32
 
 
@@ -129,6 +131,7 @@ def _summary(fall: Waterfall) -> dict[str, Any]:
     queries = [span for span in fall.spans if names.DB_QUERY_TEXT in span.attributes]
     services = sorted({span.service for span in fall.spans})
     hosts = {str(span.resource.get(names.HOST_NAME, "")) for span in fall.spans} - {""}
+    until_ns = fall.start_ns + fall.length_ns
     whole = max(root.duration_ns, 1)
     return {
         "root": root,
@@ -137,8 +140,9 @@ def _summary(fall: Waterfall) -> dict[str, Any]:
         "route": root.attributes.get(names.HTTP_ROUTE),
         "rootless": not root.local_root and root.parent_id is not None,
         "called": root.local_root and root.parent_id is not None,
-        "length_ns": fall.length_ns,
-        "longer": fall.length_ns > root.duration_ns * 1.01,
+        "name": fit(root.name, LONGEST_NAME),
+        "whole_ns": until_ns - root.start_ns,
+        "longer": until_ns - root.start_ns > root.duration_ns * 1.01,
         "errors": sum(span.status == "error" for span in fall.spans),
         "span_count": len(fall.spans),
         "services": services,
