@@ -177,8 +177,11 @@ def test_lines_and_boxes_lead_to_what_they_are_about(services: Services) -> None
     services.keep()
     html = page("?range=6h")
 
-    assert 'href="/traces/?range=6h&amp;q=server.address%3Ashop.internal" class="line' in html
-    assert 'href="/traces/?range=6h&amp;q=messaging.destination.name%3Amail" class="line' in html
+    assert (
+        'href="/traces/?range=6h&amp;service=front&amp;q=server.address%3Ashop.internal" class="line'
+        in html
+    )
+    assert re.search(r'service=front&amp;q=messaging.destination.name%3Amail" class="line', html)
     assert 'href="/traces/?range=6h&amp;service=front" class="line' in html
     assert 'href="/endpoints/?range=6h&amp;service=shop" class="box' in html
     assert 'href="/tasks/?range=6h" class="box' in html
@@ -191,7 +194,9 @@ def test_calls_of_an_inner_service_lead_to_the_traces_of_the_first(services: Ser
     services.source("shop").query(shop, services.start_ns)
     services.end(shop, call, root)
     services.keep()
-    assert re.search(r'href="/traces/\?service=front" class="line [^>]+data-from="service shop"', page())
+    assert re.search(
+        r'href="/traces/\?service=front" class="line [^>]+data-from="service shop"', page()
+    )
 
 
 def test_a_service_is_shown_with_its_neighbours(services: Services) -> None:

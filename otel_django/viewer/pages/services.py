@@ -6,6 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_django import names
 from otel_django.viewer import units
 from otel_django.viewer.filters import inert
 from otel_django.viewer.page import Context, page
@@ -40,6 +41,8 @@ WORDS: Final = {
 }
 COLOURS: Final = {"service": "code"}
 """Of the boxes; the other kinds are called as their colours are."""
+TOLD_BY: Final = {"http": names.SERVER_ADDRESS, "messaging": names.MESSAGING_DESTINATION_NAME}
+"""The attribute of calling spans that names what is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +200,12 @@ def _calls(visit: Visit, edges: Sequence[Edge], every: Sequence[Edge]) -> list[C
 
 
 def _traces(visit: Visit, edge: Edge, every: Sequence[Edge]) -> str:
-    """Traces that hold such calls: by what the calling spans say, else by where they begin."""
-    if edge.kind == "http":
-        return visit.url("traces", service=None, q=written("server.address", edge.target))
-    if edge.kind == "messaging":
-        q = written("messaging.destination.name", edge.target)
-        return visit.url("traces", service=None, q=q)
-    return visit.url("traces", service=_entry(edge.source, every))
+    """Traces that may hold such calls: by where they begin, and by what the calling spans say."""
+    said = {"http": names.SERVER_ADDRESS, "messaging": names.MESSAGING_DESTINATION_NAME}.get(
+        edge.kind
+    )
+    q = written(said, edge.target) if said else None
+    return visit.url("traces", service=_entry(edge.source, every), q=q)
 
 
 def _entry(service: str, every: Sequence[Edge]) -> str:
@@ -283,7 +285,7 @@ def _address(visit: Visit, kind: str, name: str) -> str:
     if kind == "service":
         return visit.url("endpoints", service=name)
     if kind == "http":
-        return visit.url("traces", service=None, q=written("server.address", name))
+        return visit.url("traces", service=None, q=written(names.SERVER_ADDRESS, name))
     return visit.url("database" if kind == "database" else "tasks")
 
 
