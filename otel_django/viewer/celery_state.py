@@ -28,8 +28,8 @@ SILENT_S: Final = 120.0
 
 @dataclass(slots=True)
 class Queue:
-    """``length`` and ``oldest_s`` are None where the broker doesn't tell; ``before`` is the length
-    at the range's begin, ``course`` the pieces of a small line.
+    """``length`` and ``oldest_s`` are as at the range's end, None where they aren't known;
+    ``before`` is the length at its begin, ``course`` the pieces of a small line.
     """
 
     name: str
@@ -85,9 +85,9 @@ def queues(visit: Visit) -> tuple[list[Queue], Reading]:
         levels = group.levels("max")
         first = next((level for level in levels if level is not None), None)
         pieces = tuple(chart.spark(levels))
-        found[name] = Queue(name, last_known(levels), None, first, pieces)
+        found[name] = Queue(name, levels[-1], None, first, pieces)
     for (name,), group in _read(visit, metrics.CELERY_QUEUE_OLDEST_MESSAGE_AGE, by).groups.items():
-        found.setdefault(name, Queue(name)).oldest_s = last_known(group.levels("max"))
+        found.setdefault(name, Queue(name)).oldest_s = group.levels("max")[-1]
     for seen in _latest(visit, celery_queues.NAME):
         name = str(seen.attributes.get(names.MESSAGING_DESTINATION_NAME, ""))
         if seen.name == metrics.CELERY_QUEUE_LENGTH.name:
@@ -107,11 +107,11 @@ def workers(visit: Visit) -> list[Worker]:
         if heard_s is not None:
             found[name] = Worker(name, _state(visit, heard_s), heard_s)
     for (name,), group in _read(visit, metrics.CELERY_WORKER_RESPONSE_TIME, by).groups.items():
-        found.setdefault(name, Worker(name)).response_s = last_known(group.levels("max"))
+        found.setdefault(name, Worker(name)).response_s = group.levels("max")[-1]
     by_state = (names.CELERY_WORKER, names.CELERY_WORKER_TASK_STATE)
     for (name, state), group in _read(visit, metrics.CELERY_WORKER_TASKS, by_state).groups.items():
         attribute = "running" if state == "active" else "reserved"
-        setattr(found.setdefault(name, Worker(name)), attribute, last_known(group.levels("max")))
+        setattr(found.setdefault(name, Worker(name)), attribute, group.levels("max")[-1])
     for seen in _latest(visit, celery_workers.NAME):
         if seen.name == celery_workers.WORKER:
             name = str(seen.attributes.get(names.CELERY_WORKER, ""))
@@ -126,14 +126,12 @@ def states(visit: Visit, known: Iterable[Worker]) -> list[tuple[str, int]]:
     counts = Counter(each.state for each in known if each.state)
     if set(counts) <= {SILENT}:
         by = (names.CELERY_WORKER_STATE,)
-        counted = _read(visit, metrics.CELERY_WORKERS, by).groups
-        if counted:
-            counts = Counter(
-                {
-                    key[0]: round(last_known(each.levels("max")) or 0)
-                    for key, each in counted.items()
-                }
-            )
+        counted = {
+            state: group.levels("max")[-1]
+            for (state,), group in _read(visit, metrics.CELERY_WORKERS, by).groups.items()
+        }
+        if any(counted.values()):
+            counts = Counter({state: round(count or 0) for state, count in counted.items()})
     return [(state, counts[state]) for state in (*celery_workers.STATES, SILENT) if counts[state]]
 
 

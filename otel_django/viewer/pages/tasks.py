@@ -93,6 +93,7 @@ def tasks(visit: Visit) -> Context:
     return {
         "live": anew(visit),
         "queues": queues,
+        "are_known": any(each.length is not None for each in queues),
         "waiting": sum(each.length or 0 for each in queues),
         "oldest": max(queues, key=lambda each: each.oldest_ns or 0, default=None),
         "lengths": chart("{message}", lengths.steps.times_s, _lines(lengths)),
