@@ -23,6 +23,7 @@ from otel_django.roll_ups import Release
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
 from otel_django.viewer import chart
+from otel_django.viewer.errors_state import Decision, decide
 from otel_django.viewer.pages.overview import Parts
 from otel_django.viewer.ranges import TimeRange
 from tests.endpoints_kit import by_token, ours
@@ -264,3 +265,15 @@ def test_it_is_made_anew_every_ten_seconds_only_while_it_is_live(telemetry: Tele
     assert 'id="live" class="live" href="/?live=1"' in page()
     assert 'hx-get="/?live=1" hx-trigger="every 10s"' in page("?live=1")
     assert "hx-get" not in page("?live=1&from=1000&to=2000")
+
+
+@pytest.mark.usefixtures("database")
+def test_errors_that_were_ignored_or_resolved_are_left_to_their_own_page(
+    telemetry: Telemetry,
+) -> None:
+    telemetry.failing("/checkout/", "no address")
+    telemetry.keep()
+    found = re.search(r"/errors/([0-9a-f]{16})/", page())
+    assert found is not None
+    decide("default", found[1], Decision("ignored", "ada", time.time_ns(), ""))
+    assert "No exceptions that are open, last hour." in text(page())

@@ -11,16 +11,19 @@ from otel_django.health.results import VALUES, score
 from otel_django.metric_definitions import OTEL_DJANGO_DROPPED, OTEL_DJANGO_OVERHEAD_RATIO
 from otel_django.names import OTEL_DJANGO_CAUSE, OTEL_DJANGO_SIGNAL
 from otel_django.viewer import chart, endpoint, series, units
+from otel_django.viewer.error_rows import error_rows
+from otel_django.viewer.errors_state import StatesAwayError, decisions
 from otel_django.viewer.live import Live
 from otel_django.viewer.own_metrics import own_metrics
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.ranges import TimeRange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from otel_django.contracts import OperationStats
-    from otel_django.roll_ups import ErrorGroup, Moment, Timeline
+    from otel_django.roll_ups import Moment, Timeline
+    from otel_django.viewer.error_rows import ErrorRow
     from otel_django.viewer.visit import Visit
 
 Answer = TypeVar("Answer")
@@ -29,6 +32,7 @@ MINUTE_NS: Final = 60_000_000_000
 SLOWEST: Final = 6
 MOST_DOTS: Final = 20
 NEWEST: Final = 5
+LOOKED_INTO: Final = 50
 ENOUGH: Final = 20
 """Calls of the earlier range before its percentiles say anything."""
 NOTABLE: Final = 1.2
@@ -71,7 +75,7 @@ def overview(visit: Visit) -> Context:
         **_charts(visit, timeline, kind, parts),
         **_health(),
         "slowest": parts.ask("Endpoints", lambda: _slowest(visit)) or [],
-        "errors": parts.ask("Errors", lambda: _errors(visit)) or (),
+        "errors": parts.ask("Errors", lambda: _errors(visit)) or [],
         "own": parts.ask("Your own metrics", lambda: own_metrics(visit, metrics)) or [],
         "overhead": parts.ask("Telemetry's cost", lambda: _overhead(visit)),
         "overhead_metric": OTEL_DJANGO_OVERHEAD_RATIO.name,
@@ -196,9 +200,17 @@ def _slowest(visit: Visit) -> list[OperationStats]:
     return sorted(requests, key=lambda each: each.p95_ns, reverse=True)[:SLOWEST]
 
 
-def _errors(visit: Visit) -> Sequence[ErrorGroup]:
+def _errors(visit: Visit) -> list[ErrorRow]:
+    """Those that were seen last and that nobody has resolved or ignored."""
     when = visit.range
-    return visit.readers.errors.groups(when.since_ns, when.until_ns, visit.service, NEWEST).groups
+    found = visit.readers.errors.groups(when.since_ns, when.until_ns, visit.service, LOOKED_INTO)
+    try:
+        decided = decisions(visit.settings.database, [each.fingerprint for each in found.groups])
+    except StatesAwayError:
+        decided = {}  # the page of errors says so
+    releases = visit.readers.releases.releases(0, when.until_ns) if found.groups else ()
+    rows = error_rows(found.groups, decided, releases, when)
+    return [row for row in rows if row.state in {"open", "back"}][:NEWEST]
 
 
 # --- what telemetry costs
