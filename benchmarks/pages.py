@@ -58,7 +58,11 @@ def addresses(path: Path) -> dict[str, str]:
 
     now = time.time_ns()
     reader = EmbeddedReader(path)
-    trace_id = reader.list_traces(TraceQuery(until_ns=now - 10**11)).traces[0].trace_id
+    trace_id = (
+        reader.list_traces(TraceQuery(until_ns=now - 10**11, route="/shop/section7/<int:pk>/"))
+        .traces[0]
+        .trace_id
+    )
     (long,) = reader.list_traces(TraceQuery(route="/import/")).traces
     errors = EmbeddedErrorReader(path).groups(now - 86_400 * 10**9, now).groups
     queries = {
@@ -121,7 +125,7 @@ def client(path: Path) -> Client:
 
 
 def measure(browser: Client, wanted: dict[str, str], rounds: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds of each: median, 99 of 100, median of processor time; the answer's status and size."""
+    """Milliseconds of each, and the processor's; the answer's status and size."""
     times: dict[str, list[float]] = {name: [] for name in wanted}
     works: dict[str, list[float]] = {name: [] for name in wanted}
     answers: dict[str, tuple[int, int]] = {}
@@ -191,6 +195,7 @@ def main() -> None:
     print(
         f"{'ms of each page':28}  median     p99     cpu   (budget {MEDIAN_MS:.0f} / {P99_MS:.0f})"
     )
+    print(f"{'budget':28} {MEDIAN_MS:7.0f} {P99_MS:7.0f}")
     for name, row in results.items():
         over = row["median_ms"] > MEDIAN_MS or row["p99_ms"] > P99_MS
         print(

@@ -6,7 +6,7 @@ import heapq
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,28 +109,59 @@ def _logs(logs: int, end_ns: int) -> Iterator[list[LogRecord]]:
         yield batch
 
 
+_Told = tuple[str, int, tuple[tuple[str, int], ...]]
+"""A metric's name, its share of 2,000 series, its labels with how many values each has."""
+
+
 def _metrics(series: int, now_ns: int) -> Iterator[Metric]:
-    """A third of the series are histograms of requests and queries, the rest counters."""
+    """What a site of forty routes and twenty tasks has, of every 2,000 series."""
+    from otel_django import metric_definitions as known
+    from otel_django import names
     from otel_django.metric_points import HistogramPoint, Metric, NumberPoint
 
     start_ns = now_ns - MINUTE_NS
     counts = tuple(range(1, len(BOUNDS) + 2))
-    for name, of, keys in (
-        ("http.server.request.duration", series // 5, "http.route"),
-        ("db.client.operation.duration", series // 8, "db.collection.name"),
-    ):
+    route, task = (names.HTTP_ROUTE, 40), (names.CELERY_TASK_NAME, 20)
+    histograms: tuple[_Told, ...] = (
+        (
+            known.HTTP_SERVER_REQUEST_DURATION.name,
+            200,
+            (route, (names.HTTP_RESPONSE_STATUS_CODE, 5)),
+        ),
+        (known.DB_CLIENT_OPERATION_DURATION.name, 150, ((names.DB_COLLECTION_NAME, 40),)),
+        (known.DJANGO_REQUEST_DB_QUERIES.name, 100, (route,)),
+        (known.MESSAGING_PROCESS_DURATION.name, 50, (task,)),
+        (known.CELERY_TASK_QUEUE_WAIT.name, 50, (task,)),
+    )
+    for name, share, labels in histograms:
         points = [
-            HistogramPoint(((keys, f"/section{index}/"),), counts, 4.2, start_ns, now_ns)
-            for index in range(of)
+            HistogramPoint(tuple(_labels(labels, index)), counts, 4.2, start_ns, now_ns)
+            for index in range(series * share // 2_000)
         ]
         yield Metric(name, "s", "How long it took.", "histogram", tuple(points), BOUNDS)
-    left = series - series // 5 - series // 8
-    for number in range(20):
+    alias, result = (names.DJANGO_CACHE_ALIAS, 2), (names.DJANGO_CACHE_RESULT, 5)
+    kind = ("kind", 100)
+    counters: tuple[_Told, ...] = (
+        (known.DJANGO_CACHE_OPERATIONS.name, 150, (alias, result)),
+        (known.CELERY_TASK_EXECUTIONS.name, 100, (task, (names.CELERY_TASK_STATE, 5))),
+        *((f"shop.things{number}", 10, (kind,)) for number in range(20)),
+        *((f"django.more{number}", 100, (kind,)) for number in range(10)),
+    )
+    for name, share, labels in counters:
         labelled = [
-            NumberPoint((("kind", f"kind{index}"),), index, start_ns, now_ns)
-            for index in range(left // 20)
+            NumberPoint(tuple(_labels(labels, index)), index, start_ns, now_ns)
+            for index in range(series * share // 2_000)
         ]
-        yield Metric(f"shop.things{number}", "{thing}", "Things.", "counter", tuple(labelled))
+        yield Metric(name, "{thing}", "Things.", "counter", tuple(labelled))
+
+
+def _labels(labels: Iterable[tuple[str, int]], index: int) -> list[tuple[str, str]]:
+    """Another set for each index; what is left of it tells instances apart."""
+    found = []
+    for name, values in labels:
+        index, value = divmod(index, values)
+        found.append((name, f"{name}{value}"))
+    return sorted([*found, ("part", str(index))])
 
 
 def _spread_points(path: Path, end_ns: int) -> None:

@@ -53,14 +53,16 @@ def sums(
     where: str = "true",
     arguments: tuple[Any, ...] = (),
     fine: bool = False,
+    only: tuple[str, ...] = (),
 ) -> Iterator[tuple[Any, ...]]:
     """``columns`` with the table's sums by each; the same columns may come up to three times.
 
-    ``minutes``: first and last. ``fine``: half hours are too long.
+    ``minutes``: first and last. ``fine``: half hours are too long. ``only``: not all sums.
     """
     width = columns.count(",") + 1
     # Slices of before have no sums but these.
-    known = [each for each in table.sums if part.version >= WITH_ROLL_UPS or each in _EVER]
+    wanted = only or table.sums
+    known = [each for each in wanted if part.version >= WITH_ROLL_UPS or each in _EVER]
     added = ", ".join(f"sum({each})" for each in known)
     coarse = part.version >= WITH_ROLL_UPS and not fine
     for prefix, first, last in stretches(*minutes, coarse=coarse):

@@ -11,6 +11,7 @@ from otel_django.store.json_text import loads
 from otel_django.store.schema import bucket_middle_ns
 
 KINDS: Final = ("internal", "server", "client", "producer", "consumer")
+MAX_PARSED: Final = 500
 STATUSES: Final = ("unset", "ok", "error")
 
 # Columns of embedded_search.TRACE_COLUMNS.
@@ -73,13 +74,14 @@ class SpanRows:
 
     def __init__(self) -> None:
         self._sources: dict[str, Any] = {}
+        self._data: dict[str, Any] = {}
 
     def span(self, row: tuple[Any, ...]) -> SpanRow:
         """A row of SPAN_SQL."""
         _, trace_id, span_id, parent_id, local_root, start, duration, kind, status = row[:9]
         source = self._source(row[10] or "{}")
         resource = source.get("resource", {})
-        data = loads(row[11]) if row[11] else {}
+        data = self._parsed(row[11]) if row[11] else {}
         return SpanRow(
             trace_id=trace_id,
             span_id=_hex(span_id),
@@ -99,6 +101,15 @@ class SpanRows:
             scope=source.get("scope", ""),
             trace_state=data.get("trace_state", ""),
         )
+
+    def _parsed(self, text: str) -> Any:
+        """Spans of queries have few different texts."""
+        known = self._data.get(text)
+        if known is None:
+            known = loads(text)
+            if len(self._data) < MAX_PARSED:
+                self._data[text] = known
+        return known
 
     def _source(self, text: str) -> Any:
         known = self._sources.get(text)

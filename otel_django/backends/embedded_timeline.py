@@ -81,13 +81,14 @@ class EmbeddedTimelineReader:
         with self._session() as read:
             try:
                 for part in read.slices:
-                    for service, name, at, count, *_ in sums(
+                    for service, name, at, count in sums(
                         read,
                         part,
                         ENDPOINT,
                         f"service, name, minute / {steps.minutes}",
                         (steps.first, steps.last),
                         fine=bool(steps.minutes % LONG_MINUTES),
+                        only=("count",),
                     ):
                         found.setdefault((service, name), Counter())[at] += count
             except TimeoutError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otel_django.viewer import chart, series
 from otel_django.viewer.exploring import is_distribution
 from otel_django.viewer.metric_list import is_own
+from otel_django.viewer.ranges import SECOND_NS, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 MOST: Final = 8
+COURSE_STEPS: Final = 28
 
 
 class OwnMetric(NamedTuple):
@@ -32,13 +34,25 @@ def own_metrics(visit: Visit, found: Iterable[MetricInfo]) -> list[OwnMetric]:
     """The first few by name of which anything is known in the range."""
     shown = []
     for info in (each for each in found if is_own(each.name)):
-        reading = series.read(visit.readers.metrics, info.name, visit.range, service=visit.service)
+        reading = series.read(
+            visit.readers.metrics,
+            info.name,
+            visit.range,
+            service=visit.service,
+            step_ns=_step_ns(visit),
+        )
         one = _told(info, reading.all)
         if one is not None:
             shown.append(one)
         if len(shown) == MOST:
             break
     return shown
+
+
+def _step_ns(visit: Visit) -> int:
+    """Longer than a chart's: a small course needs few steps, and there may be many series."""
+    least = visit.range.length_ns // COURSE_STEPS
+    return next((each * SECOND_NS for each in STEPS if each * SECOND_NS >= least), least)
 
 
 def _told(info: MetricInfo, group: Group) -> OwnMetric | None:
