@@ -341,7 +341,7 @@ def test_a_group_that_is_not_kept_is_a_404_that_says_so(log: Log) -> None:
 def test_the_course_has_each_times_step(log: Log) -> None:
     log.raised(ago_s=600, times=4)
     html = page(address(page()))
-    assert "Times per 1 min" in text(html)
+    assert "Times per minute" in text(html)
     table = html.partition("Times by step")[2].partition("</table>")[0]
     assert re.findall(r'class="number">(\d+)</td>', table) == ["4"]
 

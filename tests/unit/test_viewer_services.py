@@ -177,10 +177,7 @@ def test_lines_and_boxes_lead_to_what_they_are_about(services: Services) -> None
     services.keep()
     html = page("?range=6h")
 
-    assert (
-        'href="/traces/?range=6h&amp;service=front&amp;q=server.address%3Ashop.internal" class="line'
-        in html
-    )
+    assert re.search(r'service=front&amp;q=server.address%3Ashop.internal" class="line', html)
     assert re.search(r'service=front&amp;q=messaging.destination.name%3Amail" class="line', html)
     assert 'href="/traces/?range=6h&amp;service=front" class="line' in html
     assert 'href="/endpoints/?range=6h&amp;service=shop" class="box' in html

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 MOST_SAMPLES: Final = 10
-HOUR_NS: Final = 60 * MINUTE_NS
 
 
 def _change(visit: Visit, fingerprint: str) -> HttpResponse:
@@ -77,6 +76,7 @@ def error(visit: Visit, fingerprint: str) -> Context:
         "group": group,
         "releases": ", ".join(group.releases),
         "where_address": visit.url("traces", q=written("route", group.where)),
+        "failed_address": visit.url("traces", service=group.service, q=written("errors", "yes")),
         "stack": parts(detail.stacktrace),
         "stacktrace": detail.stacktrace,
         "samples": samples,
@@ -88,11 +88,9 @@ def error(visit: Visit, fingerprint: str) -> Context:
 
 
 def _detail(visit: Visit, fingerprint: str) -> ErrorDetail:
-    """In the range, or, with nothing counted, in all that is kept."""
+    """With what was counted in the range."""
     when = visit.range
-    reader = visit.readers.errors
-    found = reader.group(fingerprint, when.since_ns, when.until_ns)
-    found = found or reader.group(fingerprint, 0, visit.now_ns)
+    found = visit.readers.errors.group(fingerprint, when.since_ns, when.until_ns)
     if found is None:
         raise Missing("No such error is kept: it may have been too long ago.")
     return found
@@ -128,7 +126,5 @@ def _course(visit: Visit, group: ErrorGroup, releases: Sequence[Release]) -> dic
         "chart": drawn,
         "steps": [each for each in zip(starts, times, strict=True) if each[1]][::-1],
         "times": sum(times),
-        "step_words": f"{step_ns // MINUTE_NS} min"
-        if step_ns < HOUR_NS
-        else f"{step_ns // HOUR_NS} h",
+        "step_minutes": step_ns // MINUTE_NS,
     }

@@ -58,7 +58,6 @@ def errors(visit: Visit) -> Context:
         "tab": tab,
         "tabs": _tabs(visit, every, tab),
         "others": len(every) - len(rows),
-        "several_services": len({row.service for row in rows}) > 1,
         "partial": found.partial,
         "states_away": trouble,
         "shown": len(found.groups),
