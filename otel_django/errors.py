@@ -27,5 +27,9 @@ class ReadError(OtelDjangoError):
     """A backend could not answer; the text says what to do."""
 
 
+class UnknownPlaceError(ReadError):
+    """A cursor or key that isn't one of this backend's."""
+
+
 class ReadTimeoutError(ReadError):
     """A backend had nothing to show when the time was up; a narrower question may do."""

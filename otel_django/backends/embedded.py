@@ -23,7 +23,7 @@ from otel_django.contracts import (
     TraceQuery,
     TraceSummary,
 )
-from otel_django.errors import ReadError
+from otel_django.errors import UnknownPlaceError
 from otel_django.store.json_text import dumps
 from otel_django.store.roll_up_schema import ENDPOINT, STATEMENT
 from otel_django.store.schema import WITH_ROLL_UPS
@@ -189,5 +189,5 @@ def _parse_trace_cursor(cursor: str | None) -> tuple[int, str] | None:
         return None
     place, _, trace_id = cursor.partition(":")
     if not place.isdecimal() or len(place) > 19 or int(place) >= 2**63:
-        raise ReadError("not a cursor of this reader")
+        raise UnknownPlaceError("not a cursor of this reader")
     return int(place), trace_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_django.errors import ReadError
+from otel_django.errors import UnknownPlaceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,5 +64,5 @@ def _last_id(read: Session, table: str, number: int) -> int:
 def _parse(cursor: str) -> tuple[int, int]:
     number, _, last = cursor.partition(":")
     if not (number.isdecimal() and last.isdecimal()):
-        raise ReadError("not a cursor of this reader")
+        raise UnknownPlaceError("not a cursor of this reader")
     return int(number), int(last)

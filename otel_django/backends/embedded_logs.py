@@ -12,7 +12,7 @@ from otel_django.backends.embedded_arrivals import arrived, cursor_at
 from otel_django.backends.embedded_log_search import LOG_SQL, Position
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import LogPage, LogQuery, LogRow
-from otel_django.errors import ReadError
+from otel_django.errors import UnknownPlaceError
 from otel_django.store.json_text import loads
 from otel_django.store.log_rows import LOW_BITS
 from otel_django.store.schema import WITH_LOGS_AND_METRICS
@@ -173,9 +173,9 @@ def _position(text: str, parts: int) -> Position:
     """Of a cursor, which has the time first, or a key, which has none."""
     numbers = text.split(":")
     if len(numbers) != parts or not all(each.lstrip("-").isdecimal() for each in numbers):
-        raise ReadError("not a cursor or key of this reader")
+        raise UnknownPlaceError("not a cursor or key of this reader")
     if max(map(len, numbers)) > 20:
-        raise ReadError("not a cursor or key of this reader")
+        raise UnknownPlaceError("not a cursor or key of this reader")
     time_ns, part, row = (
         max(-(2**63), min(int(each), 2**63 - 1))
         for each in (numbers if parts == 3 else ["0", *numbers])

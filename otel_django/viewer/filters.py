@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 register = template.Library()
 LONGEST: Final = 2000
+MAX_BLOCK: Final = 20 * LONGEST
 
 
 @register.filter
@@ -28,7 +29,7 @@ def inert(value: object) -> str:
 @register.filter
 def block(value: object) -> str:
     """The same with its lines kept: a stack trace, a statement."""
-    lines = str(value)[: 20 * LONGEST].splitlines()
+    lines = str(value)[:MAX_BLOCK].splitlines()
     return "\n".join(inert_text(line.replace("\t", "    ")) for line in lines)
 
 
@@ -108,6 +109,12 @@ def clock(time_ns: int | None) -> SafeString | str:
     if time_ns is None:
         return "–"
     return _time(time_ns, f"{_moment(time_ns):%H:%M:%S}.{time_ns // 1_000_000 % 1000:03}", "clock")
+
+
+@register.filter
+def moment(time_ns: int) -> SafeString:
+    """``11-21 12:01:03``, for ranges of days; a script turns it to local time."""
+    return _time(time_ns, f"{_moment(time_ns):%m-%d %H:%M:%S}", "moment")
 
 
 def _time(time_ns: int, text: str, kind: str) -> SafeString:

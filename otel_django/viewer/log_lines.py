@@ -12,6 +12,7 @@ from otel_django import log_record, names
 from otel_django.cli.log_words import exception_text
 from otel_django.store import fingerprint
 from otel_django.viewer import search, search_terms, stacktrace, units
+from otel_django.viewer.filters import MAX_BLOCK
 from otel_django.viewer.log_json import log_json
 from otel_django.viewer.search_terms import Term
 
@@ -168,10 +169,15 @@ class Line:
             for key, value in {**found, **row.resource}.items()
         )
 
-    @property
+    @cached_property
     def json(self) -> str:
         """The whole record, for people."""
         return log_json(self.row, indent=2)
+
+    @property
+    def json_is_cut(self) -> bool:
+        """Whether it is too long for the page."""
+        return len(self.json) > MAX_BLOCK
 
     def _field(self, key: str, value: Any, *, can_search: bool = True) -> Field:
         text = _text(value)

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from otel_django import guard
 from otel_django.backends.embedded_session import one_connection
 from otel_django.clock import SYSTEM_CLOCK
-from otel_django.errors import ReadError, ReadTimeoutError
+from otel_django.errors import ReadError, ReadTimeoutError, UnknownPlaceError
 from otel_django.viewer.frame import frame
 from otel_django.viewer.login import login_address
 from otel_django.viewer.paths import path_of
@@ -39,6 +39,7 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Vary": "Cookie, HX-Request",
 }
+MISTYPED: Final = "This address isn't whole, or the list it goes on with is no longer kept."
 FORGED: Final = "The form was too old, or another site's: load its page again, then once more."
 
 
@@ -101,10 +102,8 @@ def _respond(
         return _trouble(visit, 404, "Not here", str(missing))
     except NothingKept:
         return _shown(visit, title, "nothing_kept.html", {})
-    except ReadTimeoutError as error:
-        return _trouble(visit, 503, "That took too long", str(error))
     except ReadError as error:
-        return _trouble(visit, 503, "It can't be read just now", str(error))
+        return _unread(visit, error)
     except Exception:
         guard.caught(f"viewer.{name}")
         text = "This page could not be made. The site's log says more."
@@ -120,6 +119,14 @@ def _shown(
 
 def _trouble(visit: Visit, status: int, what: str, why: str) -> HttpResponse:
     return _shown(visit, what, "trouble.html", {"what": what, "why": why}, status)
+
+
+def _unread(visit: Visit, error: ReadError) -> HttpResponse:
+    if isinstance(error, UnknownPlaceError):
+        return _trouble(visit, 404, "Not here", MISTYPED)
+    if isinstance(error, ReadTimeoutError):
+        return _trouble(visit, 503, "That took too long", str(error))
+    return _trouble(visit, 503, "It can't be read just now", str(error))
 
 
 def _refused(request: HttpRequest) -> HttpResponse:

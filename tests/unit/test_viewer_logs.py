@@ -226,12 +226,34 @@ def test_before_anything_was_kept_the_page_stands(logged: Logged) -> None:
         {"at": HOSTILE},
         {"line": "1:999"},
         {"line": "x"},
+        {"cursor": "x"},
+        {"after": "x"},
+        {"at": "1:" + "9" * 40},
     ],
     ids=str,
 )
 def test_a_line_that_is_gone_is_missed_in_words(logged: Logged, parameters: dict[str, Any]) -> None:
     logged.some()
-    assert "line" in text(page(404, **parameters))
+    assert re.search("no longer kept", text(page(404, **parameters)))
+
+
+def test_a_key_that_is_written_otherwise_finds_its_line(logged: Logged) -> None:
+    logged.some()
+    assert "payment refused" in answer(page(at="1:0003"))
+
+
+def test_a_store_that_can_not_be_read_is_told(logged: Logged) -> None:
+    logged.some()
+    broken = logged.path.with_name("broken.sqlite3")
+    broken.write_bytes(b"no database " * 1000)
+    with ours(TOKENS=["sesame"], STORE=str(broken)):
+        assert "It can't be read just now" in text(page(503))
+
+
+def test_lines_of_several_days_say_their_day(logged: Logged) -> None:
+    logged.put(record("old", time_ns=logged.at(-3 * 86_400)))
+    assert re.search(r'data-shown="moment">\d\d-\d\d \d\d:\d\d:\d\d<', page(range="7d"))
+    assert 'data-shown="moment"' not in page()
 
 
 # --- what opens

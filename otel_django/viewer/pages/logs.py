@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import HttpResponse
 
 from otel_django.contracts import LogQuery
-from otel_django.errors import ReadError, ReadTimeoutError
+from otel_django.errors import ReadTimeoutError
 from otel_django.viewer import exports, log_tail, search
 from otel_django.viewer.live import Live
 from otel_django.viewer.log_facets import facets_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 AROUND: Final = (20, 100, 500)
+DAY_NS: Final = 86_400 * 10**9
 SAME_PLACE: Final = 204
 """Nothing came: what is shown stays as it is."""
 
@@ -116,6 +117,7 @@ def _list(visit: Visit, asked: _Asked) -> dict[str, Any]:
     found = visit.readers.logs.list_logs(query)
     return {
         **_lines(visit, found.rows),
+        "of_days": visit.range.length_ns > DAY_NS,
         "failed": sum(row.severity_number >= LEVELS["error"] for row in found.rows),
         "partial": found.partial,
         "older": visit.here(cursor=found.cursor) if found.cursor else "",
@@ -125,6 +127,7 @@ def _list(visit: Visit, asked: _Asked) -> dict[str, Any]:
 def _around(visit: Visit, key: str) -> Context:
     """One line among those of its service that came before and after it."""
     wanted = visit.chosen("around", *map(str, AROUND))
+    key = _rows_around(visit, key, 0)[0].key
     rows = _rows_around(visit, key, int(wanted))
     more = next((number for number in AROUND if number > int(wanted)), None)
     lines = _lines(visit, rows, key)
@@ -138,12 +141,7 @@ def _around(visit: Visit, key: str) -> Context:
 
 
 def _rows_around(visit: Visit, key: str, count: int) -> tuple[LogRow, ...]:
-    try:
-        found = visit.readers.logs.logs_around(key, count, count)
-    except ReadTimeoutError:
-        raise
-    except ReadError as error:
-        raise Missing(f"There is no such line: {error}.") from error
+    found = visit.readers.logs.logs_around(key, count, count)
     if not found.rows:
         raise Missing("This line is no longer kept.")
     return found.rows

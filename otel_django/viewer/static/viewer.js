@@ -9,6 +9,9 @@
   function clock(moment) {
     return two(moment.getHours()) + ":" + two(moment.getMinutes()) + ":" + two(moment.getSeconds()) + "." + String(moment.getMilliseconds()).padStart(3, "0");
   }
+  function day(moment) {
+    return two(moment.getMonth() + 1) + "-" + two(moment.getDate()) + " " + clock(moment).slice(0, 8);
+  }
   function age(seconds) {
     if (seconds < 1) return "just now";
     for (const [length, sign] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
@@ -21,7 +24,8 @@
       const moment = new Date(element.dateTime);
       if (isNaN(moment)) continue;
       element.title = moment.toLocaleString() + " " + zone;
-      element.textContent = element.dataset.shown === "clock" ? clock(moment) : age((Date.now() - moment) / 1000);
+      const told = { clock: clock, moment: day }[element.dataset.shown];
+      element.textContent = told ? told(moment) : age((Date.now() - moment) / 1000);
     }
   }
 
