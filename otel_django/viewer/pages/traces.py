@@ -50,31 +50,21 @@ def traces(visit: Visit) -> Context | HttpResponseBase:
     asked = visit.parameters.get("q", "").strip()
     understood = search.of_traces(asked)
     slowest = visit.chosen("sort", "", "duration") == "duration"
-    query = understood.trace_query(
-        TraceQuery(
-            since_ns=visit.range.since_ns,
-            until_ns=None if visit.range.key else visit.range.until_ns,
-            service=visit.service,
-            limit=ROWS,
-            slowest_first=slowest,
-        )
-    )
+    query = _query(visit, understood, slowest=slowest)
     reader = visit.readers.traces
-    answer = newer(
-        visit,
-        lambda since_ns, most: len(
-            reader.list_traces(
-                replace(query, since_ns=since_ns, limit=most, slowest_first=False)
-            ).traces
-        ),
-    )
+
+    def count(since_ns: int, most: int) -> int:
+        newest = replace(query, since_ns=since_ns, limit=most, slowest_first=False)
+        return len(reader.list_traces(newest).traces)
+
+    answer = newer(visit, count)
     if answer is not None:
         return answer
     form = visit.chosen("format", "", *exports.FORMS)
     if form:
         return exports.of_traces(visit, query, form)
     found = reader.list_traces(replace(query, cursor=visit.text("cursor") or None))
-    is_cut = found.cursor is not None and not slowest
+    is_cut = found.cursor is not None and found.traces
     since_ns = found.traces[-1].start_ns if is_cut else visit.range.since_ns
     return {
         "rows": _rows(found.traces, visit.settings.slow_request_s),
@@ -91,6 +81,18 @@ def traces(visit: Visit) -> Context | HttpResponseBase:
         "several_services": len({trace.service for trace in found.traces} - {""}) > 1,
         "is_narrowed": bool(understood.conditions or visit.service),
     }
+
+
+def _query(visit: Visit, understood: search.Search, *, slowest: bool) -> TraceQuery:
+    return understood.trace_query(
+        TraceQuery(
+            since_ns=visit.range.since_ns,
+            until_ns=None if visit.range.key else visit.range.until_ns,
+            service=visit.service,
+            limit=ROWS,
+            slowest_first=slowest,
+        )
+    )
 
 
 def _rows(found: Sequence[TraceSummary], slow_s: float) -> list[Row]:
