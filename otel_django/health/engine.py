@@ -1,7 +1,7 @@
 """Looks: what the checks say now, without any of them being asked more often than it should.
 
 What a check found counts for its TTL. After that one process of the host asks again; those who
-look meanwhile wait for it, but for 400 ms at most, and are then shown what it found last. A check
+look meanwhile wait for it, but for a moment only, and are then shown what it found last. A check
 that isn't back within its time-out has failed. Its thread can't be ended: it is left alone, and
 the check isn't asked again in this process until that is back.
 """
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 0.4
 """How long an answer waits for checks: it is to be there within half a second."""
+KNOWN_PATIENCE_S: Final = 0.2
+"""The same where there is an earlier result to show: who waits holds up those behind it, too."""
 POLL_S: Final = 0.01
 """How often a process looks what another one has found."""
 GRACE_S: Final = 1.0
@@ -106,9 +108,11 @@ class Engine:
         self,
         group: Group = "all",
         names: Collection[str] | None = None,
-        within_s: float = PATIENCE_S,
+        within_s: float | None = None,
     ) -> Look:
-        """Have what is too old asked again; returns at once. ``within_s`` is how long to wait.
+        """Have what is too old asked again; returns at once.
+
+        ``within_s`` is how long to wait for it, None for as long as a probe may.
 
         Raises:
             UnknownCheckError: one of ``names`` isn't in that group.
@@ -120,7 +124,7 @@ class Engine:
         self,
         group: Group = "all",
         names: Collection[str] | None = None,
-        within_s: float = PATIENCE_S,
+        within_s: float | None = None,
     ) -> Report:
         """What the checks of a group say, for those who can wait; raises as ``look``."""
         look = self.look(group, names, within_s)
@@ -187,7 +191,7 @@ class Engine:
             state.kept = kept
             state.busy_since_s = None
 
-    def _step(self, check: Registered, within_s: float, asked_s: float) -> float:
+    def _step(self, check: Registered, within_s: float | None, asked_s: float) -> float:
         """Have it asked if need be; how much longer to wait for that, if it is above zero.
 
         ``asked_s`` is when the look began.
@@ -205,6 +209,8 @@ class Engine:
             if state.run is not None and state.run.over:
                 return 0.0
             began_s = self._under_way_since_s(state)
+            if within_s is None:
+                within_s = PATIENCE_S if state.kept is None else KNOWN_PATIENCE_S
             return (state.due_s if began_s is None else began_s + within_s) - now_s
 
     def _turn(self, check: Registered, state: _State, now_s: float, asked_s: float) -> None:
@@ -331,7 +337,7 @@ class Look:
     """One look at some checks."""
 
     def __init__(
-        self, engine: Engine, group: Group, checks: Collection[Registered], within_s: float
+        self, engine: Engine, group: Group, checks: Collection[Registered], within_s: float | None
     ) -> None:
         self.group = group
         self._engine = engine
@@ -342,7 +348,8 @@ class Look:
 
     def wait_s(self) -> float:
         """How long to sleep before asking this again; 0.0: ``report`` has all that will come."""
-        left_s = self._began_s + self._within_s - self._engine.clock.monotonic_s()
+        within_s = PATIENCE_S if self._within_s is None else self._within_s
+        left_s = self._began_s + within_s - self._engine.clock.monotonic_s()
         if left_s <= 0:
             return 0.0
         waits = [(self._step(check), check) for check in self._waiting]

@@ -192,7 +192,7 @@ def _is_checking(pid: int) -> bool:
     )
 
 
-def test_50_probes_a_second_ask_each_service_once_a_ttl(site: Services, tmp_path: Path) -> None:
+def test_N1_50_probes_a_second_ask_each_service_once_a_ttl(site: Services, tmp_path: Path) -> None:
     site.well()
     ttl_s, seconds = 5.0, 15.0
     with _served(gunicorn("--workers=4"), site, tmp_path, ttl=f"{ttl_s:g}") as server:

@@ -19,7 +19,7 @@ from otel_django.clock import SYSTEM_CLOCK
 from otel_django.conf import Settings
 from otel_django.health import active
 from otel_django.health.check import Registered
-from otel_django.health.engine import Engine, Look, Teller
+from otel_django.health.engine import KNOWN_PATIENCE_S, Engine, Look, Teller
 from otel_django.health.registry import SITE, Registry, UnknownCheckError
 from otel_django.health.results import CheckReport, Report, Result
 from otel_django.metrics.host_folder import HostFolder
@@ -146,13 +146,13 @@ def test_a_slow_one_is_shown_with_its_last_result_and_that_ones_age(hanging: Dep
     time.sleep(0.25)
     began_s = time.monotonic()
     check = engine.report().checks[0]
-    assert 0.4 < time.monotonic() - began_s < WAITED_S
+    assert KNOWN_PATIENCE_S <= time.monotonic() - began_s < WAITED_S
     assert check.status == "healthy"
     assert check.results[0].observed == {"asked": 1}
     assert check.age_s is not None
-    assert check.age_s > 0.6
+    assert check.age_s > 0.25 + KNOWN_PATIENCE_S
     assert check.running_s is not None
-    assert check.running_s > 0.4
+    assert check.running_s >= KNOWN_PATIENCE_S
 
 
 def test_who_comes_later_does_not_wait_for_what_has_been_waited_for(hanging: Dependency) -> None:

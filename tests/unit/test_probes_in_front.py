@@ -12,6 +12,7 @@ from typing import Any
 
 import django
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import OperationalError, connections
 from django.http import HttpRequest, HttpResponse
@@ -55,6 +56,15 @@ def add() -> Iterator[Add]:
 def hang() -> Iterator[Callable[[], None]]:
     with hanging() as check:
         yield check
+
+
+def test_N2_probes_need_no_middleware_and_leave_the_sites_as_it_is(add: Add) -> None:
+    add("orders", lambda: None)
+    for chosen in ([], USUAL, ["django.middleware.common.CommonMiddleware"]):
+        with override_settings(MIDDLEWARE=list(chosen)):
+            assert Client().get("/readyz").status_code == 200
+            assert Client().get("/livez").content == b"OK"
+            assert chosen == settings.MIDDLEWARE
 
 
 class Raises:

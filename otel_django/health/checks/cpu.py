@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEAST_S: Final = 0.2
 MOST_S: Final = 60.0
 """Between two samples: any longer ago says nothing about now."""
+LEAST_JUDGED_S: Final = 1.0
 
 
 def checks(settings: Settings) -> Iterator[Registered]:
@@ -38,7 +39,8 @@ class Sample(NamedTuple):
 class CpuCheck:
     """Since the last look where that was within a minute, else within the next 0.2 s.
 
-    ``limit`` is in per cent.
+    ``limit`` is in per cent. A process that starts takes all it can get for a moment: what is seen
+    of less than a second is shown and not judged.
     """
 
     def __init__(self, limit: Limit, group: ControlGroup | None = None) -> None:
@@ -52,14 +54,15 @@ class CpuCheck:
         self._before = now
         spent_s = (now.total_s - before.total_s) or 1.0
         ratio = min(max((now.used_s - before.used_s) / spent_s, 0.0), 1.0)
-        status = judged(100 * ratio, self._limit)
+        over_s = now.taken_s - before.taken_s
+        status = judged(100 * ratio, self._limit) if over_s >= LEAST_JUDGED_S else "healthy"
         whose = "machine" if now.quota is None else "container"
         return Result(
             status,
             f"{ratio:.0%} of the {whose}'s processor time is used." if status != "healthy" else "",
             {
                 "used_ratio": round(ratio, 4),
-                "over_s": round(now.taken_s - before.taken_s, 1),
+                "over_s": round(over_s, 1),
                 "limit_of": whose,
             },
         )
