@@ -58,7 +58,7 @@ class Plan:
 def is_explainable(span: SpanRow) -> bool:
     """Whether its statement is a whole ``SELECT``; whether it can be had is seen when asked for."""
     statement = span.attributes.get(names.DB_QUERY_TEXT)
-    return isinstance(statement, str) and not _objection(statement)
+    return isinstance(statement, str) and not objection(statement)
 
 
 def plan_of(span: SpanRow) -> Plan:
@@ -68,9 +68,9 @@ def plan_of(span: SpanRow) -> Plan:
         Unexplained: there is none, and why.
     """
     statement = str(span.attributes.get(names.DB_QUERY_TEXT, ""))
-    objection = _objection(statement)
-    if objection:
-        raise Unexplained(objection)
+    against = objection(statement)
+    if against:
+        raise Unexplained(against)
     alias, vendor = _database(span)
     explain = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mysql}.get(vendor)
     if explain is None:
@@ -84,7 +84,7 @@ def plan_of(span: SpanRow) -> Plan:
     return Plan(alias, tuple(lines[:MOST_LINES]), note)
 
 
-def _objection(statement: str) -> str:
+def objection(statement: str) -> str:
     """What stands against asking for a statement's plan; empty: nothing."""
     if statement.lstrip("( \n\t")[:7].upper().strip() != "SELECT":
         return "Only plans of SELECT statements are asked for."

@@ -168,12 +168,13 @@ class Waterfall:
         )
 
     def _said(self, span: SpanRow) -> Any:
-        span_id = span.span_id
+        """What leaves have in common that are alike; its own id for a span that stands alone."""
+        span_id, attributes = span.span_id, span.attributes
         leaf = not (span_id in self.children or span_id in self._logs or span.events)
         if not leaf or span.status == "error" or task_words.queue_wait_ns(span):
             return span_id
-        statement = span.attributes.get(names.DB_QUERY_TEXT)
-        return span_label(span), str(statement), span.kind, span.service
+        statement, host = attributes.get(names.DB_QUERY_TEXT), attributes.get(names.SERVER_ADDRESS)
+        return span.name, str(statement), str(host), span.kind, span.service
 
     def _block(self, group: Sequence[SpanRow], depth: int) -> list[Row]:
         """A span with its wait in a queue, or leaves alike with the row that folds them."""
@@ -231,7 +232,12 @@ class Waterfall:
 
     def _mark(self, span: SpanRow) -> tuple[str, str]:
         """The words after a span's name, and their tone."""
-        where, odd, failed = self._where(span), self._odd(span), span.status == "error"
+        parent = self.known.get(span.parent_id or "")
+        where, odd, failed = (
+            self._where(span, parent),
+            self._odd(span, parent),
+            span.status == "error",
+        )
         told = [*_task_told(span), where] if span.kind == "consumer" else [where]
         retried = any(word.startswith(RETRIED) for word in told)
         if failed and span.span_id not in self._faults:
@@ -242,28 +248,31 @@ class Waterfall:
         tone = "bad" if failed else "warn" if odd or retried else ""
         return ", ".join(filter(None, (*told, odd, place))), tone
 
-    def _where(self, span: SpanRow) -> str:
+    def _where(self, span: SpanRow, parent: SpanRow | None) -> str:
         """Where it ran: service and worker, as far as they are others than its parent's."""
-        parent = self.known.get(span.parent_id or "", self.root)
-        own = before = self._workers.get(parent.span_id, "")
+        above = self.root if parent is None else parent
+        own = before = self._workers.get(above.span_id, "")
         if span.kind == "consumer":
             own = task_words.worker(span) or before
         if own:
             self._workers[span.span_id] = own
-        service = inert(span.service[:80]) if span.service != parent.service else ""
+        if own == before and span.service == above.service:
+            return ""
+        service = inert(span.service[:80]) if span.service != above.service else ""
         return ", ".join(filter(None, (service, own if own != before else "")))
 
-    def _odd(self, span: SpanRow) -> str:
+    def _odd(self, span: SpanRow, parent: SpanRow | None) -> str:
         """What doesn't fit: times or a parent."""
         if span is self.root or span.parent_id is None:
             return ""
-        parent = self.known.get(span.parent_id)
         if parent is None:
             return "its caller isn't here"
         if span.span_id in self._circular:
             return "is its own ancestor"
+        if span.resource is parent.resource:
+            return ""
         early_ns = parent.start_ns - span.start_ns
-        if span.resource is not parent.resource and early_ns > CLOCKS_NS:
+        if early_ns > CLOCKS_NS:
             return f"clocks differ: {duration(early_ns)} before its caller"
         late_ns = span.start_ns - end_ns(parent)
         if span.kind == "server" and late_ns > CLOCKS_NS:

@@ -12,7 +12,7 @@ from otel_django.cli import log_words, otlp_json
 from otel_django.cli.inert_text import fit
 from otel_django.contracts import LogQuery, TraceQuery
 from otel_django.errors import ReadError
-from otel_django.viewer.explain import Unexplained, is_explainable, plan_of
+from otel_django.viewer.explain import Unexplained, is_explainable, objection, plan_of
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.span_details import details
 from otel_django.viewer.sql_layout import brief
@@ -156,6 +156,7 @@ def _summary(fall: Waterfall) -> dict[str, Any]:
                 "repeat": repeat,
                 "brief": brief(repeat.statement) or repeat.summary,
                 "ratio": repeat.duration_ns / whole,
+                "selects": not objection(repeat.statement),
                 "first": repeat.span_ids[0] if repeat.span_ids else "",
             }
             for repeat in fall.repeats

@@ -179,12 +179,14 @@
     selected = id;
     layout.classList.toggle("one", Boolean(id));
     for (const [index, line] of drawn) mark(line, rows[index]);
-    const part = new URL(url);
+    const part = new URL(url, location.href);
+    panel.setAttribute("aria-busy", "true");
     part.searchParams.set("part", "span");
     fetch(part, { headers: { "HX-Request": "true" }, credentials: "same-origin" })
       .then((response) => { if (!response.ok) throw new Error(response.status); return response.text(); })
       .then((text) => {
         if (selected !== id) return;
+        panel.removeAttribute("aria-busy");
         panel.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.children);
         window.otelDjango.tellTimes(panel);
         panel.scrollTop = 0;
