@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
 
+from otel_django.backends.embedded_session import one_connection
 from otel_django.cli import csv_rows, otlp_json
 from otel_django.viewer.log_json import log_json
 
@@ -35,6 +36,7 @@ FORMS: Final = ("csv", "otlp")
 LOG_FORMS: Final = (*FORMS, "ndjson")
 MOST: Final = 10_000
 TRACES_A_PAGE: Final = 500
+TRACES_AT_ONCE: Final = 20
 LOGS_A_PAGE: Final = 100
 """Few, as each may be large."""
 _TYPES: Final = {
@@ -91,11 +93,13 @@ def _traces(
             return found, bool(page.partial)
 
 
-def _spans(reader: TraceReader, found: Iterable[TraceSummary]) -> Iterator[str]:
-    for trace in found:
-        detail = reader.get_trace(trace.trace_id)
-        if detail is not None:
-            yield otlp_json.traces(detail.spans) + "\n"
+def _spans(reader: TraceReader, found: Sequence[TraceSummary]) -> Iterator[str]:
+    for first in range(0, len(found), TRACES_AT_ONCE):
+        with one_connection():
+            some = [reader.get_trace(each.trace_id) for each in found[first:][:TRACES_AT_ONCE]]
+        for detail in some:
+            if detail is not None:
+                yield otlp_json.traces(detail.spans) + "\n"
 
 
 def _logs(reader: LogReader, query: LogQuery) -> Iterator[tuple[Sequence[LogRow], bool]]:
