@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_django import names
 from otel_django.viewer import units
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 MOST_DRAWN: Final = 80
-MOST_LISTED: Final = 500
 MANY_FAILED: Final = 0.05
 COLUMNS: Final = (
     Column("source", "From", "By name", text=True),
@@ -45,6 +45,18 @@ TOLD_BY: Final = {"http": names.SERVER_ADDRESS, "messaging": names.MESSAGING_DES
 """The attribute of calling spans that names what is called."""
 
 
+class End(NamedTuple):
+    """What calls or is called; a database may have the name of a service."""
+
+    kind: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """On the map."""
+        return f"{self.kind} {self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """An edge with what the table and the map say of it."""
@@ -52,6 +64,11 @@ class Call:
     edge: Edge
     traces: str
     seconds: float
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        """The caller, which is a service, and the called."""
+        return End("service", self.edge.source), End(self.edge.kind, self.edge.target)
 
     @property
     def source(self) -> str:
@@ -114,8 +131,7 @@ class Call:
 class Box:
     """A service or what one calls. ``rate`` is None where nothing is known of its own work."""
 
-    name: str
-    kind: str
+    end: End
     colour: str
     x: float
     y: float
@@ -126,7 +142,7 @@ class Box:
     @property
     def word(self) -> str:
         """What it is, in few letters."""
-        return "HTTP" if self.kind == "http" else WORDS[self.kind][0]
+        return "HTTP" if self.end.kind == "http" else WORDS[self.end.kind][0]
 
     @property
     def state(self) -> str:
@@ -142,9 +158,10 @@ def services(visit: Visit) -> Context:
     edges = [edge for edge in found.edges if visit.service in {None, edge.source, edge.target}]
     operations = visit.readers.traces.endpoints(when.since_ns, when.until_ns)
     calls = _calls(visit, edges, found.edges)
+    own = _own_work(operations)
     drawn = calls[:MOST_DRAWN]
-    boxes, lines, size = _drawing(visit, drawn, _own_work(operations))
-    rows, headings = in_order(visit, calls[:MOST_LISTED], COLUMNS, "count")
+    boxes, lines, size = _drawing(visit, drawn, own)
+    rows, headings = in_order(visit, calls, COLUMNS, "count")
     return {
         "boxes": boxes,
         "lines": lines,
@@ -153,7 +170,7 @@ def services(visit: Visit) -> Context:
         "states": ("well", "warn", "error"),
         "rows": rows,
         "headings": headings,
-        "counts": _counts(boxes),
+        "counts": _counts(_ends(visit, calls, own)),
         "calls": sum(call.count for call in calls),
         "failed": sum(call.edge.errors for call in calls),
         "worst": max(
@@ -168,7 +185,6 @@ def services(visit: Visit) -> Context:
         ),
         "partial": found.partial,
         "not_drawn": len(calls) - len(drawn),
-        "not_listed": max(0, len(calls) - MOST_LISTED),
     }
 
 
@@ -201,9 +217,7 @@ def _calls(visit: Visit, edges: Sequence[Edge], every: Sequence[Edge]) -> list[C
 
 def _traces(visit: Visit, edge: Edge, every: Sequence[Edge]) -> str:
     """Traces that may hold such calls: by where they begin, and by what the calling spans say."""
-    said = {"http": names.SERVER_ADDRESS, "messaging": names.MESSAGING_DESTINATION_NAME}.get(
-        edge.kind
-    )
+    said = TOLD_BY.get(edge.kind)
     q = written(said, edge.target) if said else None
     return visit.url("traces", service=_entry(edge.source, every), q=q)
 
@@ -227,71 +241,59 @@ def _entry(service: str, every: Sequence[Edge]) -> str:
 # --- the map
 
 
+def _ends(visit: Visit, calls: Sequence[Call], own: Iterable[str]) -> list[End]:
+    """Services that did something, and both ends of each call; the page's service alone, if any."""
+    alone = (End("service", name) for name in own if visit.service in {None, name})
+    ends = itertools.chain.from_iterable(call.ends for call in calls)
+    return list(dict.fromkeys([*ends, *itertools.islice(alone, MOST_DRAWN)]))
+
+
 def _drawing(
     visit: Visit, calls: Sequence[Call], own: Mapping[str, tuple[int, int]]
 ) -> tuple[list[Box], list[tuple[Call, Path]], tuple[int, int]]:
     """Boxes, lines, width and height."""
-    kinds: dict[str, tuple[str, str]] = {
-        _key("service", name): ("service", name) for name in own if visit.service in {None, name}
-    }
-    counts: dict[tuple[str, str], int] = {}
-    for call in calls:
-        ends = _key("service", call.source), _key(call.edge.kind, call.target)
-        kinds[ends[0]] = ("service", call.source)
-        kinds[ends[1]] = (call.edge.kind, call.target)
-        counts[ends] = call.count
-    found = layout(list(kinds), counts)
-    boxes = [_box(visit, *kinds[key], found.boxes[key], calls, own) for key in kinds]
-    lines = [
-        (call, found.paths[ends])
-        for call in calls
-        for ends in [(_key("service", call.source), _key(call.edge.kind, call.target))]
-        if ends in found.paths
-    ]
+    ends = _ends(visit, calls, own)
+    by_pair = {(call.ends[0].key, call.ends[1].key): call for call in calls}
+    found = layout([end.key for end in ends], {pair: call.count for pair, call in by_pair.items()})
+    boxes = [_box(visit, end, found.boxes[end.key], calls, own) for end in ends]
+    lines = [(by_pair[pair], path) for pair, path in found.paths.items()]
     return boxes, lines, (found.width, found.height)
-
-
-def _key(kind: str, name: str) -> str:
-    """A database may be called as a service is."""
-    return f"{kind} {name}"
 
 
 def _box(
     visit: Visit,
-    kind: str,
-    name: str,
+    end: End,
     place: tuple[float, float],
     calls: Sequence[Call],
     own: Mapping[str, tuple[int, int]],
 ) -> Box:
-    if kind == "service":
-        count, errors = own.get(name, (0, 0))
+    if end.kind == "service":
+        count, errors = own.get(end.name, (0, 0))
     else:
-        to_it = [call.edge for call in calls if (call.edge.kind, call.target) == (kind, name)]
+        to_it = [call.edge for call in calls if call.ends[1] == end]
         count, errors = sum(edge.count for edge in to_it), sum(edge.errors for edge in to_it)
     seconds = visit.range.length_ns / 1e9
     return Box(
-        name,
-        kind,
-        COLOURS.get(kind, kind),
+        end,
+        COLOURS.get(end.kind, end.kind),
         *place,
         count / seconds if count else None,
         errors / max(1, count),
-        _address(visit, kind, name),
+        _address(visit, end),
     )
 
 
-def _address(visit: Visit, kind: str, name: str) -> str:
-    if kind == "service":
-        return visit.url("endpoints", service=name)
-    if kind == "http":
-        return visit.url("traces", service=None, q=written(names.SERVER_ADDRESS, name))
-    return visit.url("database" if kind == "database" else "tasks")
+def _address(visit: Visit, end: End) -> str:
+    if end.kind == "service":
+        return visit.url("endpoints", service=end.name)
+    if end.kind == "http":
+        return visit.url("traces", service=None, q=written(names.SERVER_ADDRESS, end.name))
+    return visit.url("database" if end.kind == "database" else "tasks")
 
 
-def _counts(boxes: Sequence[Box]) -> list[tuple[int, str]]:
+def _counts(ends: Iterable[End]) -> list[tuple[int, str]]:
     """``3 services``, ``1 database``: those there are."""
-    numbers: dict[str, Any] = Counter(box.kind for box in boxes)
+    numbers = Counter(end.kind for end in ends)
     return [
         (numbers[kind], words[numbers[kind] != 1]) for kind, words in WORDS.items() if numbers[kind]
     ]
