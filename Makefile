@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest --timeout=300
 TWOFOLD := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services test-faults soak-health lint format bench docs clean
+.PHONY: help setup demo test test-services test-faults test-browser screenshots soak-health lint format bench docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,12 @@ test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections
 	$(PYTEST) --timeout=900 tests/faults $(ARGS)
+
+test-browser: $(READY)  ## Run the tests of the pages in Chromium (apt-get install chromium-driver)
+	$(PYTEST) tests/browser $(ARGS)
+
+screenshots: $(READY)  ## Take pictures of every page into .screenshots, and those of the docs
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 soak-health: $(READY)  ## Ask 100,000 probes through restarts of every service (ARGS="--probes 20000 --rate 100")
 	$(BIN)/python -m tests.faults.health_soak $(ARGS)

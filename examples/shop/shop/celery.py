@@ -8,7 +8,10 @@ import os
 
 from celery import Celery
 
+from shop import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
+broker.use()
 app = Celery("shop", include=["shop.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")

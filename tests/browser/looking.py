@@ -1,0 +1,215 @@
+"""A headless Chromium: the system's own, driven by Selenium."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+AXE = Path(__file__).with_name("axe.min.js")
+WAIT_S = 20.0
+_WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.violations.push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
+});
+"""
+_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+class Browser:
+    """What tests do in it; ``driver`` is Selenium's."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+        self.expected: list[str] = []
+        """Parts of console errors that a test brings about itself."""
+
+    def begin(self) -> None:
+        """A new test: light, wide, with scripts."""
+        self.expected = []
+        self.scheme("light")
+        self.size(1440, 1000)
+        self.scripts(on=True)
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+
+    # --- going
+
+    def open(self, address: str) -> None:
+        """Go there."""
+        self.driver.get(address)
+
+    def scheme(self, name: str) -> None:
+        """Light or dark, as the system would have it."""
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self._cdp("Emulation.setEmulatedMedia", features=features)
+
+    def size(self, width: int, height: int) -> None:
+        """The page's size in pixels, which no window has to have."""
+        self._cdp(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def scripts(self, *, on: bool) -> None:
+        """Whether pages may run theirs."""
+        self._cdp("Emulation.setScriptExecutionDisabled", value=not on)
+
+    def _cdp(self, command: str, **parameters: Any) -> Any:
+        return self.driver.execute_cdp_cmd(command, parameters)
+
+    # --- looking
+
+    def one(self, selector: str) -> WebElement:
+        """The first such element, waited for."""
+        found: list[WebElement] = self.wait(lambda: self.all(selector))
+        return found[0]
+
+    def all(self, selector: str) -> list[WebElement]:
+        """All there are now."""
+        found: list[WebElement] = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return found
+
+    def link(self, text: str) -> WebElement:
+        """A visible link with this in its text, waited for."""
+        found: WebElement = self.wait(
+            lambda: next(
+                (
+                    each
+                    for each in self.driver.find_elements(By.PARTIAL_LINK_TEXT, text)
+                    if each.is_displayed()
+                ),
+                None,
+            )
+        )
+        return found
+
+    def text(self, selector: str = "body") -> str:
+        """What is to be read there."""
+        return self.one(selector).text
+
+    def wait(self, found: Callable[[], Any], seconds: float = WAIT_S) -> Any:
+        """Until there is something."""
+        waiting = WebDriverWait(
+            self.driver, seconds, 0.1, ignored_exceptions=[StaleElementReferenceException]
+        )
+        return waiting.until(lambda _: found())
+
+    def wait_for_text(self, text: str, selector: str = "body", seconds: float = WAIT_S) -> None:
+        """Until it is to be read there."""
+        self.wait(lambda: text in self.text(selector), seconds)
+
+    def type(self, selector: str, text: str) -> None:
+        """Into a field, in place of what is there, and send it off."""
+        field = self.one(selector)
+        field.clear()
+        field.send_keys(text, Keys.ENTER)
+
+    def press(self, *keys: str) -> None:
+        """Keys, on the page as a whole."""
+        self.one("body").send_keys(*keys)
+
+    @property
+    def address(self) -> str:
+        """Where we are."""
+        address: str = self.driver.current_url
+        return address
+
+    def picture(self, path: Path) -> None:
+        """The page as it looks now, as far as the window reaches."""
+        path.write_bytes(self.driver.get_screenshot_as_png())
+
+    # --- judging
+
+    def faults_of_accessibility(self) -> list[str]:
+        """What axe-core has to say of this page."""
+        self.driver.execute_script(AXE.read_text("utf-8"))
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "axe.run(document, arguments[0]).then((all) => done(all.violations), done);",
+            _RULES,
+        )
+        return [
+            f"{fault['id']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
+            for fault in found
+            for node in fault["nodes"]
+        ]
+
+    def violations(self) -> list[str]:
+        """What the page's Content-Security-Policy refused."""
+        found: list[str] = self.driver.execute_script("return window.violations || [];")
+        return found
+
+    def strangers(self) -> set[str]:
+        """Hosts that were asked since the test began, other than the site's."""
+        asked = set()
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                url = urlsplit(message["params"]["request"]["url"])
+                if url.scheme not in {"data", "about", "chrome", "blob"}:
+                    asked.add(url.hostname or "")
+        return asked - {"127.0.0.1"}
+
+    def assert_nothing_went_wrong(self) -> None:
+        """No error in the console, nothing refused by the policy, nobody else asked."""
+        assert self.violations() == []
+        errors = [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE"
+            and not any(part in entry["message"] for part in self.expected)
+        ]
+        assert errors == []
+        assert self.strangers() == set()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Started and ended."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium or its driver is missing")
+        pytest.skip("Chromium and its driver aren't installed: apt-get install chromium-driver")
+    options = Options()
+    options.binary_location = program
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    made = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        made.set_script_timeout(60)
+        made.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
+        yield Browser(made)
+    finally:
+        made.quit()

@@ -1,0 +1,46 @@
+"""Every page, light and dark, wide and narrow: it stands, and everybody can use it."""
+
+from __future__ import annotations
+
+import pytest
+
+from otel_django.viewer.frame import NAVIGATION
+from otel_django.viewer.paths import PATHS
+from tests.browser.looking import Browser
+
+PAGES = [name for name, _ in NAVIGATION]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_fault_on_a_page(name: str, scheme: str, site: str, browser: Browser) -> None:
+    browser.scheme(scheme)
+    browser.open(site + PATHS[name])
+    assert browser.one("main h1").is_displayed()
+    assert browser.faults_of_accessibility() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_on_a_trace(scheme: str, site: str, browser: Browser) -> None:
+    browser.scheme(scheme)
+    browser.open(f"{site}traces/?q=checkout")
+    browser.one("td.main a").click()
+    browser.one(".waterfall, [role=treegrid], #waterfall")
+    assert browser.faults_of_accessibility() == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_phone(name: str, site: str, browser: Browser) -> None:
+    browser.size(390, 844)
+    browser.open(site + PATHS[name])
+    browser.one("main h1")
+    wide = browser.driver.execute_script("return document.documentElement.scrollWidth;")
+    assert wide <= 390
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_can_be_read_without_scripts(name: str, site: str, browser: Browser) -> None:
+    browser.scripts(on=False)
+    browser.open(site + PATHS[name])
+    assert browser.text("main h1")
+    browser.scripts(on=True)
