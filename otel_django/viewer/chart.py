@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.viewer import units
@@ -50,6 +51,7 @@ def chart(
 
     Rates are told by the minute or hour where they are that low.
     """
+    lines = [line._replace(points=_finite(line.points)) for line in lines]
     if units.is_rate(unit):
         known = (value for line in lines for value in line.points if value is not None)
         length, sign = units.rate_scale(max(known, default=0.0))
@@ -62,6 +64,11 @@ def chart(
         "dots": dots,
         "marks": marks,
     }
+
+
+def _finite(points: Sequence[float | None]) -> list[float | None]:
+    """What isn't a number that JSON and SVG know is a gap."""
+    return [value if value is not None and math.isfinite(value) else None for value in points]
 
 
 def _times(factor: float, points: Sequence[float | None]) -> list[float | None]:
@@ -81,7 +88,8 @@ def _series(line: Line, number: int) -> dict[str, Any]:
 
 def dots(visit: Visit, found: Iterable[Dot], unit: str) -> list[dict[str, Any]]:
     """The largest of them, as links to their traces."""
-    chosen = sorted(found, key=lambda dot: dot.value, reverse=True)[:MOST_DOTS]
+    known = (dot for dot in found if math.isfinite(dot.value))
+    chosen = sorted(known, key=lambda dot: dot.value, reverse=True)[:MOST_DOTS]
     return [
         {
             "time": dot.time_ns / 1e9,
@@ -119,6 +127,7 @@ def marks(came: Iterable[Release]) -> list[dict[str, Any]]:
 def spark(values: Sequence[float | None]) -> list[str]:
     """The pieces of a small line, each the ``points`` of an SVG ``polyline``; gaps part them."""
     width, height = SPARK
+    values = _finite(values)
     top = max((value for value in values if value is not None), default=0.0) or 1.0
     low = min(0.0, *(value for value in values if value is not None), 0.0)
     step = width / max(1, len(values) - 1)

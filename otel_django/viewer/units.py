@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -95,6 +96,8 @@ def measured(value: float, unit: str) -> str:
 
     Seconds by seconds are a share: of a processor, of a day.
     """
+    if not math.isfinite(value):
+        return "–"
     plain, _, per = unit.partition("/")
     if unit in {"1", "s/s"}:
         return share(value)
@@ -114,7 +117,8 @@ def measured(value: float, unit: str) -> str:
 
 def alike(values: Sequence[float | None], unit: str) -> list[str]:
     """As ``measured``, for figures beside one another: one unit, as far as that is readable."""
-    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    known = [value if value is not None and math.isfinite(value) else None for value in values]
+    largest = max((abs(value) for value in known if value is not None), default=0.0)
     plain, _, per = unit.partition("/")
     length, sign = rate_scale(largest)
 
@@ -128,7 +132,7 @@ def alike(values: Sequence[float | None], unit: str) -> list[str]:
             return milliseconds(value * _SECONDS[plain])
         return measured(value, unit)
 
-    return ["–" if value is None else told(value) for value in values]
+    return ["–" if value is None else told(value) for value in known]
 
 
 def is_rate(unit: str) -> bool:

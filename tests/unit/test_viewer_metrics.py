@@ -308,3 +308,13 @@ def test_low_rates_are_drawn_by_the_minute() -> None:
     drawn = draw("{order}/s", [1.0, 2.0], [Line("all", [0.5, None])])
     assert drawn["unit"] == "{order}/min"
     assert drawn["series"][0]["points"] == [30.0, None]
+
+
+def test_what_is_no_number_is_a_gap(telemetry: Telemetry) -> None:
+    for name in ("one", "two"):
+        telemetry.number("load", 1e308, "gauge", host=name)
+    html = page(f"{EXPLORE}?metric=load&by=-&how=sum")
+    assert "Nothing was measured" not in text(html)
+    assert values(html, "all together") == []
+    assert units.measured(float("inf"), "{order}") == "–"
+    assert units.alike([float("nan"), 1.0], "s") == ["–", "1,000 ms"]
