@@ -33,8 +33,7 @@ PARTS: Final = 300
 CLOCKS_NS: Final = 100_000
 """Clocks that differ by less aren't worth a word."""
 RETRIED: Final = "↻"
-HUES: Final = ("code", "database", "cache", "template", "http", "messaging")
-"""What time is spent in; also the names of the colours."""
+"""Before the reason why a task will be run again."""
 Kind = Literal["span", "repeats", "wait", "fault", "log"]
 Parts = tuple[tuple[int, int], ...]
 
@@ -63,11 +62,10 @@ class Row:
     tone: str = ""
     count: int = 1
     parts: Parts = ()
-    log: LogRow | None = None
 
 
 def hue_of(span: SpanRow) -> str:
-    """What a span's own time is spent in: one of HUES."""
+    """What a span's own time is spent in; also the colour's name."""
     if names.DB_SYSTEM_NAME in span.attributes:
         return "database"
     if names.DJANGO_CACHE_ALIAS in span.attributes:
@@ -335,7 +333,6 @@ def _log_row(span: SpanRow, alike: Sequence[LogRow], told: Collection[str]) -> R
         failed=tone == "bad",
         tone=tone,
         count=len(alike),
-        log=record,
     )
 
 

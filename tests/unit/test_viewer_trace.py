@@ -148,6 +148,8 @@ def test_log_records_stand_in_place_and_below(store: Store) -> None:
     assert "Logs in this trace (1)" in html
     assert re.search(r'<tr class="log failed.*?payment refused  order=17', html, re.DOTALL)
     assert "ERROR shop.orders payment refused order=17" in text(html)
+    [record_page] = re.findall(r'href="(/logs/\?at=[^"]+)"', html)
+    assert by_token().get(unescape(record_page)).status_code == 200
 
 
 def test_a_trace_is_exported_as_otlp_json(store: Store) -> None:

@@ -55,12 +55,13 @@ def trace(visit: Visit, trace_id: str) -> Context | HttpResponse:
         return _by_its_beginning(visit, trace_id)
     if visit.text("format") == "otlp":
         return _export(found)
-    logs, notes = _logs(visit, trace_id)
+    panel_only = visit.text("part") == "span"
+    logs, notes = ((), []) if panel_only else _logs(visit, trace_id)
     fall = Waterfall(found.spans, logs)
     asked = visit.text("span")
     span = fall.known.get(asked, fall.root)
     panel = {**details(visit, fall, span), **_plan(visit, span)}
-    if visit.text("part") == "span":
+    if panel_only:
         return HttpResponse(render("_span.html", {**panel, "visit": visit}))
     return {
         **panel,
@@ -70,7 +71,7 @@ def trace(visit: Visit, trace_id: str) -> Context | HttpResponse:
         "title": fall.root.name or "Trace",
         "chosen": asked in fall.known,
         "partial": [note for note in (found.partial, *notes) if note],
-        "logs": [_log_line(row) for row in logs[:LISTED_LOGS]],
+        "logs": [_log_line(visit, row) for row in logs[:LISTED_LOGS]],
         "log_count": len(logs),
     }
 
@@ -118,11 +119,12 @@ def _asked(span: SpanRow) -> Plan | str:
         return str(error)
 
 
-def _log_line(row: LogRow) -> dict[str, Any]:
+def _log_line(visit: Visit, row: LogRow) -> dict[str, Any]:
     level = log_words.level(row)
     tone = {"FATAL": "bad", "ERROR": "bad", "WARN": "warn"}.get(level, "quiet")
     words = log_words.label(row).removeprefix("•").strip().removeprefix(level).strip()
-    return {"row": row, "level": level, "tone": tone, "words": words}
+    address = visit.url("logs", at=row.key)
+    return {"row": row, "level": level, "tone": tone, "words": words, "address": address}
 
 
 def _summary(fall: Waterfall) -> dict[str, Any]:
