@@ -44,7 +44,7 @@
       axes: [{ ...axis, values: TIMES }, { ...axis, size: 64, values: (plot, values) => values.map((value) => figure(value, chart.unit)) }],
       series: [{}, ...chart.series.map((series) => ({
         label: series.name, stroke: colour(series.colour || "code"), width: 1.5, spanGaps: false, dash: series.dash,
-        points: { show: false, size: 4, filter: (plot, index) => lone(plot.data[index]) },
+        points: { show: false, size: 4, filter: (plot, index) => (series.bars ? [] : lone(plot.data[index])) },
         paths: series.bars ? uPlot.paths.bars({ size: [0.8] }) : undefined,
         fill: series.bars ? colour(series.colour || "code") : undefined,
         value: (plot, value, at, index) => figure(chart.stacked ? series.points[index] : value, chart.unit),
