@@ -214,6 +214,17 @@ def test_a_trace_whose_root_has_not_come_says_so(store: Store) -> None:
     root.end()
 
 
+def test_the_drawing_zooms_to_a_span_by_its_address(store: Store) -> None:
+    root = store.spans.request(start=store.start, queries=0, duration_ms=40)
+    query = store.spans.query(root, store.start + 10 * MS)
+    store.keep()
+    html = page(root, f"?zoom={span_id(query)}")
+
+    assert "Drawn are the 500 µs of SELECT catalogue_product, from 10 ms on." in text(html)
+    assert '<rect class="database" x="0.000%" width="100.000%"/>' in html
+    assert data(html)["length"] == MS // 2
+
+
 def test_a_task_of_another_process_is_drawn_with_its_wait(store: Store) -> None:
     root = store.spans.root("GET /", start=store.start)
     context = root.get_span_context()

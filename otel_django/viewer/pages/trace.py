@@ -201,12 +201,11 @@ def _drawn(visit: Visit, fall: Waterfall) -> dict[str, Any]:
     zoomed = fall.known.get(visit.text("zoom"))
     window = window_of(fall, zoomed.span_id if zoomed else "")
     shown = list(islice(lines(fall, window, opened), WITHOUT_SCRIPT + 1))
-    before_ns = window.start_ns - fall.start_ns
-    quarter_ns = window.length_ns // 4
     return {
         "lines": shown[:WITHOUT_SCRIPT],
         "more_lines": len(shown) > WITHOUT_SCRIPT,
-        "ticks": [(25 * number, before_ns + number * quarter_ns) for number in range(4)],
+        "ticks": [(25 * number, number * window.length_ns // 4) for number in range(4)],
+        "before_ns": window.start_ns - fall.start_ns,
         "rows": script_data(fall, window, opened),
         "zoomed": zoomed,
     }
