@@ -13,6 +13,7 @@ from otel_django.viewer.levels import last_known
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.table import Column, in_order
 from otel_django.web import ratings
+from otel_django.web.metric_sums import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 100
 MOST_LINES: Final = 6
+STEPS: Final = 60
 _BY: Final = (
     names.DJANGO_CACHE_ALIAS,
     names.DJANGO_CACHE_OPERATION,
@@ -136,8 +138,9 @@ def cache(visit: Visit) -> Context:
 
 
 def _read(visit: Visit, name: str, by: tuple[str, ...]) -> Reading:
-    reader = visit.readers.metrics
-    return series.read(reader, name, visit.range, by=by, service=visit.service)
+    reader, when = visit.readers.metrics, visit.range
+    step_ns = max(when.step_ns, when.length_ns // STEPS)
+    return series.read(reader, name, when, by=by, service=visit.service, step_ns=step_ns)
 
 
 def _tallies(groups: Mapping[Key, Group], *, by_prefix: bool) -> list[Lookups]:
@@ -160,20 +163,22 @@ def _operations(
             which = key[:_RESULT]
             errors[which] = errors.get(which, 0) + _total(group)
     found = []
-    for key, group in times.groups.items():
-        calls = _total(group)
+    whole = Spread()
+    for (alias, operation), group in times.groups.items():
+        calls = round(group.spread.count)
         if calls:
-            alias, operation = key
-            times_ns = _percentiles_ns(group)
-            found.append(Operation(alias, operation, calls, errors.get(key, 0), *times_ns))
+            whole.merge(group.spread)
+            figures = _percentiles_ns(group.spread)
+            failed = errors.get((alias, operation), 0)
+            found.append(Operation(alias, operation, calls, failed, *figures))
     found.sort(key=lambda each: -each.calls)
-    return found, _percentiles_ns(times.all)[1], times.partial
+    return found, _percentiles_ns(whole)[1], times.partial
 
 
-def _percentiles_ns(group: Group) -> list[float | None]:
-    if not group.spread.count:
+def _percentiles_ns(spread: Spread) -> list[float | None]:
+    if not spread.count:
         return [None, None, None]
-    return [each * 1e9 for each in group.spread.quantiles(0.5, 0.95, 0.99)]
+    return [each * 1e9 for each in spread.quantiles(0.5, 0.95, 0.99)]
 
 
 def _total(group: Group) -> int:
@@ -201,27 +206,34 @@ def _ratio_lines(keys: Reading, aliases: Iterable[Lookups]) -> list[Line]:
     for each in list(aliases)[:MOST_LINES]:
         hits, misses = (_counts(keys, result, each.alias) for result in ("hit", "miss"))
         points = [
-            hit / (hit + miss) if hit is not None and miss is not None and hit + miss else None
+            (hit or 0) / looked_up if (looked_up := (hit or 0) + (miss or 0)) else None
             for hit, miss in zip(hits, misses, strict=True)
         ]
         lines.append(Line(each.alias, points))
     return lines
 
 
-def _counts(keys: Reading, result: str, alias: str) -> Values:
-    """Zero in steps in which other keys are known to have been counted."""
-    of_alias = [(key, group) for key, group in keys.groups.items() if key[_ALIAS] == alias]
-    known = keys.together([group for _, group in of_alias]).counts
-    found = keys.together([group for key, group in of_alias if key[_RESULT] == result]).counts
-    return [
-        None if there is None else count or 0.0 for there, count in zip(known, found, strict=True)
-    ]
-
-
 def _rate_lines(keys: Reading) -> list[Line]:
     lines = []
     for result, (name, colour) in _RESULTS.items():
-        groups = [group for key, group in keys.groups.items() if key[_RESULT] == result]
-        if groups:
-            lines.append(Line(name, keys.together(groups).rates, colour))
+        counts = _counts(keys, result)
+        if any(count is not None for count in counts):
+            rates = [
+                None if count is None or not length_s else count / length_s
+                for count, length_s in zip(counts, keys.lengths_s, strict=True)
+            ]
+            lines.append(Line(name, rates, colour))
     return lines
+
+
+def _counts(keys: Reading, result: str, alias: str | None = None) -> Values:
+    """Keys in each step; None where nothing is known."""
+    counts = [
+        group.counts
+        for key, group in keys.groups.items()
+        if key[_RESULT] == result and alias in (None, key[_ALIAS])
+    ]
+    if not counts:
+        return [None] * keys.steps.count
+    rows = ([count for count in row if count is not None] for row in zip(*counts, strict=True))
+    return [sum(row) if row else None for row in rows]
