@@ -12,7 +12,7 @@ from otel_django import log_record, names
 from otel_django.cli.log_words import exception_text
 from otel_django.store import fingerprint
 from otel_django.viewer import search, search_terms, stacktrace, units
-from otel_django.viewer.filters import MAX_BLOCK
+from otel_django.viewer.filters import LONGEST, MAX_BLOCK
 from otel_django.viewer.log_json import log_json
 from otel_django.viewer.search_terms import Term
 
@@ -31,7 +31,6 @@ LEVELS: Final = {
 """Classes of severity, worst first, with the least number of each."""
 MAX_CHIPS: Final = 6
 MAX_CHIP_CHARACTERS: Final = 60
-MAX_VALUE_CHARACTERS: Final = 2_000
 MAX_FILTER_CHARACTERS: Final = 200
 _NO_CHIPS: Final = frozenset(
     {
@@ -186,7 +185,7 @@ class Line:
         if can_search and 0 < len(text) <= MAX_FILTER_CHARACTERS:
             wanted = _search_with(self.visit.text("q"), key, text)
             address = self.visit.here(q=wanted, line=None, at=None, cursor=None)
-        return Field(key, text, address, len(text) if len(text) > MAX_VALUE_CHARACTERS else 0)
+        return Field(key, text, address, len(text) if len(text) > LONGEST else 0)
 
 
 def _chips(row: LogRow) -> Iterable[Chip]:
