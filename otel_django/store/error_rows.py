@@ -86,13 +86,21 @@ class SeenExceptions:
         return not stands_for_event
 
 
+class _Group(NamedTuple):
+    """What the last exception of a group said: type, message, place, origin."""
+
+    told: tuple[str, str, str, str]
+    first_ns: int
+    last_ns: int
+
+
 class Errors:
     """What a batch adds to the groups of exceptions."""
 
     def __init__(self, texts: Texts, seen: SeenExceptions) -> None:
         self._texts = texts
         self._seen = seen
-        self._groups: dict[tuple[int, int, int], list[int]] = {}
+        self._groups: dict[tuple[int, int, int], _Group] = {}
         self._counts = Sums()
         self._samples: dict[tuple[int, int], tuple[int, str, int]] = {}
         seen.begin()
@@ -112,27 +120,27 @@ class Errors:
         service = text(str(resource.get(names.SERVICE_NAME, "")))
         version = text(str(resource.get(names.SERVICE_VERSION, "")))
         time_ns = sighting.time_ns
-        told = [text(each) for each in (kind.type, kind.message, kind.place, str(origin or ""))]
         key = (kind.fingerprint, service, version)
         earlier = self._groups.get(key)
-        first = time_ns if earlier is None else min(time_ns, earlier[-2])
-        self._groups[key] = [
-            *told,
-            first,
-            time_ns if earlier is None else max(time_ns, earlier[-1]),
-        ]
+        first, last = (time_ns, time_ns) if earlier is None else (earlier.first_ns, earlier.last_ns)
+        told = (kind.type, kind.message, kind.place, str(origin or ""))
+        self._groups[key] = _Group(told, min(first, time_ns), max(last, time_ns))
         self._counts.add((time_ns // MINUTE_NS, kind.fingerprint, service), 1)
         slot = time_ns // SECOND_NS % SLOTS
         trace_id = format(sighting.trace_id, "032x") if sighting.trace_id else ""
         self._samples[kind.fingerprint, slot] = (time_ns, trace_id, sighting.position)
 
     def rows(self) -> str | None:
-        """As ``error_schema.add`` takes them."""
+        """As ``error_schema.add`` takes them; before the texts' own."""
         if not self._groups:
             return None
+        text = self._texts.id
         return dumps(
             {
-                "groups": [[*key, *row] for key, row in self._groups.items()],
+                "groups": [
+                    [*key, *map(text, group.told), group.first_ns, group.last_ns]
+                    for key, group in self._groups.items()
+                ],
                 "counts": self._counts.rows(),
                 "samples": [[*key, *row] for key, row in self._samples.items()],
             }

@@ -177,6 +177,7 @@ class Packer:
         traces = self._traces.values()
         first = min((min(trace.starts) for trace in traces), default=0)
         last = max((max(trace.ends) for trace in traces), default=0)
+        errors = sums.errors.rows()
         return Rows(
             self._texts.rows(),
             dumps([trace.row() for trace in traces]),
@@ -188,7 +189,7 @@ class Packer:
             dumps(sums.edge_rows()),
             dumps(sums.source_rows(first, last)),
             dumps(sums.callees),
-            sums.errors.rows(),
+            errors,
         )
 
     def _forget(self) -> None:

@@ -46,7 +46,7 @@ class OpenQueries:
         """Those there are."""
         return self._open.get(key, NONE)
 
-    def update(self, ended: list[tuple[int, int]], more: dict[tuple[int, int], Queries]) -> None:
+    def update(self, ended: set[tuple[int, int]], more: dict[tuple[int, int], Queries]) -> None:
         """A batch is in the store."""
         if len(self._open) > MAX_OPEN:
             self._open.clear()
@@ -63,7 +63,7 @@ class SpanSums:
         self._texts = texts
         self._earlier = queries
         self._queries: dict[tuple[int, int], Queries] = {}
-        self._ended: list[tuple[int, int]] = []
+        self._ended: set[tuple[int, int]] = set()
         self.endpoints = Sums()
         self._calls: dict[tuple[int, int, int | None, int | None, int], list[int]] = {}
         self.edges = Sums()
@@ -120,8 +120,9 @@ class SpanSums:
     def begun(self, trace_id: int, kind: int, name: int, route: int, call: Call) -> None:
         """A local root has ended, and what it asked for is its own."""
         key = (trace_id, call.service)
-        queries = _sum(self._earlier.of(key), self._queries.pop(key, NONE))
-        self._ended.append(key)
+        earlier = NONE if key in self._ended else self._earlier.of(key)
+        queries = _sum(earlier, self._queries.pop(key, NONE))
+        self._ended.add(key)
         call.add(self.endpoints, kind, name, route, more=queries)
 
     def exceptions(self, index: int, span: Span) -> None:

@@ -177,6 +177,19 @@ class TestQueries:
         (endpoint,) = EmbeddedReader(path).endpoints(NOW, NOW)
         assert (endpoint.count, endpoint.queries, endpoint.query_ns) == (2, 5, 5 * MS // 2)
 
+    def test_two_roots_of_a_trace_share_no_queries(
+        self, path: Path, spans: StoreWriter, source: SpanSource
+    ) -> None:
+        parent = remote_parent()
+        first = source.root(start=NOW, parent=parent)
+        source.query(first, NOW)
+        spans.accept(source.take())
+        first.end(NOW + MS)
+        source.root(start=NOW, parent=parent).end(NOW + MS)
+        spans.accept(source.take())
+        (endpoint,) = EmbeddedReader(path).endpoints(NOW, NOW)
+        assert (endpoint.count, endpoint.queries) == (2, 1)
+
     def test_a_batch_that_had_to_wait_is_counted_once(
         self, path: Path, spans: StoreWriter, source: SpanSource
     ) -> None:
