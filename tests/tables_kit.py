@@ -78,7 +78,7 @@ class Telemetry:
 
     def took(self, what: MetricDefinition, within_s: float, count: int, **values: str) -> None:
         """A histogram: so many took no longer, and longer than the bound before it."""
-        for back, so_many in ((3, 0), (1, count)):
+        for back, so_many in ((6, 0), (1, count)):
             counts = [0] * (len(what.bounds) + 1)
             counts[what.bounds.index(within_s)] = so_many
             time_ns = self.now_ns - back * 60_000 * MS

@@ -94,7 +94,7 @@ def test_tasks_are_told_with_how_they_ended_and_how_long_they_waited(
 ) -> None:
     for state, count in {"success": 8, "failure": 2, "retry": 3, "revoked": 1}.items():
         which = {"task_name": "shop.confirm", "destination_name": "mail", "state": state}
-        telemetry.measured(metrics.CELERY_TASK_EXECUTIONS, 0, count, **which)
+        telemetry.measured(metrics.CELERY_TASK_EXECUTIONS, 0, 0, 0, 0, count, **which)
     telemetry.took(metrics.CELERY_TASK_QUEUE_WAIT, 5.0, 13, task_name="shop.confirm")
     telemetry.task("shop.confirm", 13, ms=20)
     telemetry.task("shop.only_traced", 2, ms=1)

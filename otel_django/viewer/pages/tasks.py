@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 200
 MOST_LINES: Final = 6
+STEPS: Final = 30
+"""Only sums of the whole range are shown: of a hundred tasks, in as many states and queues."""
 PROCESS: Final = "process "
 _NO_RUNS: Final = frozenset({"revoked", "rejected"})
 """States of tasks that ended without having run."""
@@ -147,5 +149,6 @@ def _lines(lengths: Reading) -> list[Line]:
 
 
 def _read(visit: Visit, name: str, by: tuple[str, ...]) -> Reading:
-    reader = visit.readers.metrics
-    return series.read(reader, name, visit.range, by=by, service=visit.service)
+    reader, when = visit.readers.metrics, visit.range
+    step_ns = max(when.step_ns, when.length_ns // STEPS)
+    return series.read(reader, name, when, by=by, service=visit.service, step_ns=step_ns)
