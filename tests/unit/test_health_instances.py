@@ -24,7 +24,7 @@ def test_each_is_asked_once_at_the_same_time_with_a_bound_to_the_threads() -> No
 
     found = ask_each(names, ask, "asks")
     assert sorted(asked) == sorted(names)
-    assert max(threads) == MOST_AT_ONCE - 1  # and the one that asks for all of them
+    assert 1 <= max(threads) < MOST_AT_ONCE  # and the one that asks for all of them
     assert [each.instance for each in found] == names
     assert found[7] == Result("unhealthy", "It is away.", instance="n7")
     assert found[8].message == "n8"
