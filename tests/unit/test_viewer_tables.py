@@ -71,6 +71,19 @@ def test_endpoints_are_filtered_by_a_part_of_their_name(telemetry: Telemetry) ->
     assert "No endpoint has that in its name" in text(page("endpoints/?q=nothing"))
 
 
+def test_each_endpoint_has_a_line_of_its_calls_and_its_queries(telemetry: Telemetry) -> None:
+    telemetry.requests("/often/", 3, ago_s=1500)
+    telemetry.requests("/often/", 1, ago_s=120)
+    telemetry.keep()
+    html = page("endpoints/")
+
+    (line,) = re.findall(r'class="spark".*?<polyline points="([^"]+)"', html)
+    heights = {float(point.partition(",")[2]) for point in line.split()}
+    assert len(heights) == 3
+    assert rows(html)[1].split()[-3:] == ["2", "100", "%"]
+    assert "Nothing was called" in text(page("endpoints/?service=another"))
+
+
 def test_an_endpoint_has_charts_its_slowest_traces_and_their_statements(
     telemetry: Telemetry,
 ) -> None:
