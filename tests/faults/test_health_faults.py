@@ -82,7 +82,7 @@ def is_well(found: Probed) -> bool:
 def assert_in_time(found: list[Probed]) -> None:
     """A machine that is busy with others is late now and then."""
     took_s = [each.took_s for each in found]
-    assert quantile(took_s, 0.95) <= BUDGET_S, sorted(took_s)[-20:]
+    assert quantile(took_s, 0.9) <= BUDGET_S, sorted(took_s)[-20:]
     assert max(took_s) <= FAR_TOO_LATE_S
 
 
