@@ -19,7 +19,7 @@ from otel_django.viewer.sql_layout import brief
 from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing
 from otel_django.viewer.waterfall import Waterfall
-from otel_django.viewer.waterfall_drawing import lines, script_data, window_of
+from otel_django.viewer.waterfall_drawing import for_script, lines, script_data, window_of
 from otel_django.web.permissions import is_staff
 
 if TYPE_CHECKING:
@@ -206,6 +206,6 @@ def _drawn(visit: Visit, fall: Waterfall) -> dict[str, Any]:
         "more_lines": len(shown) > WITHOUT_SCRIPT,
         "ticks": [(25 * number, number * window.length_ns // 4) for number in range(4)],
         "before_ns": window.start_ns - fall.start_ns,
-        "rows": script_data(fall, window, opened),
+        "rows": for_script(script_data(fall, window, opened)),
         "zoomed": zoomed,
     }
