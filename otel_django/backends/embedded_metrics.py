@@ -230,8 +230,13 @@ def _read_points(
 def _tables(part: Slice, query: MetricQuery) -> Iterator[tuple[str, str, int, int]]:
     """Table, its column of time, the first and the last that is wanted."""
     low, high = query.since_ns, query.until_ns
-    whole = query.step_ns > 0 and query.step_ns % (HALF_HOUR * MINUTE_NS) == 0
-    coarse = whole and part.version >= WITH_ROLL_UPS
+    coarse = part.version >= WITH_ROLL_UPS and _is_long(query.step_ns)
     for prefix, first, last in stretches(low // MINUTE_NS, high // MINUTE_NS, coarse=coarse):
         yield "half_hour" if prefix else "minute", "minute", first, last
     yield "point", "time_ns", low, high
+
+
+def _is_long(step_ns: int) -> bool:
+    """Whether half hours will do: they fit into the steps, or are short beside them."""
+    half_hour_ns = HALF_HOUR * MINUTE_NS
+    return step_ns > 0 and (step_ns % half_hour_ns == 0 or step_ns > 4 * half_hour_ns)
