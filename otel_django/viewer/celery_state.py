@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from otel_django import metric_definitions as metrics
 from otel_django import names
@@ -159,5 +159,5 @@ def _latest(visit: Visit, observer: str) -> Iterable[Observation]:
 
 
 def _read(visit: Visit, metric: MetricDefinition, by: tuple[str, ...]) -> Reading:
-    reader: Any = visit.readers.metrics
+    reader = visit.readers.metrics
     return series.read(reader, metric.name, visit.range, by=by, service=visit.service)
