@@ -66,10 +66,13 @@ class SeenExceptions:
             for key in list(islice(self._seen, MAX_SEEN // 2)):
                 del self._seen[key]
 
-    def counts(self, fingerprint: int, sighting: Sighting) -> bool:
-        """Whether it is another one than those before."""
+    def counts(self, fingerprint: int, sighting: Sighting) -> int | None:
+        """1 for another one than those before, None for one that is known.
+
+        0 is for the record of one that only an event has told of: it tells more.
+        """
         if not sighting.trace_id:
-            return True
+            return 1
         key = (sighting.trace_id, fingerprint)
         seen = self._seen.get(key)
         if key not in self._before:
@@ -78,12 +81,12 @@ class SeenExceptions:
         if seen is None:
             spans = set() if sighting.span_id is None else {sighting.span_id}
             self._seen[key] = _Seen(spans, sighting.span_id is None)
-            return True
+            return 1
         if sighting.span_id is None or sighting.span_id in seen.spans:
-            return False
+            return None
         seen.spans.add(sighting.span_id)
         stands_for_event, seen.by_event = seen.by_event, False
-        return not stands_for_event
+        return 0 if stands_for_event else 1
 
 
 class _Group(NamedTuple):
@@ -114,7 +117,10 @@ class Errors:
     ) -> None:
         """Count an exception by its ``exception.*``, if it is one; ``origin``: route or task."""
         kind = _kind(attributes)
-        if kind is None or not self._seen.counts(kind.fingerprint, sighting):
+        if kind is None:
+            return
+        count = self._seen.counts(kind.fingerprint, sighting)
+        if count is None:
             return
         text = self._texts.id
         service = text(str(resource.get(names.SERVICE_NAME, "")))
@@ -125,7 +131,8 @@ class Errors:
         first, last = (time_ns, time_ns) if earlier is None else (earlier.first_ns, earlier.last_ns)
         told = (kind.type, kind.message, kind.place, str(origin or ""))
         self._groups[key] = _Group(told, min(first, time_ns), max(last, time_ns))
-        self._counts.add((time_ns // MINUTE_NS, kind.fingerprint, service), 1)
+        if count:
+            self._counts.add((time_ns // MINUTE_NS, kind.fingerprint, service), count)
         slot = time_ns // SECOND_NS % SLOTS
         trace_id = format(sighting.trace_id, "032x") if sighting.trace_id else ""
         self._samples[kind.fingerprint, slot] = (time_ns, trace_id, sighting.position)
@@ -145,6 +152,14 @@ class Errors:
                 "samples": [[*key, *row] for key, row in self._samples.items()],
             }
         )
+
+
+def origin_of(attributes: Mapping[str, Any]) -> Any:
+    """Where it was: a route or a task."""
+    for name in (names.HTTP_ROUTE, names.CELERY_TASK_NAME, names.DJANGO_TASK_NAME):
+        if name in attributes:
+            return attributes[name]
+    return ""
 
 
 def _kind(attributes: Mapping[str, Any]) -> Kind | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django import log_record, names
-from otel_django.store.error_rows import Errors, SeenExceptions, Sighting
+from otel_django.store.error_rows import Errors, SeenExceptions, Sighting, origin_of
 from otel_django.store.json_text import dumps, int64
 from otel_django.store.roll_up_schema import LEVELS
 from otel_django.store.rows import (
@@ -131,15 +131,11 @@ class LogPacker:
         if source_id not in batch.sources:
             version = text(source.version) if source.version else None
             batch.sources[source_id] = (service, version)
-        if (
-            names.EXCEPTION_TYPE in record.attributes
-            or names.EXCEPTION_MESSAGE in record.attributes
-        ):
+        attributes = record.attributes
+        if names.EXCEPTION_TYPE in attributes or names.EXCEPTION_MESSAGE in attributes:
             sighting = Sighting(time_ns, trace_id, record.span_id, index)
             resource: Any = record.resource
-            batch.errors.add(
-                record.attributes, resource.attributes, _origin(record.attributes), sighting
-            )
+            batch.errors.add(attributes, resource.attributes, origin_of(attributes), sighting)
         return (
             time_ns,
             record.severity_number,
@@ -173,14 +169,6 @@ class LogPacker:
 def level_class(severity: int) -> int:
     """Which of LEVELS a severity number belongs to; those below debug are debug, too."""
     return min(max(severity - log_record.DEBUG, 0) // 4, len(LEVELS) - 1)
-
-
-def _origin(attributes: Mapping[str, Any]) -> Any:
-    """Where it was logged: a route or a task."""
-    for name in (names.HTTP_ROUTE, names.CELERY_TASK_NAME, names.DJANGO_TASK_NAME):
-        if name in attributes:
-            return attributes[name]
-    return ""
 
 
 def event(record: LogRecord) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_django import names
 from otel_django.store.calls import CLIENT, DATABASE, PRODUCER, called
-from otel_django.store.error_rows import Errors, SeenExceptions, Sighting
+from otel_django.store.error_rows import Errors, SeenExceptions, Sighting, origin_of
 from otel_django.store.json_text import int64
 from otel_django.store.sums import Sums
 
@@ -129,7 +129,7 @@ class SpanSums:
         """Those that a span's events tell of; ``index`` is the span's in its batch."""
         context: Any = span._context
         resource: Any = span._resource
-        origin = span._attributes.get(names.HTTP_ROUTE, span._name)
+        origin = origin_of(span._attributes) or span._name
         for event in span._events:
             if event.name == names.EXCEPTION_EVENT:
                 sighting = Sighting(int64(event.timestamp), context[0], None, index)

@@ -319,8 +319,12 @@ class TestErrors:
             spans.accept(source.take())
             logs.accept([told])
         logs.accept([again])
-        (group,) = EmbeddedErrorReader(path).groups(NOW, NOW).groups
+        reader = EmbeddedErrorReader(path)
+        (group,) = reader.groups(NOW, NOW).groups
         assert group.count == 1
+        detail = reader.group(group.fingerprint, NOW, NOW)
+        assert detail is not None
+        assert detail.log_keys == ("1:1",)
 
     def test_a_task_that_fails_twice_in_a_trace_is_counted_twice(
         self, path: Path, logs: LogWriter
