@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.utils.cache import patch_vary_headers
 
 from otel_django.web import early
@@ -37,8 +38,12 @@ def beside_json(answer: JsonView, page: Callable[..., HttpResponseBase]) -> Json
 def _wants_page(request: HttpRequest) -> bool:
     if request.method not in {"GET", "HEAD"} or not site_settings().viewer:
         return False
-    if request.GET.get("format"):
-        return request.GET["format"] == "html"
+    try:
+        asked = request.GET.get("format")
+    except SuspiciousOperation:  # too many parameters: the endpoint says so
+        return False
+    if asked:
+        return asked == "html"
     accept = request.META.get("HTTP_ACCEPT") or ""
     html = _quality(accept, "text/html")
     return html > 0 and html >= _quality(accept, "application/json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
@@ -31,6 +32,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+TEXT: Final = "text/plain; charset=utf-8"
 HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": POLICY,
@@ -83,6 +85,10 @@ def _respond(
     may = is_staff(request) if changes else may_read(request, settings) == "allowed"
     if not may or not settings.viewer:
         return _refused(request)
+    try:
+        request.GET  # noqa: B018 - read now, so that all that follows can rely on it
+    except SuspiciousOperation:
+        return HttpResponse("The address can't be read.\n", status=400, content_type=TEXT)
     visit = Visit(
         request=request,
         settings=settings,
@@ -135,7 +141,7 @@ def _refused(request: HttpRequest) -> HttpResponse:
     if address and request.META.get("HTTP_HX_REQUEST") is None:
         return HttpResponseRedirect(address)
     text = "These pages are for staff of this site.\n"
-    return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
+    return HttpResponse(text, status=403, content_type=TEXT)
 
 
 def _base(request: HttpRequest, name: str, named: Mapping[str, Any]) -> str:

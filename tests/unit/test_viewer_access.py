@@ -115,3 +115,10 @@ def test_every_answer_forbids_scripts_of_others_and_keeping(name: str, trace_id:
     text = body(response)
     for inline in (b"<style", b" style=", b" onclick=", b"javascript:"):
         assert inline not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_address_with_too_many_parameters_is_refused(name: str, trace_id: str) -> None:
+    many = "&".join(f"a{number}=1" for number in range(2000))
+    response = by_token().get(f"{path_of(name, trace_id)}?{many}")
+    assert response.status_code == 400
