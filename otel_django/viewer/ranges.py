@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -33,8 +34,10 @@ class TimeRange:
     def step_ns(self) -> int:
         """How far apart the points of a chart are: a round figure, at most 120 of them."""
         seconds = self.length_ns / SECOND_NS
-        step = next((each for each in STEPS if seconds / each <= MOST_STEPS), STEPS[-1])
-        return step * SECOND_NS
+        for each in STEPS:
+            if seconds / each <= MOST_STEPS:
+                return each * SECOND_NS
+        return math.ceil(seconds / MOST_STEPS / STEPS[-1]) * STEPS[-1] * SECOND_NS
 
     @property
     def words(self) -> str:
