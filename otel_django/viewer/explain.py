@@ -6,6 +6,7 @@ that may only read, is waited for two seconds at most and is left without a comm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,6 +32,17 @@ NULLS: Final = (
     "impossible"
 )
 MOST_LINES: Final = 500
+_DOES: Final = re.compile(
+    r"/\*!|/\*M!|\b(?:INTO|ANALYZE|PROCEDURE)\b(?![\"`])|"
+    r"\b(?:sleep|benchmark|get_lock|release_lock|release_all_locks|load_file|sys_\w+|"
+    r"load_extension|master_pos_wait|source_pos_wait|wait_\w+|set_config|pg_\w+|"
+    r"lo_\w+|dblink\w*|(?:query|table|schema|database|cursor)_to_xml\w*)"
+    r"[\s\"`]*(?:\(|/\*|--|#)",
+    re.IGNORECASE | re.ASCII,
+)
+"""What writes, waits or reads files. Databases may call functions while they plan: what came by
+OTLP may have anything in it.
+"""
 _UNLIMITED: Final = {"LIMIT": "18446744073709551615", "OFFSET": "0"}
 _BEFORE_PLACES: Final = frozenset(("BY", "ASC", "DESC"))
 _ALIKE: Final = {"mariadb": "mysql"}
@@ -92,6 +104,8 @@ def objection(statement: str) -> str:
         return "The statement was too long to be recorded whole."
     if ";" in statement.rstrip("; \n") or "\x00" in statement:
         return "Only plans of single statements are asked for."
+    if _DOES.search(statement):
+        return "Only plans of statements that merely read are asked for."
     return ""
 
 

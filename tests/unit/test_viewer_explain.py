@@ -43,6 +43,10 @@ def test_a_plan_is_had_without_values() -> None:
     assert plan.lines == ("SEARCH product USING COVERING INDEX product_name (name=?)",)
 
 
+def test_names_of_columns_are_no_commands() -> None:
+    assert is_explainable(span('SELECT "t"."procedure", "t"."pg_size" FROM "t" WHERE "into" = %s'))
+
+
 @pytest.mark.usefixtures("shop")
 def test_functions_that_django_brings_are_known() -> None:
     statement = "SELECT django_date_trunc(%s, name, %s, %s) FROM product"
@@ -59,6 +63,15 @@ def test_functions_that_django_brings_are_known() -> None:
         "WITH gone AS (DELETE FROM product RETURNING id) SELECT * FROM gone",
         "SELECT id FROM product WHERE id IN (…",
         "SELECT 1\x00",
+        "SELECT id FROM product INTO OUTFILE '/tmp/plan'",
+        "SELECT id INTO copied FROM product",
+        "SELECT /*!50000 1 INTO DUMPFILE '/tmp/plan' */",
+        "SELECT id FROM product WHERE id = (SELECT sleep(10))",
+        "SELECT id FROM product WHERE id = `sleep` (10)",
+        "SELECT id FROM product WHERE id = SLEEP/* */(10)",
+        "SELECT pg_sleep(10), pg_catalog.lo_import('/etc/passwd')",
+        "SELECT load_file('/etc/passwd')",
+        "SELECT query_to_xml('DELETE FROM product', true, true, '')",
         "",
     ],
 )

@@ -267,8 +267,8 @@ def test_a_plan_is_for_staff_in_debug_of_a_database_of_this_site(
     path = f"/traces/{trace_id(root)}/?span={span_id(query)}&explain=1"
     staff = User(username="ada", is_staff=True)
 
-    def asked(user: User | None) -> str:
-        request = RequestFactory().get(path, **TOKEN)
+    def asked(user: User | None, site: str = "same-origin") -> str:
+        request = RequestFactory().get(path, HTTP_SEC_FETCH_SITE=site, **TOKEN)
         request.user = user or AnonymousUser()
         response: Any = trace(request, trace_id=trace_id(root))
         return str(response.content.decode())
@@ -278,6 +278,7 @@ def test_a_plan_is_for_staff_in_debug_of_a_database_of_this_site(
             cursor.execute("CREATE TABLE t (id integer primary key, name text)")
         with override_settings(DEBUG=True):
             assert "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)" in unescape(asked(staff))
+            assert "Another site led here" in asked(staff, "cross-site")
             assert "Plans are for staff" in asked(None)
             assert ">explain<" not in asked(None)
         assert "Plans are for staff" in asked(staff)

@@ -44,6 +44,8 @@ WORDS: Final = {
     "messaging": "messages sent",
 }
 LONGEST_NAME: Final = 200
+_OUR_OWN: Final = frozenset({"same-origin", "none"})
+"""What browsers say of links on our pages, and of addresses that were typed."""
 ID_DIGITS: Final = 32
 
 
@@ -108,7 +110,12 @@ def _plan(visit: Visit, span: SpanRow) -> dict[str, Any]:
     may = visit.settings.debug and is_staff(visit.request)
     plan: Plan | str = ""
     if visit.text("explain") == "1":
-        plan = _asked(span) if may else "Plans are for staff, logged in, while DEBUG is on."
+        if not may:
+            plan = "Plans are for staff, logged in, while DEBUG is on."
+        elif visit.request.META.get("HTTP_SEC_FETCH_SITE", "none") not in _OUR_OWN:
+            plan = "Another site led here: ask for the plan by the link on this page."
+        else:
+            plan = _asked(span)
     return {"may_explain": may, "explainable": may and is_explainable(span), "plan": plan}
 
 
