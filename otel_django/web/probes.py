@@ -70,6 +70,8 @@ class Probe:
     def early(self, request: HttpRequest) -> Early:
         """The answer before middleware."""
         try:
+            if self._depends_on_who_asks(request):
+                return None
             asked = self._asked(request)
             return self._early(request, asked, _report(asked))
         except Refused as refused:
@@ -78,10 +80,21 @@ class Probe:
     async def early_async(self, request: HttpRequest) -> Early:
         """The same, holding no thread while it waits."""
         try:
+            if self._depends_on_who_asks(request):
+                return None
             asked = self._asked(request)
             return self._early(request, asked, await _report_async(asked))
         except Refused as refused:
             return _sent(refused.answer, request)
+
+    def _depends_on_who_asks(self, request: HttpRequest) -> bool:
+        """Single checks are for those who may read; the site's middleware may know that."""
+        return (
+            self._selectable
+            and "check=" in request.META.get("QUERY_STRING", "")
+            and may_be_logged_in(request)
+            and may_read(request, site_settings()) != "allowed"
+        )
 
     def _asked(self, request: HttpRequest) -> _Asked:
         _check_method(request)
@@ -94,7 +107,10 @@ class Probe:
         group: Any = _GROUP.value(query.get("group", self._group))
         checks = frozenset(name for each in query.getlist("check") for name in each.split(","))
         if checks:
-            _check_known(request, group, checks)
+            verdict = may_read(request, site_settings())
+            if verdict != "allowed":  # not even whether there are such checks
+                raise refusal(verdict)
+            _check_known(group, checks)
         return _Asked(group, checks or None)
 
     def _early(self, request: HttpRequest, asked: _Asked, report: Report) -> Early:
@@ -150,15 +166,13 @@ def _check_method(request: HttpRequest) -> None:
         raise Refused(405, "method not allowed", "Use GET or HEAD.", Allow=allow)
 
 
-def _check_known(request: HttpRequest, group: Group, checks: frozenset[str]) -> None:
+def _check_known(group: Group, checks: frozenset[str]) -> None:
     registry = _engine().registry
     try:
         registry.checks(group, checks)
     except UnknownCheckError:
-        detail = f"A check asked for isn't in the group {group}."
-        if may_read(request, site_settings()) == "allowed":
-            known = ", ".join(check.name for check in registry.checks(group))
-            detail = f"{detail} There are: {known or 'none'}."
+        known = ", ".join(check.name for check in registry.checks(group))
+        detail = f"A check asked for isn't in the group {group}. There are: {known or 'none'}."
         raise Refused(400, "unknown check", detail) from None
 
 
@@ -204,10 +218,7 @@ def _sent(found: Answer, request: HttpRequest) -> HttpResponse:
 
 def _response(request: HttpRequest, asked: _Asked, report: Report) -> HttpResponse:
     settings = site_settings()
-    verdict = may_read(request, settings)
-    details = verdict == "allowed"
-    if asked.names is not None and not details:
-        return _sent(refusal(verdict).answer, request)
+    details = may_read(request, settings) == "allowed"
     version = settings.resource_attributes.get(names.SERVICE_VERSION)
     status = 200 if report.ok else 503
     if HEALTH_JSON in request.META.get("HTTP_ACCEPT", ""):

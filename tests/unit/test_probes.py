@@ -206,7 +206,7 @@ def test_what_there_is_not_is_said_in_a_400(
     client: Client, add: Add, query: str, error: str
 ) -> None:
     add("orders", lambda: None)
-    for who in (STRANGER, TOKEN):
+    for who in (TOKEN,) if "check" in query else (STRANGER, TOKEN):
         response = client.get(f"/health/?{query}", **who)
         assert response.status_code == 400
         assert response.json().keys() == {"error", "detail"}
@@ -218,6 +218,19 @@ def test_who_may_know_is_told_which_checks_there_are(client: Client, add: Add) -
     path = "/health/?check=nothing"
     assert client.get(path, **TOKEN).json()["detail"].endswith("There are: orders.")
     assert "orders" not in client.get(path, **STRANGER).json()["detail"]
+
+
+def test_strangers_cannot_tell_which_checks_there_are_nor_run_one(client: Client, add: Add) -> None:
+    ran: list[int] = []
+    add("orders", lambda: ran.append(1))
+    cookies: tuple[Any, ...] = ({}, {"HTTP_COOKIE": "sessionid=made-up"})
+    for more in cookies:
+        there, not_there = (
+            client.get(f"/health/?check={name}", **STRANGER, **more) for name in ("orders", "none")
+        )
+        assert there.status_code == not_there.status_code == 401
+        assert there.content == not_there.content
+    assert not ran
 
 
 def test_how_a_single_check_does_is_a_detail(client: Client, add: Add) -> None:
