@@ -69,7 +69,7 @@ COLUMNS: Final = {
         "max",
     ],
 }
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def trace(row: TraceSummary) -> list[Any]:

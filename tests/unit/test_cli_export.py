@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_django.cli import csv_rows
 from otel_django.metric_points import Exemplar, ExponentialPoint, NumberPoint
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import LogWriter, StoreWriter
@@ -179,6 +180,11 @@ def test_csv_has_one_signal_and_no_formulas(store: Path) -> None:
         csv.DictReader(export(store, "--signal", "traces", "--format", "csv").stdout.splitlines())
     )
     assert {row["duration_ms"] for row in spans} == {"0.5", "20.0"}
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_text_of_a_csv_begins_as_a_formula_does(begin: str) -> None:
+    assert csv_rows.text(f"{begin}=1+1") == f"'{begin}=1+1"
 
 
 def test_a_file_is_its_owners_and_appears_when_it_is_whole(store: Path, tmp_path: Path) -> None:
