@@ -63,6 +63,6 @@ def _last_id(read: Session, table: str, number: int) -> int:
 
 def _parse(cursor: str) -> tuple[int, int]:
     number, _, last = cursor.partition(":")
-    if not (number.isdecimal() and last.isdecimal()):
+    if not (number.isdecimal() and last.isdecimal() and max(len(number), len(last)) < 19):
         raise UnknownPlaceError("not a cursor of this reader")
     return int(number), int(last)

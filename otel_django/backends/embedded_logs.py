@@ -172,7 +172,7 @@ def _hex(number: int) -> str:
 def _position(text: str, parts: int) -> Position:
     """Of a cursor, which has the time first, or a key, which has none."""
     numbers = text.split(":")
-    if len(numbers) != parts or not all(each.lstrip("-").isdecimal() for each in numbers):
+    if len(numbers) != parts or not all(each.removeprefix("-").isdecimal() for each in numbers):
         raise UnknownPlaceError("not a cursor or key of this reader")
     if max(map(len, numbers)) > 20:
         raise UnknownPlaceError("not a cursor or key of this reader")
