@@ -29,7 +29,8 @@ SERVERS = {
 
 
 def lines(output: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    whole = output.splitlines(keepends=True)  # the last one may be half read
+    return [json.loads(line) for line in whole if line.startswith("{") and line.endswith("\n")]
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 15.0) -> None:
