@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server_process import Command, serving
+from tests.server_process import Command, Server, serving
 from tests.stub_collector import StubCollector
 
 UWSGI = Path(sys.executable).with_name("uwsgi")
@@ -23,6 +23,14 @@ def uwsgi(*options: str) -> Command:
         *("--module", "tests.site.wsgi:application", "--need-app", "--die-on-term"),
         *("--master", "--processes", "4", "--enable-threads", *options),
     ]
+
+
+def _wait_until_loaded(server: Server, times: int) -> None:
+    """One that is ended while it loads the site says where it was."""
+    deadline = time.monotonic() + 60
+    while server.output().count("WSGI app 0") < times:
+        assert time.monotonic() < deadline, server.output()
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,7 @@ def test_P1_every_process_sends_its_own_spans_once(options: list[str]) -> None:
                 answers = list(pool.map(lambda _: server.get("/plain/"), range(200)))
             # uWSGI ends a process that is busy without any exit hook: let the last one finish.
             time.sleep(0.2)
+            _wait_until_loaded(server, 4 if "--lazy-apps" in options else 1)
             server.terminate()
             assert "Traceback" not in server.output()
         spans = collector.wait_for_spans(200)
