@@ -77,7 +77,7 @@ class Metrics:
         self._runtime.worker.pause()
 
     def _wake(self) -> None:
-        self._runtime.worker.wake()
+        self._runtime.worker.notice()
 
     def _make_host(self, recorder: Recorder, settings: Settings) -> HostMetrics:
         from otel_django.metrics.host import HostMetrics

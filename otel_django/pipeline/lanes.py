@@ -45,7 +45,7 @@ class Lane:
         self.sinks = tuple(sinks)
         self.on_wake: Callable[[Lane], None] = _nothing
         """Set by the worker: it should look at this lane."""
-        self._delay_s = delay_s
+        self.delay_s = delay_s
         self._batch_size = batch_size
         self._drops = drops
         self.queue = ItemQueue(
@@ -115,7 +115,7 @@ class Lane:
 
     def hurry(self) -> None:
         """From now on nothing waits for company."""
-        self._delay_s = CLOSING_DELAY_S
+        self.delay_s = CLOSING_DELAY_S
 
     def lose_late(self) -> None:
         """What comes after the shutdown goes nowhere: count it, and say so once."""
@@ -146,16 +146,19 @@ class Lane:
         """Whether what waits has waited long enough, or is a batch."""
         return now_s >= self._due_s or len(self.queue) >= self._batch_size
 
-    def wait_s(self, now_s: float) -> float:
-        """Seconds until it is due; infinite while nothing waits: then the next item wakes."""
+    def wait_s(self, now_s: float, *, lingering: bool = False) -> float:
+        """Seconds until it is due; infinite while nothing waits: then the next item wakes.
+
+        ``lingering`` looks again after the usual delay instead, so that no item has to wake.
+        """
         queue = self.queue
-        if not len(queue):
+        if not len(queue) and not lingering:
             self._due_s = _NEVER_S
             queue.idle = True
             if not len(queue):
                 return _NEVER_S
         queue.idle = False  # something waits, or came in between
-        self._due_s = min(self._due_s, now_s + self._delay_s)
+        self._due_s = min(self._due_s, now_s + self.delay_s)
         return max(self._due_s - now_s, 0.0) if len(queue) < self._batch_size else 0.0
 
     def pass_on(self) -> None:

@@ -15,7 +15,7 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.pipeline.drops import Drops
 from otel_django.pipeline.lanes import Lane
-from otel_django.pipeline.worker import Worker
+from otel_django.pipeline.worker import LINGER_S, Worker
 
 
 @dataclass
@@ -253,3 +253,76 @@ def test_the_thread_traces_nothing_and_is_nobodys_child() -> None:
     assert worker.flush(5)
     worker.shutdown(5)
     assert seen == [(False, True)]
+
+
+@dataclass
+class ForwardClock:
+    """The system's, put forward by ``ahead_s``."""
+
+    ahead_s: float = 0.0
+
+    def now_ns(self) -> int:
+        return SYSTEM_CLOCK.now_ns()
+
+    def monotonic_s(self) -> float:
+        return SYSTEM_CLOCK.monotonic_s() + self.ahead_s
+
+
+def wakes_of(worker: Worker) -> list[Lane]:
+    """Every time that an item has woken the worker from now on."""
+    woken: list[Lane] = []
+    lane = worker.lanes[0]
+    wake = lane.on_wake
+
+    def counted(woken_for: Lane) -> None:
+        woken.append(woken_for)
+        wake(woken_for)
+
+    lane.on_wake = counted
+    return woken
+
+
+def arrived(sink: ListSink, count: int) -> bool:
+    deadline = time.monotonic() + 5
+    while len(sink.items) < count and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return len(sink.items) == count
+
+
+def test_after_work_the_worker_looks_by_the_clock_and_no_item_wakes_it() -> None:
+    sink = ListSink()
+    worker = make(sink, delay_s=0.1)
+    put(worker, [Item(0)])
+    assert arrived(sink, 1)
+    woken = wakes_of(worker)
+    for number in range(1, 4):
+        put(worker, [Item(number)])
+        assert arrived(sink, number + 1)
+    assert woken == []
+    worker.shutdown(5)
+
+
+def test_long_after_work_the_first_item_wakes_the_worker_again() -> None:
+    sink, clock = ListSink(), ForwardClock()
+    worker = make(sink, delay_s=0.1, clock=clock)
+    put(worker, [Item(0)])
+    assert arrived(sink, 1)
+    clock.ahead_s = LINGER_S
+    deadline = time.monotonic() + 5
+    while not worker.lanes[0].queue.idle and time.monotonic() < deadline:
+        time.sleep(0.005)
+    woken = wakes_of(worker)
+    put(worker, [Item(1)])
+    assert arrived(sink, 2)
+    assert len(woken) == 1
+    worker.shutdown(5)
+
+
+def test_a_batch_wakes_the_worker_while_it_lingers() -> None:
+    sink = ListSink()
+    worker = make(sink, delay_s=60.0, batch_size=8)
+    put(worker, [Item(0)])
+    assert worker.flush(5)
+    put(worker, [Item(number) for number in range(1, 10)])
+    assert arrived(sink, 10)
+    worker.shutdown(5)
