@@ -50,7 +50,7 @@ LAYERS: list[set[str]] = [
         "middleware",
         "web",
     },
-    {"viewer"},
+    {"viewer", "receiver"},
     {"admin", "management", "bootstrap", "monitoring", "urls", "probe_urls"},
     {"apps", "testing", "__init__"},
     {"pytest_plugin"},
