@@ -51,6 +51,19 @@ def by_token(**headers: Any) -> Client:
     return Client(REMOTE_ADDR=STRANGER, **TOKEN, **headers)
 
 
+class SlowClock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def now_ns(self) -> int:
+        return int(self.now_s * 1e9)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
 class Sums:
     """A host's, as they stand."""
 

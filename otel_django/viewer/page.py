@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.core.exceptions import SuspiciousOperation
@@ -20,7 +22,8 @@ from otel_django.viewer.readers import readers_of
 from otel_django.viewer.templating import render
 from otel_django.viewer.visit import Missing, NothingKept, Visit
 from otel_django.web import csrf
-from otel_django.web.permissions import is_staff, may_read
+from otel_django.web.permissions import asker, is_staff, may_read
+from otel_django.web.rate_limit import RateLimit
 from otel_django.web.site_settings import site_settings
 
 if TYPE_CHECKING:
@@ -43,6 +46,9 @@ HEADERS: Final = {
 }
 MISTYPED: Final = "This address isn't whole, or the list it goes on with is no longer kept."
 FORGED: Final = "The form was too old, or another site's: load its page again, then once more."
+TOO_OFTEN: Final = "You asked for more pages than this site makes for one at a time. Wait a moment."
+_rate = RateLimit(SYSTEM_CLOCK, most_at_once=300, a_minute=1200)
+"""Pages that go on by themselves ask once a second in each tab: ten times that is let through."""
 
 
 def page(
@@ -97,8 +103,17 @@ def _respond(
         now_ns=SYSTEM_CLOCK.now_ns(),
         found=readers_of(settings),
     )
+    wait_s = _rate.wait_s(asker(request, settings))
+    if wait_s:
+        return _too_often(visit, math.ceil(wait_s))
     if changes and csrf.is_forged(request):
         return _trouble(visit, 403, "Nothing was changed", FORGED)
+    return _made(visit, title, make, named)
+
+
+def _made(visit: Visit, title: str, make: Maker, named: Mapping[str, Any]) -> HttpResponseBase:
+    """The page, or what there is in its place."""
+    name = visit.page
     try:
         made = make(visit, **named)
         if isinstance(made, HttpResponseBase):
@@ -125,6 +140,16 @@ def _shown(
 
 def _trouble(visit: Visit, status: int, what: str, why: str) -> HttpResponse:
     return _shown(visit, what, "trouble.html", {"what": what, "why": why}, status)
+
+
+def _too_often(visit: Visit, wait_s: int) -> HttpResponse:
+    """Nothing is read for it, and a script is only told when to come back."""
+    if visit.request.META.get("HTTP_HX_REQUEST") is None:
+        response = _trouble(replace(visit, found=None), 429, "Too many requests", TOO_OFTEN)
+    else:
+        response = HttpResponse(f"{TOO_OFTEN}\n", status=429, content_type=TEXT)
+    response.headers["Retry-After"] = str(wait_s)
+    return response
 
 
 def _unread(visit: Visit, error: ReadError) -> HttpResponse:

@@ -6,7 +6,6 @@ query string, the body, headers, and errors that say nothing of what is inside.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import OtelDjangoError, ReadError
 from otel_django.web import csrf, early
 from otel_django.web.metrics_answer import Answer, error
-from otel_django.web.permissions import has_token, may_read, user_of
+from otel_django.web.permissions import MACHINE, asker, has_token, may_read
 from otel_django.web.rate_limit import RateLimit
 from otel_django.web.responses import as_response
 from otel_django.web.shapes import misfit
@@ -44,8 +43,6 @@ HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _LONGEST_NUMBER: Final = 9
-_MACHINE: Final = "machine"
-"""Nobody in particular: in DEBUG, a program on this machine."""
 _rate = RateLimit(SYSTEM_CLOCK)
 
 
@@ -211,10 +208,9 @@ def _allowed(request: HttpRequest, operations: Mapping[str, Operation]) -> Answe
     verdict = operation.may(request, settings)
     if verdict != "allowed":
         raise refusal(verdict)
-    by_token = has_token(request, settings)
-    if operation.method != "GET" and not by_token:
+    if operation.method != "GET" and not has_token(request, settings):
         _check_csrf(request)
-    _check_rate(request, by_token=by_token, public=operation.may is anyone)
+    _check_rate(asker(request, settings), public=operation.may is anyone)
     query = {each.name: _given(request, each) for each in operation.parameters}
     body = None if operation.body is None else _body(request, operation.body)
     reader = operation.may is not anyone or may_read(request, settings) == "allowed"
@@ -256,9 +252,8 @@ def _check_csrf(request: HttpRequest) -> None:
         raise Refused(403, "csrf", "The CSRF token is missing or wrong; a Bearer token needs none.")
 
 
-def _check_rate(request: HttpRequest, *, by_token: bool, public: bool) -> None:
-    who = _who(request, by_token=by_token)
-    if public and who == _MACHINE:
+def _check_rate(who: str, *, public: bool) -> None:
+    if public and who == MACHINE:
         return
     wait_s = _rate.wait_s(who)
     if wait_s:
@@ -268,14 +263,6 @@ def _check_rate(request: HttpRequest, *, by_token: bool, public: bool) -> None:
             "Ask again later, and less often.",
             **{"Retry-After": str(math.ceil(wait_s))},
         )
-
-
-def _who(request: HttpRequest, *, by_token: bool) -> str:
-    if by_token:
-        token = request.META["HTTP_AUTHORIZATION"].strip().partition(" ")[2].strip()
-        return f"token {hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
-    user = user_of(request)
-    return _MACHINE if user is None else f"user {user.pk}"
 
 
 def _given(request: HttpRequest, parameter: Whole | Choice) -> Any:

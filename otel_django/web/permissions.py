@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.web.access import Access
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from otel_django.conf import Settings
     from otel_django.web.access import Verdict
+
+MACHINE: Final = "machine"
+"""Nobody in particular: in DEBUG, a program on this machine."""
 
 
 def may_read(request: HttpRequest, settings: Settings) -> Verdict:
@@ -57,6 +61,15 @@ def user_of(request: HttpRequest) -> Any:
         return user if user is not None and user.is_authenticated and user.is_active else None
     except Exception:
         return None
+
+
+def asker(request: HttpRequest, settings: Settings) -> str:
+    """Whose rate a request counts for: a token's, a user's, or the machine's."""
+    if has_token(request, settings):
+        token = request.META["HTTP_AUTHORIZATION"].strip().partition(" ")[2].strip()
+        return f"token {hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    user = user_of(request)
+    return MACHINE if user is None else f"user {user.pk}"
 
 
 @functools.lru_cache(maxsize=2)

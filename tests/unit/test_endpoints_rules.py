@@ -29,25 +29,13 @@ from tests.endpoints_kit import (
     POSTS,
     STRANGER,
     TOKEN,
+    SlowClock,
     by_token,
     ours,
 )
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 PUBLIC = ("/monitoring/uptime/",)
-
-
-class SlowClock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def now_ns(self) -> int:
-        return int(self.now_s * 1e9)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture(autouse=True)
