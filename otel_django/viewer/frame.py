@@ -21,6 +21,7 @@ NAVIGATION: Final = (
     ("tasks", "Tasks"),
     ("errors", "Errors"),
     ("services", "Services"),
+    ("health", "Health"),
 )
 _ENDS: Final = {"from": None, "to": None}
 _PARENT: Final = {"trace": "traces", "error": "errors"}

@@ -13,6 +13,7 @@ PATHS: Final = {
     "logs": "logs/",
     "metrics": "metrics/explore/",
     "endpoints": "endpoints/",
+    "health": "health/checks/",
     "database": "performance/queries/",
     "cache": "performance/cache/",
     "tasks": "tasks/",

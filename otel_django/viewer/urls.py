@@ -34,6 +34,7 @@ VIEWS: Final = {
     "logs": "pages.logs",
     "metrics": "pages.metrics",
     "services": "pages.services",
+    "health": "pages.health",
     "static": "assets",
 }
 """Name → its module in this package, which has a view of that name."""

@@ -13,7 +13,7 @@ from otel_django.names import OTEL_DJANGO_CAUSE, OTEL_DJANGO_SIGNAL
 from otel_django.viewer import chart, endpoint, series, units
 from otel_django.viewer.error_rows import error_rows
 from otel_django.viewer.errors_state import StatesAwayError, decisions
-from otel_django.viewer.live import Live
+from otel_django.viewer.live import anew
 from otel_django.viewer.own_metrics import own_metrics
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.ranges import TimeRange
@@ -70,7 +70,7 @@ def overview(visit: Visit) -> Context:
     timeline, kind = _timeline(visit)
     metrics = parts.ask("Metrics", visit.readers.metrics.list_metrics) or ()
     return {
-        "live": _live(visit),
+        "live": anew(visit),
         **_answer(visit, timeline, kind, parts),
         **_charts(visit, timeline, kind, parts),
         **_health(),
@@ -83,13 +83,6 @@ def overview(visit: Visit) -> Context:
         "lost_metric": OTEL_DJANGO_DROPPED.name,
         "notes": parts.notes + ([timeline.partial] if timeline.partial else []),
     }
-
-
-def _live(visit: Visit) -> Live | None:
-    """The whole page is made anew; a range that has an end stays as it is."""
-    if not visit.range.key:
-        return None
-    return Live(visit.live, visit.here(live=None if visit.live else "1"), visit.here())
 
 
 # --- the answer
