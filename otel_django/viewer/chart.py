@@ -112,9 +112,16 @@ def deployments(releases: Iterable[Release], when: TimeRange) -> list[Release]:
     return came[::-1][:MOST_MARKS]
 
 
+def releases_of(visit: Visit, since_ns: int) -> Sequence[Release]:
+    """Those seen from then on until the end of the page's range; a page stands without them."""
+    ask = visit.readers.releases.releases
+    found = visit.parts.ask("Releases", lambda: ask(since_ns, visit.range.until_ns))
+    return found or ()
+
+
 def deployments_of(visit: Visit) -> list[Release]:
     """Those of the page's range and service."""
-    found = visit.readers.releases.releases(visit.range.since_ns, visit.range.until_ns)
+    found = releases_of(visit, visit.range.since_ns)
     wanted = (each for each in found if visit.service in {None, each.service})
     return deployments(wanted, visit.range)
 

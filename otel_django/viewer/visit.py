@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from otel_django.errors import OtelDjangoError
 from otel_django.viewer import ranges
+from otel_django.viewer.parts import Parts
 from otel_django.viewer.paths import path_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Visit:
     base: str
     now_ns: int
     found: Readers | None
+    parts: Parts = field(default_factory=Parts)
 
     @property
     def readers(self) -> Readers:

@@ -24,7 +24,7 @@ from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
 from otel_django.viewer import chart
 from otel_django.viewer.errors_state import Decision, decide
-from otel_django.viewer.pages.overview import Parts
+from otel_django.viewer.parts import Parts
 from otel_django.viewer.ranges import TimeRange
 from tests.endpoints_kit import by_token, ours
 from tests.health_kit import only_checks_of_the_test, site_checks

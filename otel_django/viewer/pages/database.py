@@ -66,7 +66,9 @@ def database(visit: Visit) -> Context:
     whole_ns = sum(each.duration_ns for each in found) or 1
     statements = [_statement(each, whole_ns, visit.settings.slow_query_s) for each in found]
     asked = LogQuery(since_ns=when.since_ns, until_ns=when.until_ns, service=visit.service)
-    repeated, note = repeated_statements(visit.readers.logs, asked)
+    repeated, note = visit.parts.ask(
+        "N+1", lambda: repeated_statements(visit.readers.logs, asked)
+    ) or ([], "")
     if visit.text("statement"):
         return _one(visit, statements, repeated)
     shown = visit.chosen("show", *_SHOWN)

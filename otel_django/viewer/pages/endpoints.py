@@ -12,7 +12,7 @@ from otel_django.viewer.search import with_term
 from otel_django.viewer.table import Column, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otel_django.contracts import OperationStats
     from otel_django.viewer.visit import Visit
@@ -73,15 +73,14 @@ def endpoints(visit: Visit) -> Context:
     when = visit.range
     kind = visit.chosen("kind", *_KINDS)
     found = _wanted(visit, kind, when.since_ns, when.until_ns)
-    before = _wanted(visit, kind, when.before().since_ns, when.since_ns)
+    ask = visit.parts.ask
+    before = ask("The time before", lambda: _before(visit, kind)) or ()
     rows = _rows(found, before, when.length_ns / 1e9)
     text = visit.text("q").lower()
     matching = [row for row in rows if text in f"{row.name} {row.service}".lower()]
     per = _in_one_unit(max((row.rate for row in matching), default=0.0))
     ordered, headings = in_order(visit, matching, _COLUMNS, "share")
-    courses = visit.readers.timeline.courses(
-        when.since_ns, when.until_ns, when.length_ns // SPARK_STEPS
-    )
+    courses = ask("Courses", lambda: _courses(visit)) or {}
     count = sum(row.count for row in matching)
     return {
         "rows": [
@@ -108,6 +107,16 @@ def _wanted(visit: Visit, kind: str, since_ns: int, until_ns: int) -> list[Opera
         for each in found
         if visit.service in (None, each.service) and kind in ("all", _kind_of(each.name))
     ]
+
+
+def _before(visit: Visit, kind: str) -> list[OperationStats]:
+    return _wanted(visit, kind, visit.range.before().since_ns, visit.range.since_ns)
+
+
+def _courses(visit: Visit) -> Mapping[tuple[str, str], tuple[int, ...]]:
+    when = visit.range
+    step_ns = when.length_ns // SPARK_STEPS
+    return visit.readers.timeline.courses(when.since_ns, when.until_ns, step_ns)
 
 
 def _kind_of(name: str) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpResponseRedirect
 
 from otel_django import names
 from otel_django.errors import ReadError
-from otel_django.viewer.chart import Line, chart, deployments, marks
+from otel_django.viewer.chart import Line, chart, deployments, marks, releases_of
 from otel_django.viewer.error_rows import MINUTE_NS, counts, error_rows
 from otel_django.viewer.errors_state import (
     STATES,
@@ -60,7 +60,7 @@ def error(visit: Visit, fingerprint: str) -> Context:
     """One group."""
     detail = _detail(visit, fingerprint)
     group, when = detail.group, visit.range
-    releases = visit.readers.releases.releases(0, when.until_ns)
+    releases = releases_of(visit, 0)
     trouble = ""
     try:
         decided = decisions(visit.settings.database, [fingerprint])
@@ -68,7 +68,7 @@ def error(visit: Visit, fingerprint: str) -> Context:
         decided, trouble = {}, str(away)
     [row] = error_rows([group], decided, releases, when)
     may_change = is_staff(visit.request) and not trouble
-    samples = list(_samples(visit, detail))
+    samples = visit.parts.ask("Samples", lambda: list(_samples(visit, detail))) or []
     in_logs = {sample.row.trace_id for sample in samples}
     return {
         "title": f"{group.type}: {group.message}"[:200],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_django.viewer import chart
 from otel_django.viewer.error_rows import error_rows
 from otel_django.viewer.errors_state import StatesAwayError, decisions
 from otel_django.viewer.page import Context, page
@@ -44,7 +45,7 @@ def errors(visit: Visit) -> Context:
         decided = decisions(visit.settings.database, [group.fingerprint for group in found.groups])
     except StatesAwayError as error:
         decided, trouble = {}, str(error)
-    releases = visit.readers.releases.releases(0, when.until_ns) if found.groups else ()
+    releases = chart.releases_of(visit, 0) if found.groups else ()
     words = visit.text("q").lower().split()
     every = [row for row in error_rows(found.groups, decided, releases, when) if _has(row, words)]
     tab = visit.chosen("state", *TABS)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import HttpResponse
 
 from otel_django.contracts import LogQuery
-from otel_django.errors import ReadTimeoutError
 from otel_django.viewer import exports, log_tail, search
 from otel_django.viewer.live import Live
 from otel_django.viewer.log_facets import facets_of
@@ -79,14 +78,13 @@ class _Asked:
 
     @cached_property
     def summary(self) -> LogSummary | None:
-        """None where counting takes too long: the lines are shown without it."""
-        when = self.visit.range
-        try:
-            return self.visit.readers.log_summary.summary(
-                when.since_ns, when.until_ns, when.step_ns, self.visit.service
-            )
-        except ReadTimeoutError:
-            return None
+        """None where they can't be counted: the lines are shown without it."""
+        visit, when = self.visit, self.visit.range
+        count = visit.readers.log_summary.summary
+        return visit.parts.ask(
+            "There is no chart and no choice of loggers",
+            lambda: count(when.since_ns, when.until_ns, when.step_ns, visit.service),
+        )
 
     @property
     def _turn(self) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.contracts import TraceQuery
-from otel_django.errors import ReadError
 from otel_django.health import active
 from otel_django.health.results import VALUES, score
 from otel_django.metric_definitions import OTEL_DJANGO_DROPPED, OTEL_DJANGO_OVERHEAD_RATIO
@@ -19,14 +18,12 @@ from otel_django.viewer.page import Context, page
 from otel_django.viewer.ranges import TimeRange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from otel_django.contracts import OperationStats
     from otel_django.roll_ups import Moment, Timeline
     from otel_django.viewer.error_rows import ErrorRow
+    from otel_django.viewer.parts import Parts
     from otel_django.viewer.visit import Visit
 
-Answer = TypeVar("Answer")
 DAY_NS: Final = 86_400_000_000_000
 MINUTE_NS: Final = 60_000_000_000
 SLOWEST: Final = 6
@@ -40,21 +37,6 @@ MUCH: Final = 0.01
 """The share of failures that is marked."""
 
 
-class Parts:
-    """Asks for the parts of a page; what can't be read leaves the others standing."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def ask(self, what: str, question: Callable[[], Answer]) -> Answer | None:
-        """None where it can't be read, and a note."""
-        try:
-            return question()
-        except ReadError as error:
-            self.notes.append(f"{what}: {error}")
-            return None
-
-
 class Lost(NamedTuple):
     """Telemetry that was dropped."""
 
@@ -66,7 +48,7 @@ class Lost(NamedTuple):
 @page("overview", "Overview")
 def overview(visit: Visit) -> Context:
     """How the site is, in one line; what is slow, what broke, what is counted."""
-    parts = Parts()
+    parts = visit.parts
     timeline, kind = _timeline(visit)
     metrics = parts.ask("Metrics", visit.readers.metrics.list_metrics) or ()
     return {
@@ -81,7 +63,7 @@ def overview(visit: Visit) -> Context:
         "overhead_metric": OTEL_DJANGO_OVERHEAD_RATIO.name,
         "lost": parts.ask("Telemetry's losses", lambda: _lost(visit)) or [],
         "lost_metric": OTEL_DJANGO_DROPPED.name,
-        "notes": parts.notes + ([timeline.partial] if timeline.partial else []),
+        "partial": timeline.partial,
     }
 
 
@@ -133,7 +115,7 @@ def _before(visit: Visit, kind: str) -> Moment | None:
 
 
 def _charts(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[str, Any]:
-    came = parts.ask("Deployments", lambda: chart.deployments_of(visit)) or []
+    came = chart.deployments_of(visit)
     dots = parts.ask("The slowest", lambda: _dots(visit, kind)) or []
     marks = chart.marks(came)
     times_s = [moment.start_ns / 1e9 for moment in timeline.moments]
@@ -201,7 +183,7 @@ def _errors(visit: Visit) -> list[ErrorRow]:
         decided = decisions(visit.settings.database, [each.fingerprint for each in found.groups])
     except StatesAwayError:
         decided = {}  # the page of errors says so
-    releases = visit.readers.releases.releases(0, when.until_ns) if found.groups else ()
+    releases = chart.releases_of(visit, 0) if found.groups else ()
     rows = error_rows(found.groups, decided, releases, when)
     return [row for row in rows if row.state in {"open", "back"}][:NEWEST]
 

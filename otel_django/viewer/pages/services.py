@@ -156,7 +156,13 @@ def services(visit: Visit) -> Context:
     when = visit.range
     found = visit.readers.edges.edges(when.since_ns, when.until_ns)
     edges = [edge for edge in found.edges if visit.service in {None, edge.source, edge.target}]
-    operations = visit.readers.traces.endpoints(when.since_ns, when.until_ns)
+    operations = (
+        visit.parts.ask(
+            "What they do themselves",
+            lambda: visit.readers.traces.endpoints(when.since_ns, when.until_ns),
+        )
+        or ()
+    )
     calls = _calls(visit, edges, found.edges)
     own = _own_work(operations)
     drawn = calls[:MOST_DRAWN]

@@ -11,7 +11,6 @@ from otel_django import names
 from otel_django.cli import log_words, otlp_json
 from otel_django.cli.inert_text import fit
 from otel_django.contracts import LogQuery, TraceQuery
-from otel_django.errors import ReadError
 from otel_django.viewer.explain import Unexplained, is_explainable, objection, plan_of
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.span_details import details
@@ -58,7 +57,7 @@ def trace(visit: Visit, trace_id: str) -> Context | HttpResponse:
     if visit.text("format") == "otlp":
         return _export(found)
     panel_only = visit.text("part") == "span"
-    logs, notes = ((), []) if panel_only else _logs(visit, trace_id)
+    logs = () if panel_only else _logs(visit, trace_id)
     fall = Waterfall(found.spans, logs)
     asked = visit.text("span")
     span = fall.known.get(asked, fall.root)
@@ -72,7 +71,7 @@ def trace(visit: Visit, trace_id: str) -> Context | HttpResponse:
         "trace_id": found.trace_id,
         "title": fall.root.name or "Trace",
         "chosen": asked in fall.known,
-        "partial": [note for note in (found.partial, *notes) if note],
+        "partial": found.partial,
         "logs": [_log_line(visit, row) for row in logs[:LISTED_LOGS]],
         "log_count": len(logs),
     }
@@ -93,16 +92,17 @@ def _export(found: TraceDetail) -> HttpResponse:
     )
 
 
-def _logs(visit: Visit, trace_id: str) -> tuple[Sequence[LogRow], list[str]]:
-    """The trace's log records, oldest first, and what to say about those that aren't here."""
-    try:
-        found = visit.readers.logs.list_logs(LogQuery(trace_id=trace_id, limit=MOST_LOGS))
-    except ReadError as error:
-        return (), [f"its log records can't be read: {error}"]
-    notes = [found.partial]
+def _logs(visit: Visit, trace_id: str) -> Sequence[LogRow]:
+    """The trace's log records, oldest first; the page says which aren't here."""
+    query = LogQuery(trace_id=trace_id, limit=MOST_LOGS)
+    found = visit.parts.ask("Its log records", lambda: visit.readers.logs.list_logs(query))
+    if found is None:
+        return ()
+    if found.partial:
+        visit.parts.notes.append(found.partial)
     if found.cursor:
-        notes.append(f"the last {MOST_LOGS:,} log records of more")
-    return found.rows[::-1], notes
+        visit.parts.notes.append(f"Only the last {MOST_LOGS:,} log records are drawn")
+    return found.rows[::-1]
 
 
 def _plan(visit: Visit, span: SpanRow) -> dict[str, Any]:

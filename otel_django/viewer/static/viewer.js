@@ -94,17 +94,59 @@
     });
   });
 
-  // --- a site that doesn't answer
-  let last = Date.now();
+  // --- what takes longer than 300 ms, if somebody waits for it
+  const loading = document.getElementById("loading");
+  let waiting = 0, slow = 0;
+  function wait() {
+    if (!waiting++) slow = setTimeout(() => { loading.hidden = false; document.getElementById("main").setAttribute("aria-busy", "true"); }, 300);
+  }
+  function go() {
+    waiting = 0;
+    clearTimeout(slow);
+    loading.hidden = true;
+    document.getElementById("main").removeAttribute("aria-busy");
+  }
+  window.addEventListener("beforeunload", wait);
+  window.addEventListener("pageshow", (event) => { if (event.persisted) go(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && waiting) go(); });
+
+  // --- a site that doesn't answer: what asks by itself does so less and less often
+  const MOST_WAIT_S = 30;
   const offline = document.getElementById("offline");
+  let last = Date.now(), failures = 0, next = 0;
+  const polls = new WeakSet();
+  function trouble(request) {
+    const again = Number(request.getResponseHeader("Retry-After"));
+    failures += 1;
+    next = Date.now() + 1000 * (again || Math.min(MOST_WAIT_S, 2 ** failures));
+    const why = { 0: "The site doesn't answer.", 403: "You may no longer look at this: log in, and load the page again.", 404: "This is no longer kept.", 429: "The site was asked too often." };
+    offline.firstElementChild.textContent = why[request.status] || "The site answers that something is wrong (" + request.status + ").";
+    offline.hidden = false;
+    tellAge();
+  }
+  function tellAge() {
+    if (offline.hidden) return;
+    const seconds = Math.max(1, (Date.now() - last) / 1000), until = Math.ceil((next - Date.now()) / 1000);
+    const asks = document.querySelector('[hx-trigger^="every"]');
+    offline.lastElementChild.textContent = "What is shown is " + age(seconds).replace(" ago", "") + " old." + (asks ? (until > 0 ? " Asking again in " + until + " s." : " Asking again …") : "");
+  }
+  setInterval(tellAge, 1000);
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const { elt, xhr } = event.detail;
+    if (!elt.matches('[hx-trigger^="every"]')) wait();
+    else if (Date.now() < next) event.preventDefault();
+    else polls.add(xhr);
+  });
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.successful) { last = Date.now(); offline.hidden = true; }
+    const { xhr, successful } = event.detail;
+    if (!polls.has(xhr)) go();
+    if (!successful) return;
+    if (polls.has(xhr)) last = Date.now();
+    failures = next = 0;
+    offline.hidden = true;
   });
   for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
-    document.addEventListener(name, () => {
-      offline.hidden = false;
-      offline.querySelector("span").textContent = age((Date.now() - last) / 1000).replace(" ago", "");
-    });
+    document.addEventListener(name, (event) => trouble(event.detail.xhr));
   }
 
   tellTimes(document);
