@@ -108,9 +108,9 @@ class Runtime:
         }
         store = self.settings.store
         if store is not None:
-            from otel_django.bootstrap import embedded
+            from otel_django.store.sinks import sinks
 
-            stored = embedded.sinks(store, self.settings, self.drops, self._pause)
+            stored = sinks(store, self.settings, self.drops, self._pause)
             made = {signal: (*sinks, *stored[signal]) for signal, sinks in made.items()}
         return made
 

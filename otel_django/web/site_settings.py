@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     from otel_django.conf import Settings
 
 
+_given: Settings | None = None
+
+
 @functools.lru_cache(maxsize=1)
 def site_settings() -> Settings:
     """As the environment and Django's settings have them."""
-    return conf.from_django()
+    return _given or conf.from_django()
+
+
+def take(settings: Settings) -> None:
+    """From now on these: of a program that serves views, and isn't the site."""
+    global _given
+    _given = settings
+    site_settings.cache_clear()
 
 
 def site_version() -> str | None:

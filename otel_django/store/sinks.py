@@ -1,4 +1,4 @@
-"""The sinks of the embedded store."""
+"""One sink a signal, of one file."""
 
 from __future__ import annotations
 
