@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -39,6 +40,7 @@ _SYSTEMS: Final = {
 }
 _WITHOUT_HOST: Final = frozenset({"filesystem", "memory"})
 
+_lineage: Final = itemgetter("id", "eta", "expires", "retries", "root_id", "parent_id", "group")
 _brokers: WeakKeyDictionary[Any, dict[str, Plain]] = WeakKeyDictionary()
 
 
@@ -94,22 +96,25 @@ def add_lineage(fields: Mapping[str, Any], attributes: dict[str, Plain]) -> None
     ``fields`` are the headers of protocol 2, the body of protocol 1, or what a worker knows of a
     request; what isn't there, or says nothing, is left out.
     """
-    get = fields.get
-    task_id = get("id")
+    try:
+        task_id, eta, expires, retries, root_id, parent_id, group_id = _lineage(fields)
+    except KeyError:  # protocol 1
+        get = fields.get
+        task_id, eta, expires, retries = get("id"), get("eta"), get("expires"), get("retries")
+        root_id, parent_id = get("root_id"), get("parent_id")
+        group_id = get("group") or get("taskset")
     if task_id:
         attributes[names.MESSAGING_MESSAGE_ID] = task_id
-    if get("eta"):
-        attributes[names.CELERY_TASK_ETA] = str(fields["eta"])
-    if get("expires"):
-        attributes[names.CELERY_TASK_EXPIRES] = str(fields["expires"])
-    if get("retries"):
-        attributes[names.CELERY_TASK_RETRIES] = fields["retries"]
-    root_id = get("root_id")
+    if eta:
+        attributes[names.CELERY_TASK_ETA] = str(eta)
+    if expires:
+        attributes[names.CELERY_TASK_EXPIRES] = str(expires)
+    if retries:
+        attributes[names.CELERY_TASK_RETRIES] = retries
     if root_id and root_id != task_id:
         attributes[names.CELERY_TASK_ROOT_ID] = root_id
-    if get("parent_id"):
-        attributes[names.CELERY_TASK_PARENT_ID] = fields["parent_id"]
-    group_id = get("group") or get("taskset")
+    if parent_id:
+        attributes[names.CELERY_TASK_PARENT_ID] = parent_id
     if group_id:
         attributes[names.CELERY_TASK_GROUP_ID] = group_id
 

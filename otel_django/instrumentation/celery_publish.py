@@ -40,13 +40,12 @@ from otel_django.tracing.current import (
 from otel_django.tracing.exceptions import exception_type
 from otel_django.tracing.span import Span
 from otel_django.tracing.span_parts import SharedAttributes
-from otel_django.tracing.tracer import NOTHING_BELOW
+from otel_django.tracing.tracer import NOTHING_BELOW, RECORDED
 
 if TYPE_CHECKING:
     from otel_django.conf import Settings
     from otel_django.instrumentation.celery_metrics import TaskMetrics
     from otel_django.instrumentation.patching import Patches
-    from otel_django.tracing.limits import Plain
     from otel_django.tracing.tracer import Tracer
 
 _UID: Final = "otel_django"
@@ -76,12 +75,12 @@ class _Sending:
 
     __slots__ = ("queue", "recorded", "shape", "span", "start_ns")
 
-    def __init__(self, span: Any, shape: _Shape) -> None:
+    def __init__(self, span: Any, shape: _Shape, recorded: Span | None, start_ns: int) -> None:
         self.span = span
-        self.recorded: Span | None = None
+        self.recorded = recorded
         self.shape = shape
         self.queue: Any = None
-        self.start_ns = time_ns()
+        self.start_ns = start_ns
 
     def shared(self) -> Mapping[str, Any]:
         """What all publishes of the task to its queue say."""
@@ -100,32 +99,48 @@ class Publishing:
         self.metrics = metrics
         self._tracer = tracer
 
-    def begin(self, app: Any, name: str, countdown: Any) -> tuple[_Sending, Context] | None:
-        """What is being sent, and the context for it; None where tracing is suppressed."""
+    def begin(
+        self, app: Any, name: str, args: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> tuple[_Sending, Context] | None:
+        """What is being sent, and the context for it; None where tracing is suppressed.
+
+        ``args`` and ``options`` are those of ``send_task`` after the name.
+        """
         base = get_context()
         if base.get(SUPPRESS_KEY):
             return None
         shape = _shapes_of(app).get(name) or _learn(app, name)
-        tracer = self._tracer
-        own: dict[str, Plain] = {}
-        whole = tracer.straight is None or tracer.asks_sampler
-        if whole:  # somebody looks at the span from its beginning
-            own.update(shape.shared.values)
         outer: Any = base.get(SPAN_KEY)
         span: Any = outer
         if type(outer) not in NOTHING_BELOW:
-            span = unit_of_work.below(outer, tracer, shape.span_name, _PRODUCER, own)
-        sending = _Sending(span, shape)
-        if span is not outer and isinstance(span, Span):
-            sending.recorded = span
-            if not whole:
-                span._shared = shape.shared
-            if isinstance(countdown, int | float) and countdown:
-                own[names.CELERY_TASK_COUNTDOWN] = countdown
-            entry: Any = base.get(_BEAT)
+            span = self._span(shape, outer)
+        if span is not outer and type(span) in RECORDED:
+            sending = _Sending(span, shape, span, span._start_time)
+            countdown = options.get("countdown")
+            if countdown is None and len(args) > _COUNTDOWN_POSITION:
+                countdown = args[_COUNTDOWN_POSITION]
+            if countdown and isinstance(countdown, (int, float)):
+                span._own[names.CELERY_TASK_COUNTDOWN] = countdown
+            entry = base.get(_BEAT)
             if entry is not None:
-                own[names.CELERY_BEAT_ENTRY] = entry
+                span._own[names.CELERY_BEAT_ENTRY] = entry
+        else:
+            sending = _Sending(span, shape, None, time_ns())
         return sending, Context({**base, SPAN_KEY: span, _OWN: sending})
+
+    def _span(self, shape: _Shape, outer: Any) -> Any:
+        """The publish's, below ``outer``; not made current."""
+        tracer = self._tracer
+        if tracer.straight is None or tracer.asks_sampler:
+            # Somebody looks at the span from its beginning.
+            own = dict(shape.shared.values)
+            return unit_of_work.below(outer, tracer, shape.span_name, _PRODUCER, own)
+        if type(outer) is Span and not outer._local.ambient:
+            return tracer.begin_alike(shape.span_name, _PRODUCER, shape.shared, {}, outer)
+        span = unit_of_work.below(outer, tracer, shape.span_name, _PRODUCER, {})
+        if type(span) in RECORDED:
+            span._shared = shape.shared
+        return span
 
     def end(self, sending: _Sending, exc: BaseException | None) -> None:
         """The broker has the message, or ``exc`` says why it hasn't."""
@@ -250,10 +265,16 @@ def _patch_beat(patches: Patches) -> None:
 
 def _send_task(original: Callable[..., Any]) -> Callable[..., Any]:
     def send_task(self: Any, name: str, *args: Any, **options: Any) -> Any:
-        began = _began(self, name, args, options)
-        if began is None:
+        publishing = _publishing
+        began = None
+        if publishing is not None:
+            try:
+                began = publishing.begin(self, name, args, options)
+            except Exception:
+                guard.caught("celery.publish")
+        if publishing is None or began is None:
             return original(self, name, *args, **options)
-        publishing, sending, context = began
+        sending, context = began
         token = set_context(context)
         failed: BaseException | None = None
         try:
@@ -269,23 +290,6 @@ def _send_task(original: Callable[..., Any]) -> Callable[..., Any]:
                 guard.caught("celery.published")
 
     return send_task
-
-
-def _began(
-    app: Any, name: str, args: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Publishing, _Sending, Context] | None:
-    publishing = _publishing
-    if publishing is None:
-        return None
-    try:
-        countdown = options.get("countdown")
-        if countdown is None and len(args) > _COUNTDOWN_POSITION:
-            countdown = args[_COUNTDOWN_POSITION]
-        began = publishing.begin(app, name, countdown)
-        return None if began is None else (publishing, *began)
-    except Exception:
-        guard.caught("celery.publish")
-        return None
 
 
 def _before_publish(

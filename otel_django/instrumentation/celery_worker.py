@@ -31,10 +31,11 @@ from otel_django.instrumentation.celery_message import EXECUTION, custom_headers
 from otel_django.instrumentation.on_import import when_imported
 from otel_django.tracing.current import SPAN_KEY, reset_context, set_context
 from otel_django.tracing.exceptions import exception_type
-from otel_django.tracing.span import Span
+from otel_django.tracing.tracer import RECORDED
 
 if TYPE_CHECKING:
     from otel_django.instrumentation.patching import Patches
+    from otel_django.tracing.span import Span
 
 _UID: Final = "otel_django-worker"
 _TOLD: Final = "_otel_django_told"
@@ -63,10 +64,11 @@ class Watch:
     def __init__(self, executions: Executions) -> None:
         self._executions = executions
         self._bits = executions.tracer.id_generator.bits
+        self.measures = executions.metrics is not None
 
     def new_ids(self) -> str:
         """A trace id, for a run that begins a trace, and a span id."""
-        return f"{self._bits(192):048x}"
+        return self._bits(192).to_bytes(24, "big").hex()  # half of what formatting takes
 
     def begin(self, request: Any, outcome: Outcome) -> Span | None:
         """The span of a request that won't tell of itself, complete but for its end.
@@ -128,7 +130,7 @@ class Watch:
             (0, 0) if started_s is None else execution_ids(fields),
             None if started_s is None else int(started_s * 1e9),
         )
-        recorded = isinstance(span, Span)
+        recorded = type(span) in RECORDED
         shared = shape.shared.values
         start_ns = None if started_s is None else int(started_s * 1e9)
         if executions.metrics is not None:
@@ -150,11 +152,6 @@ class Watch:
             return None
         _describe(span, outcome)
         return cast("Span", span)
-
-    @property
-    def listens(self) -> bool:
-        """Whether anybody wants to hear of what comes in."""
-        return self._executions.metrics is not None or task_events.tells(logging.DEBUG)
 
     def received(self, request: Any) -> None:
         """A message has become a request."""
@@ -251,7 +248,7 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
                 self._request_dict[EXECUTION] = watch.new_ids()
             else:
                 self._request_dict.pop(EXECUTION, None)
-            if watch.listens:
+            if watch.measures or task_events.tells(logging.DEBUG):
                 try:
                     watch.received(self)
                 except Exception:

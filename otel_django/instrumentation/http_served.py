@@ -22,14 +22,14 @@ from otel_django.instrumentation.http_streaming import keep_current
 from otel_django.tracing import request_id
 from otel_django.tracing.current import SPAN_KEY, get_context
 from otel_django.tracing.exceptions import exception_type
-from otel_django.tracing.span import Span
-from otel_django.tracing.tracer import DroppedSpan
+from otel_django.tracing.tracer import RECORDED, DroppedSpan
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
     from otel_django.instrumentation.http_request import RequestTracing
+    from otel_django.tracing.span import Span
 
 _REQUEST_ID = request_id.CONTEXT_KEY
 _REQUEST = request_id.REQUEST_KEY
@@ -87,7 +87,7 @@ class ServedRequest:
         self._tracing = tracing
         self._given_id = given_id
         self.span = span
-        self.recording = isinstance(span, Span)
+        self.recording = type(span) in RECORDED
         self.request: HttpRequest | None = None
         self.scope: Any = None
         self.status_code: int | None = None

@@ -6,6 +6,7 @@ are left to upstream's propagators, as in ``propagation`` for requests.
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 BAGGAGE: Final = "baggage"
 _new_tuple = tuple.__new__
+_from_bytes = int.from_bytes
+_FLAGS: Final = {f"{value:02x}": flags for value, flags in enumerate(FLAGS)}
 _SENTRYS: Final = "sentry-"
 _NO_BAGGAGE: Final = Context()
 _USUAL: Final = frozenset({"tracecontext", "baggage"})
@@ -33,10 +36,10 @@ def read_traceparent(traceparent: str) -> SpanContext | None:
     if len(traceparent) != 55 or traceparent[:3] != "00-":
         return parse_traceparent(traceparent, None)
     try:
-        trace_id = int(traceparent[3:35], 16)
-        span_id = int(traceparent[36:52], 16)
-        flags = FLAGS[int(traceparent[53:], 16)]
-    except ValueError:
+        trace_id = _from_bytes(unhexlify(traceparent[3:35]), "big")
+        span_id = _from_bytes(unhexlify(traceparent[36:52]), "big")
+        flags = _FLAGS[traceparent[53:]]
+    except (ValueError, KeyError):
         return None
     if not trace_id or not span_id:
         return None
@@ -65,7 +68,8 @@ class Carrier:
     ) -> None:
         """Write ``current``, which is the span in ``context``, and the context's baggage."""
         if self._does_itself:
-            headers[TRACEPARENT] = f"00-{current[0]:032x}-{current[1]:016x}-{current[3]:02x}"
+            ids = (current[0], current[1], current[3])
+            headers[TRACEPARENT] = "00-%032x-%016x-%02x" % ids  # noqa: UP031 - half of an f-string
             state = current[4]
             if state is not DEFAULT_TRACE_STATE and state:  # its truth takes a call
                 headers[TRACESTATE] = state.to_header()

@@ -100,6 +100,7 @@ def randomness(trace_id: int, members: dict[str, str]) -> int:
     return trace_id & (MAX_THRESHOLD - 1)
 
 
+_new_tuple = tuple.__new__
 _ON: Final = Head(True, EMPTY_STATE)
 _OFF: Final = Head(False, EMPTY_STATE)
 
@@ -199,7 +200,8 @@ class ParentBased(HeadSampler):
         """The parent's sampled flag, or the root sampler's answer."""
         if parent is None:
             return self._ask_root(None, trace_id)
-        return Head(parent[3] & 1 == 1, parent[4])  # its properties take calls
+        # Its properties take calls, as does the class.
+        return _new_tuple(Head, (parent[3] & 1 == 1, parent[4]))
 
     def get_description(self) -> str:
         """The specification's name with the root sampler."""

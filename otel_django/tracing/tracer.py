@@ -48,6 +48,8 @@ class DroppedSpan(NonRecordingSpan):
 
 NOTHING_BELOW: Final = (DroppedSpan, SoleSpan)
 """Current spans of these types have no children."""
+RECORDED: Final = (Span, SoleSpan)
+"""The types of spans that say something: of others ``isinstance(…, Span)`` takes long."""
 
 
 class Tracer(trace_api.Tracer):
@@ -227,16 +229,21 @@ class Tracer(trace_api.Tracer):
         if not sampled and keep is None and kind_of_span is Span:
             return DroppedSpan(context)
         local = LocalTrace(self.generation, sampled)
-        span = kind_of_span(
-            self,
-            local,
-            name,
-            kind,
-            context,
-            parent,
-            attributes,
-            time_ns() if start_time is None else start_time,
-        )
+        span = _new(kind_of_span)  # as in ``begin_alike``
+        span._tracer = self
+        span._local = local
+        span._name = name
+        span._kind = kind
+        span._context = context
+        span._parent = parent
+        span._own = attributes
+        span._shared = None
+        span._end_time = None
+        span._status = UNSET
+        span._origin = self.origin
+        span._rare = None
+        span._large_bytes = 0
+        span._start_time = time_ns() if start_time is None else start_time
         local.root = span
         if keep is not None and kind_of_span is Span and keep.holds(sampled, state):
             local.held = []
