@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_django import guard, own_thread
 from otel_django.pipeline.drops import Drops
 from otel_django.receiver.answers import Refused
+from otel_django.receiver.decoding_deltas import DeltaSums
 from otel_django.store.sinks import sinks
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Writing:
             signal: made[0]
             for signal, made in sinks(path, settings, self._drops, lambda: time.sleep(0)).items()
         }
+        self._deltas = DeltaSums()
         self._waiting_s = waiting_s
         self._turn = threading.Lock()
         self._ended = threading.Event()
@@ -66,7 +68,7 @@ class Writing:
             self._write_points(decoded.points)
 
     def _write_points(self, points: Sequence[Any]) -> None:
-        self._ready("metrics").take(points)
+        self._ready("metrics").take(self._deltas.cumulative(points))
 
     def _ready(self, signal: str) -> Any:
         """Its sink, where nothing waits in it: whoever sends keeps what can't be written."""

@@ -12,6 +12,7 @@ from otel_django.store.roll_up_schema import LEVELS
 from otel_django.store.rows import (
     MAX_CACHED_QUERIES,
     MAX_FIND_CHARACTERS,
+    MAX_SHARED_CHARACTERS,
     MINUTE_NS,
     ROWS_A_PART,
     YIELD_AFTER_S,
@@ -162,7 +163,9 @@ class LogPacker:
             described = {"resource": attributes, "scope": key[1], "version": key[2]}
             service = str(attributes.get(names.SERVICE_NAME, ""))
             version = str(attributes.get(names.SERVICE_VERSION, ""))
-            known = self._sources[key] = _Source(resource, dumps(described), service, version)
+            known = _Source(resource, dumps(described), service, version)
+            if len(known.text) <= MAX_SHARED_CHARACTERS:
+                self._sources[key] = known
         return known
 
 

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_django.clock import SYSTEM_CLOCK, Clock
 from otel_django.metric_points import NumberPoint
 from otel_django.store import metric_schema
-from otel_django.store.batch_writer import BatchWriter, DropCounter
-from otel_django.store.metric_rows import SERVICE_INSTANCE_ID, MetricPacker, TakenPoint
+from otel_django.store.batch_writer import ITEMS_A_TRANSACTION, BatchWriter, DropCounter
+from otel_django.store.json_text import dumps
+from otel_django.store.metric_rows import MetricPacker, TakenPoint
+from otel_django.store.texts import text_id
 
 if TYPE_CHECKING:
     from otel_django.metric_points import Point, ResourceMetrics
     from otel_django.store.file import StoreFile
 
 REPEAT_NS: Final = 300_000_000_000
+MAX_REMEMBERED: Final = 200_000
 
 
 class _Last(NamedTuple):
@@ -55,8 +58,8 @@ class MetricWriter(BatchWriter[TakenPoint]):
         """Write what changed."""
         self._forget()
         changed = list(self._changed(data))
-        if changed:
-            self.accept(changed)
+        for begin in range(0, len(changed), ITEMS_A_TRANSACTION):
+            self.accept(changed[begin : begin + ITEMS_A_TRANSACTION])
 
     def after_fork(self) -> None:
         """In a child, which may be elected later."""
@@ -65,10 +68,10 @@ class MetricWriter(BatchWriter[TakenPoint]):
 
     def _changed(self, data: Sequence[ResourceMetrics]) -> Iterator[TakenPoint]:
         for part in data:
-            instance = str(part.resource.get(SERVICE_INSTANCE_ID, ""))
+            owner = text_id(dumps(dict(part.resource)))
             for metric in part.metrics:
                 for point in metric.points:
-                    key = (instance, metric.scope.name, metric.name, point.attributes)
+                    key = (owner, metric.scope.name, metric.name, metric.bounds, point.attributes)
                     value = _value(point)
                     last = self._last.get(key)
                     since = 0 if last is None else last.time_ns
@@ -77,7 +80,9 @@ class MetricWriter(BatchWriter[TakenPoint]):
                         yield TakenPoint(part.resource, metric, point, since)
 
     def _forget(self) -> None:
-        """Let go of series that have ended."""
+        """Let go of series that have ended; of all, where there are too many."""
+        if len(self._last) > MAX_REMEMBERED:
+            self._last.clear()
         ended = self._clock.now_ns() - 2 * REPEAT_NS
         for key in [key for key, last in self._last.items() if last.time_ns < ended]:
             del self._last[key]

@@ -17,7 +17,7 @@ from otel_django.store.span_text import data, has_more, trace_state, words
 from otel_django.store.texts import Texts
 
 if TYPE_CHECKING:
-    from otel_django.tracing.span import Span
+    from otel_django.store.span_like import SpanLike
     from otel_django.tracing.span_parts import SharedAttributes
 
 YIELD_AFTER_S = 0.000_2
@@ -154,7 +154,7 @@ class Packer:
             self._sums.written()
             self._sums = None
 
-    def pack(self, spans: Sequence[Span]) -> Rows:
+    def pack(self, spans: Sequence[SpanLike]) -> Rows:
         """The rows of a batch."""
         self._texts.begin()
         self._forget()
@@ -199,7 +199,7 @@ class Packer:
         if len(self._sources) > MAX_CACHED_QUERIES:
             self._sources.clear()
 
-    def _span(self, index: int, span: Span, sums: SpanSums) -> tuple[Any, ...]:
+    def _span(self, index: int, span: SpanLike, sums: SpanSums) -> tuple[Any, ...]:
         context: Any = span._context
         parent: Any = span._parent
         start: Any = span._start_time
@@ -271,7 +271,7 @@ class Packer:
             trace.root = root
         return root.route
 
-    def _find_source(self, span: Span, sums: SpanSums) -> tuple[int, int]:
+    def _find_source(self, span: SpanLike, sums: SpanSums) -> tuple[int, int]:
         """Ids of resource and scope together, and of the service's name."""
         resource: Any = span._resource
         scope: Any = span._instrumentation_scope
@@ -283,13 +283,14 @@ class Packer:
             service = str(attributes.get(names.SERVICE_NAME, ""))
             version = str(attributes.get(names.SERVICE_VERSION, ""))
             known = _Source(resource, scope, dumps(described), service, version)
-            self._sources[key] = known
+            if len(known.text) <= MAX_SHARED_CHARACTERS:
+                self._sources[key] = known
         self._resource, self._scope = resource, scope
         source, service_id = self._text(known.text), self._text(known.service)
         sums.sources[source] = (service_id, self._text(known.version) if known.version else None)
         return source, service_id
 
-    def _query(self, span: Span) -> _Query | None:
+    def _query(self, span: SpanLike) -> _Query | None:
         """Queries and cache operations have few different sets of attributes."""
         shared = span._shared
         telling = span._own if shared is None else shared.values
@@ -323,7 +324,7 @@ class Packer:
     def _maybe(self, text: str) -> int | None:
         return self._text(text) if text else None
 
-    def _root(self, span: Span, start: int, duration: int, name: int, service: int) -> _Root:
+    def _root(self, span: SpanLike, start: int, duration: int, name: int, service: int) -> _Root:
         attributes = span._attributes
         route = attributes.get(names.HTTP_ROUTE)
         method = attributes.get(names.HTTP_REQUEST_METHOD)
@@ -352,6 +353,6 @@ def signed(span_id: int) -> int:
     return span_id - (1 << 64) if span_id >> 63 else span_id
 
 
-def _n_plus_one(span: Span) -> int | None:
+def _n_plus_one(span: SpanLike) -> int | None:
     count = span._attributes.get(names.N_PLUS_ONE_COUNT)
     return count if isinstance(count, int) and 0 < count < 1 << 31 else None

@@ -11,8 +11,8 @@ from otel_django.store.json_text import int64
 from otel_django.store.sums import Sums
 
 if TYPE_CHECKING:
+    from otel_django.store.span_like import SpanLike
     from otel_django.store.texts import Texts
-    from otel_django.tracing.span import Span
 
 MAX_OPEN = 20_000
 CALLS = (CLIENT, PRODUCER)
@@ -109,7 +109,7 @@ class SpanSums:
                 self.edges.add((minute, service, database, DATABASE, bucket), *calls)
         return self.edges.rows()
 
-    def call(self, span: Span, kind: int, call: Call) -> None:
+    def call(self, span: SpanLike, kind: int, call: Call) -> None:
         """A span that is no query; CLIENT and PRODUCER spans call something."""
         if kind not in CALLS:
             return
@@ -125,7 +125,7 @@ class SpanSums:
         self._ended.add(key)
         call.add(self.endpoints, kind, name, route, more=queries)
 
-    def exceptions(self, index: int, span: Span) -> None:
+    def exceptions(self, index: int, span: SpanLike) -> None:
         """Those that a span's events tell of; ``index`` is the span's in its batch."""
         context: Any = span._context
         resource: Any = span._resource

@@ -11,12 +11,12 @@ from otel_django.store.json_text import int64
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from otel_django.tracing.span import Span
+    from otel_django.store.span_like import SpanLike
 
 MAX_WORD_CHARACTERS = 500
 
 
-def has_more(span: Span) -> bool:
+def has_more(span: SpanLike) -> bool:
     """Whether there is more to store than attributes."""
     return bool(
         span._events
@@ -28,7 +28,7 @@ def has_more(span: Span) -> bool:
     )
 
 
-def words(span: Span) -> Iterator[str]:
+def words(span: SpanLike) -> Iterator[str]:
     """What a trace is found by."""
     yield from _values(span._attributes)
     for event in span._events or ():
@@ -47,7 +47,7 @@ def _values(attributes: dict[str, Any]) -> Iterator[str]:
             yield str(value) if value.bit_length() < 200 else "?"
 
 
-def trace_state(span: Span) -> str:
+def trace_state(span: SpanLike) -> str:
     """As exported: with the probability the span was kept with."""
     state: Any = span._export_state
     if state is None:
@@ -55,7 +55,7 @@ def trace_state(span: Span) -> str:
     return str(state.to_header()) if state else ""
 
 
-def data(span: Span) -> dict[str, Any]:
+def data(span: SpanLike) -> dict[str, Any]:
     """What stands as JSON beside the columns; nothing that is empty."""
     found: dict[str, Any] = {}
     if span._attributes:
@@ -76,8 +76,9 @@ def data(span: Span) -> dict[str, Any]:
         ]
     if span._status.description:
         found["message"] = span._status.description
-    if span.dropped_attributes or span.dropped_events or span.dropped_links:
-        found["dropped"] = [span.dropped_attributes, span.dropped_events, span.dropped_links]
+    dropped = [span._dropped_attributes, span._dropped_events, span._dropped_links]
+    if any(dropped):
+        found["dropped"] = dropped
     state = trace_state(span)
     if state:
         found["trace_state"] = state

@@ -17,9 +17,9 @@ from otel_django.store.rows import Packer
 from otel_django.store.slices import Limits
 
 if TYPE_CHECKING:
-    from otel_django.tracing.span import Span
+    from otel_django.store.span_like import SpanLike
 
-    _SpanWriter = BatchWriter[Span]
+    _SpanWriter = BatchWriter[SpanLike]
 else:
     _SpanWriter = BatchWriter
 
