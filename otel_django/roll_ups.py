@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from otel_django.contracts import LogQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,16 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """Records of a range over time, and their commonest loggers and services."""
+    """Records that match, over time, and what else there is to choose.
+
+    ``moments`` and ``levels`` are of records that match all that is asked for; ``choices`` of those
+    of any level, ``loggers`` of any logger, ``services`` of any service, commonest first.
+    """
 
     step_ns: int
     moments: tuple[LevelMoment, ...]
     levels: Mapping[str, int]
+    choices: Mapping[str, int]
     loggers: tuple[Facet, ...] = ()
     services: tuple[Facet, ...] = ()
     partial: str = ""
@@ -91,9 +99,9 @@ class LogSummaryReader(Protocol):
     """Log records by number."""
 
     def summary(
-        self, since_ns: int, until_ns: int, step_ns: int, service: str | None = None
+        self, since_ns: int, until_ns: int, step_ns: int, query: LogQuery | None = None
     ) -> LogSummary:
-        """All records of the range, whatever else is searched for."""
+        """Records of the range that match ``query``, whose own range and limit don't count."""
         ...
 
 

@@ -14,6 +14,7 @@ from otel_django import log_record
 from otel_django.backends.embedded_search import words_of
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.log_rows import LOW_BITS, SEVERITY_WORDS, service_word, severity_word
+from otel_django.store.roll_up_schema import LEVELS
 from otel_django.store.rows import signed
 from otel_django.store.span_text import MAX_WORD_CHARACTERS
 from otel_django.store.texts import text_id
@@ -36,6 +37,10 @@ ORDER: Final = "ORDER BY s.time_ns DESC, s.id DESC LIMIT ?"
 FIRST_CHUNK: Final = 250
 MAX_CHUNK: Final = 4_000
 MAX_OF_A_TRACE: Final = 10_000
+COMPARING: Final = 6
+"""How many times as long comparing attributes takes as counting."""
+LEVEL_CLASS: Final = f"min(max(s.severity - 5, 0) / 4, {len(LEVELS) - 1})"
+"""As ``log_rows.level_class``."""
 LATE_NS: Final = 60_000_000_000
 DISORDER_NS: Final = 2_000_000_000
 """Processes write a little after one another: records' times are so far from their order."""
@@ -81,6 +86,25 @@ def find(
     return Found(rows, LATE if search.late else note)
 
 
+class Counted(NamedTuple):
+    """Step, class of severity, logger, service and number of records, newest records first.
+
+    ``looked_at`` is what it took; ``is_cut``: there are more, which were too many.
+    """
+
+    rows: list[Row]
+    looked_at: int
+    is_cut: bool = False
+
+
+def count(session: Session, part: Slice, query: LogQuery, step_ns: int, most: int) -> Counted:
+    """How many of one slice match; it looks at ``most`` or a few more."""
+    words, _ = words_of(query.text.strip())
+    if query.text.strip() and not words:
+        return Counted([], 0)
+    return _Search(session, part, query, None).counted(words, step_ns, most)
+
+
 class _Search:
     def __init__(
         self, session: Session, part: Slice, query: LogQuery, after: Position | None
@@ -106,6 +130,38 @@ class _Search:
             return self._walk_and_compare(limit)
         return self._walk(limit)
 
+    def counted(self, words: list[tuple[str, bool]], step_ns: int, most: int) -> Counted:
+        found: list[Row] = []
+        looked_at = 0
+        for looked, ids in self._matching(words):
+            if looked_at >= most:
+                return Counted(found, looked_at, is_cut=True)
+            looked_at += looked
+            found += self._session.run(
+                f"SELECT s.time_ns / {step_ns}, {LEVEL_CLASS}, s.logger, s.service, count(*) "
+                f"FROM log_{self._part.id} AS s "
+                f"LEFT JOIN text_{self._part.id} AS logger ON logger.id = s.logger "
+                "WHERE s.id IN (SELECT value FROM json_each(?)) "
+                f"{''.join(f'AND {each} ' for each in self._sql)} GROUP BY 1, 2, 3, 4",
+                (dumps(ids), *self._arguments),
+            )
+        return Counted(found, looked_at)
+
+    def _matching(self, words: list[tuple[str, bool]]) -> Iterator[tuple[int, list[int]]]:
+        """Ids, newest first, that ``_sql`` still has to be asked of; and what it took."""
+        query = self._query
+        if query.trace_id is not None:
+            rows = self._of_trace(words, MAX_OF_A_TRACE)
+            yield len(rows), [row[ID] for row in rows]
+            return
+        words = [*words, *_implied_words(query)]
+        if not self._wanted:
+            for ids in self._id_chunks([*words, *_severity(query.min_severity)]):
+                yield len(ids), ids
+            return
+        for rows in self._chunks(words) if words else self._walked():
+            yield len(rows) * COMPARING, [row[ID] for row in rows if self._equal(row)]
+
     def _walk(self, limit: int, below: Row | None = None) -> list[Row]:
         """By the index of times; ``below`` is the last row that was seen."""
         least = self._query.min_severity or 0
@@ -123,16 +179,22 @@ class _Search:
     def _walk_and_compare(self, limit: int) -> list[Row]:
         """Attributes without a word in them, such as true."""
         found: list[Row] = []
+        for rows in self._walked():
+            found += filter(self._equal, rows)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def _walked(self) -> Iterator[list[Row]]:
         below: Row | None = None
         size = FIRST_CHUNK
-        while len(found) < limit:
+        while True:
             rows = self._walk(size, below)
-            found += filter(self._equal, rows)
+            yield rows
             if len(rows) < size:
-                break
+                return
             below = rows[-1]
             size = min(size * 2, MAX_CHUNK)
-        return found[:limit]
 
     def _of_trace(self, words: list[tuple[str, bool]], limit: int) -> list[Row]:
         index = f"INDEXED BY log_{self._part.id}_trace"
@@ -160,13 +222,17 @@ class _Search:
 
     def _chunks(self, words: list[tuple[str, bool]]) -> Iterator[list[Row]]:
         """What the index of words finds, in the order of arrival, newest first."""
+        for ids in self._id_chunks(words):
+            sql = ["s.id IN (SELECT value FROM json_each(?))", *self._sql]
+            yield self._select("NOT INDEXED", sql, (dumps(ids), *self._arguments, len(ids)))
+
+    def _id_chunks(self, words: list[tuple[str, bool]]) -> Iterator[list[int]]:
         low, high = self._id_range()
         size = FIRST_CHUNK
         while low <= high:
             ids = self._ids(words, low, high, size)
             if ids:
-                sql = ["s.id IN (SELECT value FROM json_each(?))", *self._sql]
-                yield self._select("NOT INDEXED", sql, (dumps(ids), *self._arguments, size))
+                yield ids
             if len(ids) < size:
                 return
             high = ids[-1] - 1

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from otel_django.backends import embedded_log_search
+from otel_django.backends.embedded_log_search import LEVEL_CLASS, Row, newest_time
 from otel_django.backends.embedded_roll_ups import LATE, MINUTE_NS, Steps, sums, texts
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.contracts import LogQuery
 from otel_django.roll_ups import Facet, LevelMoment, LogSummary
+from otel_django.store.log_rows import level_class
 from otel_django.store.roll_up_schema import LEVELS, LOG_COUNT, LONG_MINUTES
 from otel_django.store.schema import WITH_LOGS_AND_METRICS, WITH_ROLL_UPS
 from otel_django.store.texts import text_id
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
     from otel_django.store.slices import Slice
 
 MAX_FACETS: Final = 50
+MOST_COUNTED: Final = 20_000
+MANY: Final = "so many match that only the newest are counted: narrow the search, or the range"
 OLDER: Final = "records that an older version wrote aren't counted by logger"
 
 
@@ -33,49 +40,120 @@ class EmbeddedLogSummaryReader:
         return session(self.path, self._timeout_s)
 
     def summary(
-        self, since_ns: int, until_ns: int, step_ns: int, service: str | None = None
+        self, since_ns: int, until_ns: int, step_ns: int, query: LogQuery | None = None
     ) -> LogSummary:
         """At most 2,000 steps: the last ones; 50 loggers and services.
 
-        ``services`` are all of the range, whichever one the rest is about.
+        Words, attributes and such are looked for in the newest 20,000 records that have them.
         """
         steps = Steps(since_ns, until_ns, step_ns)
-        moments: dict[int, Counter[str]] = {}
-        loggers: Counter[int] = Counter()
-        services: Counter[int] = Counter()
-        wanted = None if service is None else text_id(service)
-        note = ""
+        query = replace(
+            query or LogQuery(), since_ns=since_ns, until_ns=(steps.last + 1) * MINUTE_NS - 1
+        )
         with self._session() as read:
-            try:
-                for part in read.slices:
-                    for at, level, logger, of, count in _counts(read, part, steps):
-                        services[of] += count
-                        if wanted in (None, of):
-                            moments.setdefault(at, Counter())[LEVELS[level]] += count
-                            if logger is None:
-                                note = OLDER
-                            else:
-                                loggers[logger] += count
-            except TimeoutError:
-                if not services:
-                    raise
-                note = LATE
-                read.extend(1)
-            named = texts(read, (*dict(loggers.most_common(MAX_FACETS)), *services))
+            if not _is_searched(query):
+                found, note = _sums(read, steps)
+                tally = _Tally(read, query, found)
+                return tally.summary(steps, tally, note)
+            anything = replace(query, service=None, logger=None, min_severity=None)
+            found, note = _searched(read, anything, steps)
+            around = _Tally(read, query, found)
+            if note and anything != query:
+                # Rare ones among many: there are few enough of them to find all.
+                found, note = _searched(read, query, steps)
+                return _Tally(read, query, found).summary(steps, around, note)
+            return around.summary(steps, around, note)
+
+
+def _is_searched(query: LogQuery) -> bool:
+    """Whether there are no sums by what is asked for."""
+    return bool(query.text.strip() or query.attributes or query.event or query.trace_id)
+
+
+class _Tally:
+    """Counts by step, level, logger and service, as a query divides them."""
+
+    def __init__(self, read: Session, query: LogQuery, found: Iterable[Row]) -> None:
+        rows: Counter[tuple[int, int, int | None, int]] = Counter()
+        for *key, count in found:
+            rows[tuple(key)] += count
+        self.named = texts(read, {number for _, _, *ids in rows for number in ids})
+        self.moments: dict[int, Counter[str]] = {}
+        self.choices: Counter[str] = Counter()
+        self.loggers: Counter[int] = Counter()
+        self.services: Counter[int] = Counter()
+        least = level_class(query.min_severity or 0)
+        service = None if query.service is None else text_id(query.service)
+        for (at, level, logger, of), count in rows.items():
+            is_level, is_service = level >= least, service in (None, of)
+            is_logger = self._is_logger(logger, query.logger)
+            if is_level and is_logger and is_service:
+                self.moments.setdefault(at, Counter())[LEVELS[level]] += count
+            if is_logger and is_service:
+                self.choices[LEVELS[level]] += count
+            if is_level and is_service and logger is not None:
+                self.loggers[logger] += count
+            if is_level and is_logger:
+                self.services[of] += count
+
+    def _is_logger(self, number: int | None, wanted: str | None) -> bool:
+        if wanted is None:
+            return True
+        name = self.named.get(number or 0, "")
+        return name.startswith(wanted.rstrip("*")) if wanted.endswith("*") else name == wanted
+
+    def summary(self, steps: Steps, around: _Tally, note: str) -> LogSummary:
+        """``around`` has what else there is to choose."""
         levels: Counter[str] = Counter()
-        for each in moments.values():
+        for each in self.moments.values():
             levels.update(each)
         return LogSummary(
             steps.step_ns,
-            tuple(LevelMoment(steps.start_ns(at), moments.get(at, {})) for at in steps.numbers),
+            tuple(
+                LevelMoment(steps.start_ns(at), self.moments.get(at, {})) for at in steps.numbers
+            ),
             levels,
-            _facets(loggers, named),
-            _facets(services, named),
+            around.choices,
+            _facets(around.loggers, around.named),
+            _facets(around.services, around.named),
             note,
         )
 
 
-def _counts(read: Session, part: Slice, steps: Steps) -> Iterable[tuple[Any, ...]]:
+def _sums(read: Session, steps: Steps) -> tuple[list[Row], str]:
+    """Of all records; what to say of them."""
+    found: list[Row] = []
+    try:
+        for part in read.slices:
+            found += _counts(read, part, steps)
+    except TimeoutError:
+        if not found:
+            raise
+        read.extend(1)
+        return found, LATE
+    return found, OLDER if any(logger is None for _, _, logger, *_ in found) else ""
+
+
+def _searched(read: Session, query: LogQuery, steps: Steps) -> tuple[list[Row], str]:
+    """Of those that match, from the newest slice on."""
+    found: list[Row] = []
+    left = MOST_COUNTED
+    for part in read.slices:
+        if part.version < WITH_LOGS_AND_METRICS:
+            break
+        if newest_time(read, part) < (query.since_ns or 0):
+            continue
+        if left <= 0:
+            return found, MANY
+        counted = embedded_log_search.count(read, part, query, steps.step_ns, left)
+        found += counted.rows
+        left -= counted.looked_at
+        if counted.is_cut:
+            return found, MANY
+    return found, ""
+
+
+def _counts(read: Session, part: Slice, steps: Steps) -> Iterable[Row]:
     """Step, level, logger, service, count; logger is None where nobody has counted by it."""
     if part.version >= WITH_ROLL_UPS:
         columns = f"minute / {steps.minutes}, level, logger, service"
@@ -85,8 +163,8 @@ def _counts(read: Session, part: Slice, steps: Steps) -> Iterable[tuple[Any, ...
     if part.version < WITH_LOGS_AND_METRICS:
         return ()
     return read.run(
-        f"SELECT time_ns / {steps.step_ns}, min(max(severity - 5, 0) / 4, {len(LEVELS) - 1}), "
-        f"NULL, service, count(*) FROM log_{part.id} INDEXED BY log_{part.id}_time "
+        f"SELECT time_ns / {steps.step_ns}, {LEVEL_CLASS}, NULL, service, count(*) "
+        f"FROM log_{part.id} AS s INDEXED BY log_{part.id}_time "
         "WHERE time_ns >= ? AND time_ns < ? GROUP BY 1, 2, 4",
         (steps.first * MINUTE_NS, (steps.last + 1) * MINUTE_NS),
     )

@@ -1,4 +1,4 @@
-"""What the lines of a range have in common: levels, loggers, services, each with its number."""
+"""What the lines that match have in common: levels, loggers, services, each with its number."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Facet(NamedTuple):
 
 
 def facets_of(visit: Visit, summary: LogSummary, query: LogQuery) -> tuple[Facet, ...]:
-    """Counts are of the whole range and the chosen service, whatever is searched for."""
+    """Counts are of what matches the rest of the search."""
     loggers = [
         _of_search(visit, "logger", each.value, each.count, query.logger == each.value)
         for each in summary.loggers
@@ -60,12 +60,11 @@ def facets_of(visit: Visit, summary: LogSummary, query: LogQuery) -> tuple[Facet
 
 
 def _levels(visit: Visit, summary: LogSummary, query: LogQuery) -> list[Choice]:
+    least = query.min_severity
     return [
-        _of_search(
-            visit, "level", level, summary.levels[level], query.min_severity == search.LEVELS[level]
-        )
+        _of_search(visit, "level", level, summary.choices[level], least == search.LEVELS[level])
         for level in LEVELS
-        if summary.levels.get(level)
+        if summary.choices.get(level)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanContext, SpanKind
 
 from otel_django import names
+from otel_django.backends import embedded_log_search, embedded_log_summary
 from otel_django.backends.embedded import EmbeddedReader
 from otel_django.backends.embedded_edges import EmbeddedEdgeReader
 from otel_django.backends.embedded_errors import EmbeddedErrorReader
 from otel_django.backends.embedded_log_summary import EmbeddedLogSummaryReader
 from otel_django.backends.embedded_releases import EmbeddedReleaseReader
 from otel_django.backends.embedded_timeline import EmbeddedTimelineReader
+from otel_django.contracts import LogQuery
+from otel_django.roll_ups import Facet
 from otel_django.store import roll_up_schema, schema
 from otel_django.store.fingerprint import kind_of, text_of
 from otel_django.store.writer import LogWriter, StoreWriter
@@ -456,9 +459,81 @@ class TestLogSummary:
             ("shop.orders", 3),
             ("other", 1),
         ]
-        of_mail = reader.summary(NOW - MINUTE, NOW, MINUTE, service="mail")
+        of_mail = reader.summary(NOW - MINUTE, NOW, MINUTE, LogQuery(service="mail"))
         assert of_mail.levels == {"debug": 1}
         assert {each.value for each in of_mail.services} == {"shop", "mail"}
+
+    @pytest.fixture
+    def orders(self, path: Path, logs: LogWriter) -> EmbeddedLogSummaryReader:
+        """Eight records: of each pair one in each minute."""
+        for at in (NOW, NOW - MINUTE):
+            logs.accept(
+                [
+                    record("card refused", time_ns=at, level="error", order=1),
+                    record("card refused", time_ns=at, logger="shop.pay", order=2),
+                    record("card taken", time_ns=at, order=1, paid=True),
+                    record("card refused", time_ns=at, service="mail", logger="mail.out"),
+                ]
+            )
+        return EmbeddedLogSummaryReader(path)
+
+    @pytest.mark.parametrize(
+        ("asked", "levels", "choices", "loggers", "services"),
+        [
+            ({"text": "refused"}, "2e 4i", "2e 4i", "orders2 pay2 out2", "shop4 mail2"),
+            ({"text": "refused", "min_severity": 17}, "2e", "2e 4i", "orders2", "shop2"),
+            ({"text": "refused", "service": "mail"}, "2i", "2i", "out2", "shop4 mail2"),
+            ({"text": "card", "logger": "shop.*"}, "2e 4i", "2e 4i", "orders4 pay2 out2", "shop6"),
+            ({"logger": "shop.*"}, "2e 4i", "2e 4i", "orders4 pay2 out2", "shop6"),
+            ({"logger": "shop.pay"}, "2i", "2i", "orders4 pay2 out2", "shop2"),
+            ({"min_severity": 17}, "2e", "2e 6i", "orders2", "shop2"),
+            ({"attributes": {"order": "1"}}, "2e 2i", "2e 2i", "orders4", "shop4"),
+            ({"attributes": {"paid": "true"}}, "2i", "2i", "orders2", "shop2"),
+            ({"text": "nowhere"}, "", "", "", ""),
+            ({"text": "?!"}, "", "", "", ""),
+            ({"trace_id": "1" * 32}, "", "", "", ""),
+        ],
+        ids=str,
+    )
+    def test_what_matches_is_counted_and_what_else_there_is_to_choose(
+        self,
+        orders: EmbeddedLogSummaryReader,
+        asked: dict[str, Any],
+        levels: str,
+        choices: str,
+        loggers: str,
+        services: str,
+    ) -> None:
+        answer = orders.summary(NOW - MINUTE, NOW, MINUTE, LogQuery(**asked))
+
+        def told(counts: Mapping[str, int]) -> str:
+            return " ".join(f"{counts[level]}{level[0]}" for level in sorted(counts))
+
+        def named(facets: Iterable[Facet]) -> set[str]:
+            return {f"{each.value.rpartition('.')[2]}{each.count}" for each in facets}
+
+        assert (told(answer.levels), told(answer.choices)) == (levels, choices)
+        assert (named(answer.loggers), named(answer.services)) == (
+            set(loggers.split()),
+            set(services.split()),
+        )
+        assert sum(sum(each.counts.values()) for each in answer.moments) == sum(
+            answer.levels.values()
+        )
+        assert answer.partial == ""
+
+    def test_of_too_many_the_newest_are_counted_and_rare_ones_are_all_found(
+        self, orders: EmbeddedLogSummaryReader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded_log_search, "FIRST_CHUNK", 2)
+        monkeypatch.setattr(embedded_log_search, "MAX_CHUNK", 2)
+        monkeypatch.setattr(embedded_log_summary, "MOST_COUNTED", 3)
+        answer = orders.summary(NOW - MINUTE, NOW, MINUTE, LogQuery(text="card"))
+        assert sum(answer.levels.values()) == 4
+        assert answer.partial == embedded_log_summary.MANY
+        rare = orders.summary(NOW - MINUTE, NOW, MINUTE, LogQuery(text="card", min_severity=17))
+        assert rare.levels == {"error": 2}
+        assert rare.partial == ""
 
 
 class TestReleases:

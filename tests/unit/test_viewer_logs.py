@@ -161,19 +161,32 @@ def test_what_a_search_can_not_mean_is_said_beside_what_it_found(logged: Logged)
 
 def test_choices_say_how_many_there_are_and_can_be_taken_back(logged: Logged) -> None:
     logged.some()
+    logged.put(record("payment taken", time_ns=logged.at(5), service="mail", logger="mail.out"))
+    html = page(q="payment")
+    assert "/logs/?q=payment+level%3Aerror" in links(html)
+    assert "/logs/?q=payment+logger%3Ashop.orders" in links(html)
+    assert "/logs/?q=payment&service=mail" in links(html)
+    chosen = page(q="payment level:error")
+    assert re.search(r'href="/logs/\?q=payment" aria-current="true"', chosen)
+    assert "/logs/?q=payment+level%3Ainfo" in links(chosen)
+
+
+def test_choices_and_bars_are_of_what_matches(logged: Logged) -> None:
+    logged.some()
     html = page(q="refused")
-    assert "/logs/?q=refused+level%3Aerror" in links(html)
-    assert "/logs/?q=refused+logger%3Ashop.orders" in links(html)
-    assert "/logs/?q=refused&service=mail" in links(html)
-    chosen = page(q="refused level:error")
-    assert re.search(r'href="/logs/\?q=refused" aria-current="true"', chosen)
-    assert "/logs/?q=refused+level%3Awarning" in links(chosen)
+    assert text(html).count("shop.stock") == 0
+    assert "/logs/?q=refused+level%3Awarning" not in links(html)
+    found = re.search(r'<script id="levels"[^>]*>(.*?)</script>', html)
+    assert found
+    assert [(each["name"], sum(each["points"])) for each in json.loads(found[1])["series"]] == [
+        ("error", 1)
+    ]
 
 
 def test_pages_go_on_to_older_lines_and_keep_the_search(logged: Logged) -> None:
     logged.put(*(record(f"step {number}", time_ns=logged.at(number)) for number in range(150)))
     first = page(q="step")
-    assert answer(first) == "The newest 100 lines that match, of more, last hour"
+    assert answer(first) == "150 lines match, last hour"
     assert lines(first)[0].startswith("I info step 149")
     older = next(each for each in links(first) if "cursor=" in each)
     assert "q=step" in older

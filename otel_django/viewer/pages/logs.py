@@ -83,7 +83,7 @@ class _Asked:
         count = visit.readers.log_summary.summary
         return visit.parts.ask(
             "There is no chart and no choice of loggers",
-            lambda: count(when.since_ns, when.until_ns, when.step_ns, visit.service),
+            lambda: count(when.since_ns, when.until_ns, when.step_ns, self.query),
         )
 
     @property
@@ -106,6 +106,7 @@ class _Asked:
             "errors": _level_count(summary, "error") + _level_count(summary, "critical"),
             "warnings": _level_count(summary, "warning"),
             "note": "" if summary is None else summary.partial,
+            "levels": () if summary is None else _levels(summary),
             "moments": () if summary is None else _moments(summary),
         }
 
@@ -182,11 +183,15 @@ def _level_count(summary: LogSummary | None, level: str) -> int:
     return 0 if summary is None else summary.levels.get(level, 0)
 
 
+def _levels(summary: LogSummary) -> list[str]:
+    """Those there are, the worst first."""
+    return [level for level in LEVELS if summary.levels.get(level)]
+
+
 def _moments(summary: LogSummary) -> list[tuple[int, list[int]]]:
-    """The bars as figures, those that are: a time, and the numbers of each level."""
-    found = [level for level in LEVELS if summary.levels.get(level)]
+    """The bars as figures, those that are: a time, and the numbers of each of ``_levels``."""
     return [
-        (moment.start_ns, [moment.counts.get(level, 0) for level in found])
+        (moment.start_ns, [moment.counts.get(level, 0) for level in _levels(summary)])
         for moment in reversed(summary.moments)
         if moment.counts
     ]
@@ -206,7 +211,6 @@ def _chart(summary: LogSummary) -> dict[str, Any]:
                 "bars": True,
                 "points": [moment.counts.get(level, 0) for moment in summary.moments],
             }
-            for level in reversed(LEVELS)
-            if summary.levels.get(level)
+            for level in reversed(_levels(summary))
         ],
     }
