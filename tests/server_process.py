@@ -118,11 +118,17 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    command: Command, env: Mapping[str, str], *, cwd: Path = ROOT, ready: str = "/livez"
+    command: Command,
+    env: Mapping[str, str],
+    *,
+    cwd: Path = ROOT,
+    ready: str = "/livez",
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Start, wait until it answers ``ready`` (which has no span), stop at the end.
 
-    ``env`` is added to this process's environment less its ``OTEL_*`` and pytest's variables.
+    ``env`` is added to this process's environment less its ``OTEL_*`` and pytest's variables;
+    ``port`` is any free one.
     """
     inherited = {
         key: value
@@ -131,7 +137,7 @@ def serving(
     }
     with tempfile.TemporaryDirectory(prefix="otel-django-server-") as folder:
         log = Path(folder, "server.log")
-        port = free_port()
+        port = port or free_port()
         base = {
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from otel_django.errors import ReadError, ReadTimeoutError, StoreError
 from otel_django.store import schema, slices
-from otel_django.store.connection import check_sqlite
+from otel_django.store.connection import cause, check_sqlite
 from otel_django.store.fork_gate import GATE
 
 if TYPE_CHECKING:
@@ -71,7 +71,13 @@ def session(path: Path, timeout_s: float) -> Iterator[Session]:
     except StoreError as error:
         raise ReadError(str(error)) from error
     except sqlite3.Error as error:
-        raise ReadError(f"{path} can't be read: {error}") from error
+        raise ReadError(f"{path} can't be read: {error}{_cure(error)}") from error
+
+
+def _cure(error: sqlite3.Error) -> str:
+    if cause(error) != "corrupt":
+        return ""
+    return ". It will be put aside, and a new one begun, when the site next writes to it"
 
 
 class _Kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.errors import ReadError
@@ -50,9 +51,29 @@ def frame(visit: Visit) -> dict[str, Any]:
             for key in LENGTHS
         ],
         "services": _services(visit),
+        "kept": _kept(visit),
         "environment": visit.settings.resource_attributes.get("deployment.environment.name", ""),
         "debug": visit.settings.debug,
     }
+
+
+class Kept(NamedTuple):
+    """From when on there is anything, of a range that begins before; ``none``: it ends before."""
+
+    since_ns: int
+    none: bool
+    address: str
+
+
+def _kept(visit: Visit) -> Kept | None:
+    since_ns = None
+    if visit.found is not None and visit.page not in _PARENT:
+        with contextlib.suppress(ReadError):
+            since_ns = visit.found.kept.since_ns()
+    if since_ns is None or since_ns <= visit.range.since_ns:
+        return None
+    address = visit.here(**{"range": None, "from": since_ns // 1_000_000, "to": None})
+    return Kept(since_ns, visit.range.until_ns <= since_ns, address)
 
 
 def _services(visit: Visit) -> tuple[str, ...]:

@@ -138,8 +138,10 @@ def _shown(
     return HttpResponse(render(template, whole), status=status)
 
 
-def _trouble(visit: Visit, status: int, what: str, why: str) -> HttpResponse:
-    return _shown(visit, what, "trouble.html", {"what": what, "why": why}, status)
+def _trouble(visit: Visit, status: int, what: str, why: str, shorter: str = "") -> HttpResponse:
+    """``shorter`` is the address of less of the same."""
+    context = {"what": what, "why": why, "shorter": shorter}
+    return _shown(visit, what, "trouble.html", context, status)
 
 
 def _too_often(visit: Visit, wait_s: int) -> HttpResponse:
@@ -155,9 +157,11 @@ def _too_often(visit: Visit, wait_s: int) -> HttpResponse:
 def _unread(visit: Visit, error: ReadError) -> HttpResponse:
     if isinstance(error, UnknownPlaceError):
         return _trouble(visit, 404, "Not here", MISTYPED)
+    why = str(error)[:1].upper() + str(error)[1:]
     if isinstance(error, ReadTimeoutError):
-        return _trouble(visit, 503, "That took too long", str(error))
-    return _trouble(visit, 503, "It can't be read just now", str(error))
+        shorter = visit.here(range="15m", **{"from": None, "to": None})
+        return _trouble(visit, 503, "That took too long", why, shorter)
+    return _trouble(visit, 503, "It can't be read just now", why)
 
 
 def _refused(request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otel_django.backends.embedded import EmbeddedReader
+    from otel_django.backends.embedded_kept import EmbeddedKeptReader
     from otel_django.backends.embedded_logs import EmbeddedLogReader
     from otel_django.backends.embedded_metrics import EmbeddedMetricReader
     from otel_django.conf import Settings
@@ -31,6 +32,7 @@ class Readers:
     errors: ErrorReader
     edges: EdgeReader
     releases: ReleaseReader
+    kept: EmbeddedKeptReader
     kind: str = "embedded store"
 
 
@@ -41,6 +43,7 @@ def readers_of(settings: Settings) -> Readers | None:
     from otel_django.backends.embedded import EmbeddedReader
     from otel_django.backends.embedded_edges import EmbeddedEdgeReader
     from otel_django.backends.embedded_errors import EmbeddedErrorReader
+    from otel_django.backends.embedded_kept import EmbeddedKeptReader
     from otel_django.backends.embedded_log_summary import EmbeddedLogSummaryReader
     from otel_django.backends.embedded_logs import EmbeddedLogReader
     from otel_django.backends.embedded_metrics import EmbeddedMetricReader
@@ -57,4 +60,5 @@ def readers_of(settings: Settings) -> Readers | None:
         EmbeddedErrorReader(path),
         EmbeddedEdgeReader(path),
         EmbeddedReleaseReader(path),
+        EmbeddedKeptReader(path),
     )

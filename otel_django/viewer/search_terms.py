@@ -67,7 +67,7 @@ def split(text: str) -> tuple[list[Term], list[str]]:
         try:
             term = _term(token)
         except Mistake as mistake:
-            mistakes.append(f"{shortened(token)}: {mistake}")
+            mistakes.append(f"{shortened(token).rstrip(':')}: {mistake}")
         else:
             if term.value:
                 terms.append(term)

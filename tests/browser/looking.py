@@ -29,6 +29,8 @@ document.addEventListener("securitypolicyviolation", (event) => {
   window.violations.push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
 });
 """
+_NOBODY = frozenset({"data", "about", "chrome", "blob"})
+"""Schemes of addresses that no host is asked for."""
 _RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
 
@@ -39,10 +41,13 @@ class Browser:
         self.driver = driver
         self.expected: list[str] = []
         """Parts of console errors that a test brings about itself."""
+        self._opened: set[str] = set()
 
     def begin(self) -> None:
         """A new test: light, wide, with scripts."""
+        self.driver.get("about:blank")
         self.expected = []
+        self._opened = set()
         self.scheme("light")
         self.size(1440, 1000)
         self.scripts(on=True)
@@ -53,11 +58,13 @@ class Browser:
 
     def open(self, address: str) -> None:
         """Go there."""
+        self._opened.add(urlsplit(address).netloc)
         self.driver.get(address)
 
-    def scheme(self, name: str) -> None:
-        """Light or dark, as the system would have it."""
-        features = [{"name": "prefers-color-scheme", "value": name}]
+    def scheme(self, name: str, *, motion: str = "no-preference") -> None:
+        """Light or dark, and how much may move, as the system would have it."""
+        wished = {"prefers-color-scheme": name, "prefers-reduced-motion": motion}
+        features = [{"name": key, "value": value} for key, value in wished.items()]
         self._cdp("Emulation.setEmulatedMedia", features=features)
 
     def size(self, width: int, height: int) -> None:
@@ -160,27 +167,32 @@ class Browser:
         return found
 
     def strangers(self) -> set[str]:
-        """Hosts that were asked since the test began, other than the site's."""
+        """Who was asked since the test began, other than the sites it opened."""
         asked = set()
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
+            found = message["params"]
             if message["method"] == "Network.requestWillBeSent":
-                url = urlsplit(message["params"]["request"]["url"])
-                if url.scheme not in {"data", "about", "chrome", "blob"}:
-                    asked.add(url.hostname or "")
-        return asked - {"127.0.0.1"}
+                asked.add(found["request"]["url"])
+            elif message["method"] in {"Network.webSocketCreated", "Network.webTransportCreated"}:
+                asked.add(found["url"])
+        urls = (urlsplit(url) for url in asked)
+        hosts = {url.netloc for url in urls if url.scheme not in _NOBODY}
+        return hosts - self._opened
 
     def assert_nothing_went_wrong(self) -> None:
         """No error in the console, nothing refused by the policy, nobody else asked."""
-        assert self.violations() == []
+        violations = self.violations()
+        assert violations == [], violations
         errors = [
             entry["message"]
             for entry in self.driver.get_log("browser")
             if entry["level"] == "SEVERE"
             and not any(part in entry["message"] for part in self.expected)
         ]
-        assert errors == []
-        assert self.strangers() == set()
+        assert errors == [], errors
+        strangers = self.strangers()
+        assert strangers == set(), strangers
 
 
 @contextlib.contextmanager
@@ -205,6 +217,8 @@ def chromium() -> Iterator[Browser]:
         "--no-first-run",
     ):
         options.add_argument(argument)
+    # Selenium's own manager would ask for drivers, and count who does.
+    os.environ.update(SE_OFFLINE="true", SE_AVOID_STATS="true")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     made = webdriver.Chrome(options=options, service=Service(driver))
     try:

@@ -105,7 +105,7 @@ def test_a_search_among_logs_is_understood(text: str, conditions: dict[str, Any]
             "trace:xyz: at least 8 of the 32 hexadecimal digits of a trace id are wanted",
         ),
         ("service:a*", "service:a*: its whole name is wanted, without *"),
-        ("route:", "route:: a value is missing behind it"),
+        ("route:", "route: a value is missing behind it"),
         ("-route:/a/", "-route:/a/: leaving something out isn't possible; ask for what is wanted"),
         (
             "level:error",

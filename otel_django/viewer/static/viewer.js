@@ -149,6 +149,10 @@
     document.addEventListener(name, (event) => trouble(event.detail.xhr));
   }
 
+  // --- on a phone the pages' names are wider than the screen
+  const here = document.querySelector(".frame nav [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 40;
+
   tellTimes(document);
   setInterval(() => tellTimes(document), 10000);
   document.addEventListener("htmx:load", (event) => tellTimes(event.detail.elt));
