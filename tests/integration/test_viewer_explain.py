@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
 
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -61,3 +63,32 @@ def test_postgresql_is_asked_where_nothing_can_be_written(pg: BaseDatabaseWrappe
 def test_mariadb_plans_what_django_asks_for(maria: BaseDatabaseWrapper, query: Query) -> None:
     found = plan(maria.alias, query)
     assert found.lines[0].startswith("id 1, kind SIMPLE")
+
+
+def explaining(cursor: Any) -> list[int]:
+    """The server's threads that make a plan."""
+    cursor.execute("SHOW PROCESSLIST")
+    return [each[0] for each in cursor.fetchall() if str(each[7]).startswith("EXPLAIN")]
+
+
+def test_mariadb_stops_to_make_a_plan_that_takes_long(maria: BaseDatabaseWrapper) -> None:
+    """Twenty tables in any order, where nothing is left out as unlikely."""
+    with capture() as captured:
+        list(Author.objects.using("maria").all())
+    attributes = dict(captured.one("SELECT test_site_author").attributes)
+    tables = ", ".join(f"test_site_author a{number}" for number in range(20))
+    joined = " AND ".join(f"a{number}.name > a{number - 1}.name" for number in range(1, 20))
+    statement = f"SELECT a0.id FROM {tables} WHERE {joined}"
+    with maria.cursor() as cursor:
+        cursor.execute("SET GLOBAL optimizer_prune_level = 0")
+        began_s = monotonic()
+        try:
+            with pytest.raises(Unexplained, match="gave no plan"):
+                plan_of(row({**attributes, names.DB_QUERY_TEXT: statement}))
+            while (going_on := explaining(cursor)) and monotonic() < began_s + 10:
+                sleep(0.1)
+            for number in going_on:
+                cursor.execute(f"KILL {number}")
+            assert not going_on
+        finally:
+            cursor.execute("SET GLOBAL optimizer_prune_level = DEFAULT")
