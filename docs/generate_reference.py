@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: settings, their checks, spans and attributes."""
+"""Write docs/reference/ and the rules for Prometheus from the code."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parent.parent
+RULES = ROOT / "deploy" / "prometheus" / "rules" / "otel_django.yml"
 sys.path.insert(0, str(ROOT))
 
-from docs import openapi  # noqa: E402
+from docs import alerts_page, openapi  # noqa: E402
 from otel_django import checks, metric_definitions, names  # noqa: E402
-from otel_django.conf import otlp_variables  # noqa: E402
+from otel_django.alerts import catalogue, promql  # noqa: E402
+from otel_django.conf import alert_variables, otlp_variables  # noqa: E402
 from otel_django.conf.variable import PREFIX, Variable, settings_key  # noqa: E402
 from otel_django.conf.variables import VARIABLES  # noqa: E402
 from otel_django.metrics import classic, prometheus_names  # noqa: E402
@@ -50,6 +52,13 @@ the environment's go before those of the settings.
 
 `manage.py otel config` prints every value that is in effect and where it comes from, with secrets
 masked; `--json` does so for programs.
+"""
+
+_THRESHOLDS_INTRO = """
+Each is a number. In `OTEL_DJANGO` they go without their prefix: `"ALERT_HIGH_CPU_WARNING": 70`.
+
+| name | meaning | default |
+|---|---|---|
 """
 
 _CHECKS_INTRO = """
@@ -177,7 +186,13 @@ def settings_page() -> str:
 def _section(title: str, variables: Iterable[Variable]) -> str:
     if title == otlp_variables.SECTION:
         return f"\n## {title}\n" + "".join(map(_entry_of_signals, _by_general_name(variables)))
+    if title == alert_variables.THRESHOLDS:
+        return f"\n## {title}\n" + _THRESHOLDS_INTRO + "".join(map(_threshold, variables))
     return f"\n## {title}\n" + "".join(_entry(one, one.names) for one in variables)
+
+
+def _threshold(variable: Variable) -> str:
+    return f"| `{variable.name}` | {variable.doc} | {_default(variable)} |\n"
 
 
 def _by_general_name(variables: Iterable[Variable]) -> Iterable[list[Variable]]:
@@ -274,6 +289,7 @@ PAGES = {
     "telemetry.md": telemetry_page,
     "prometheus.md": prometheus_page,
     "openapi.json": openapi.text,
+    "alerts.md": alerts_page.page,
 }
 
 
@@ -283,6 +299,8 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (folder / name).write_text(page(), encoding="utf-8")
+    RULES.parent.mkdir(parents=True, exist_ok=True)
+    RULES.write_text(promql.rule_file(catalogue.rules()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -273,6 +273,13 @@ CELERY_BEAT_MISSED_RUNS: Final = MetricDefinition(
 DJANGO_DB_SIZE: Final = MetricDefinition(
     "django.db.size", "gauge", "By", "Size of a database.", (names.DJANGO_DB_ALIAS,)
 )
+DJANGO_DB_CONNECTION_UTILIZATION: Final = MetricDefinition(
+    "django.db.connection.utilization",
+    "gauge",
+    "1",
+    "Share of the connections that a database's server allows which is in use, whoever uses them.",
+    (names.DJANGO_DB_ALIAS,),
+)
 REDIS_MEMORY_USED: Final = MetricDefinition(
     "redis.memory.used",
     "gauge",
@@ -311,6 +318,7 @@ OBSERVED: Final = (
     CELERY_WORKER_LAST_HEARTBEAT,
     CELERY_WORKER_RESPONSE_TIME,
     DJANGO_DB_SIZE,
+    DJANGO_DB_CONNECTION_UTILIZATION,
     REDIS_MEMORY_USED,
     REDIS_KEYS,
     REDIS_KEYS_EXPIRING,

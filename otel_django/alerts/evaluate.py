@@ -241,6 +241,7 @@ def _mean(evaluator: Evaluator, form: forms.Mean, now_ms: int) -> Values:
 
 
 def _level(evaluator: Evaluator, form: forms.Level, now_ms: int) -> Values:
+    now_ms -= form.ago_s * 1000
     if form.over == "last":
         found = evaluator.instant(form.of, now_ms)
     else:

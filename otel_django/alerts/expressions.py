@@ -109,7 +109,8 @@ class Mean:
 class Level:
     """A gauge: each series ``over`` the window, then the series combined.
 
-    ``last`` is the newest sample, five minutes old at most, whatever the window.
+    ``last`` is the newest sample, five minutes old at most, whatever the window. ``ago_s`` is how
+    long ago that is looked at.
     """
 
     of: Selector
@@ -117,6 +118,7 @@ class Level:
     window_s: int = 0
     by: tuple[str, ...] = BY_SERVICE
     combine: Combine = "max"
+    ago_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

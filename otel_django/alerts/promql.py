@@ -110,10 +110,11 @@ def _mean(form: forms.Mean) -> str:
 
 
 def _level(form: forms.Level) -> str:
+    ago = f" offset {duration(form.ago_s)}" if form.ago_s else ""
     if form.over == "last":
-        return f"{form.combine} {_by(form.by)}({_selector(form.of)})"
-    series = f"{form.over}_over_time({_selector(form.of, window_s=form.window_s)})"
-    return f"{form.combine} {_by(form.by)}({series})"
+        return f"{form.combine} {_by(form.by)}({_selector(form.of)}{ago})"
+    series = f"{_selector(form.of, window_s=form.window_s)}{ago}"
+    return f"{form.combine} {_by(form.by)}({form.over}_over_time({series}))"
 
 
 def _absence(form: forms.Absence) -> str:
@@ -132,7 +133,7 @@ def _above(form: forms.Above) -> str:
 
 def _burn_rate(form: forms.BurnRate) -> str:
     long, short = (
-        f"({promql(during(form.share, window_s))}) / {form.budget:g}"
+        f"({promql(during(form.share, window_s))}) / {form.budget:.12g}"
         for window_s in (form.long_s, form.short_s)
     )
     return f"({long} <= {short}) or ({short} < {long})"
@@ -150,7 +151,7 @@ def _trend(form: forms.Trend) -> str:
     by, series = _by(form.by), _selector(form.of)
     slope = f"deriv({_selector(form.of, window_s=form.window_s)}) > 0"
     known = f"{series} offset {duration(form.window_s // 2)}"
-    return f"min {by}(({form.limit:g} - {series}) / ({slope}) and {known})"
+    return f"min {by}(({form.limit:.12g} - {series}) / ({slope}) and {known})"
 
 
 def _growing(form: forms.Growing) -> str:
@@ -165,13 +166,13 @@ def _growing(form: forms.Growing) -> str:
 
 
 def _scaled(form: forms.Scaled) -> str:
-    return f"{form.factor:g} * ({promql(form.of)})"
+    return f"{form.factor:.12g} * ({promql(form.of)})"
 
 
 def _when(form: forms.When) -> str:
     word = "unless" if form.unless else "and"
     on = ", ".join(map(label_name, form.on))
-    condition = f"({promql(form.condition)}) {form.operator} {form.bound:g}"
+    condition = f"({promql(form.condition)}) {form.operator} {form.bound:.12g}"
     return f"({promql(form.value)}) {word} on ({on}) ({condition})"
 
 

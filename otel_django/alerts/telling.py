@@ -109,5 +109,5 @@ def grouped(
     for notice in notices:
         labels = notice.alert.labels
         values = (*(labels.get(name, "") for name in by), notice.reason)
-        groups[(*values, notice.reason)].append(notice)
+        groups[values].append(notice)
     return dict(groups)

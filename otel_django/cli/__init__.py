@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.core.management.base import OutputWrapper
     from django.core.management.color import Style
 
-SUBCOMMANDS: Final = ("config", "export", "health", "prune", "receive", "tail")
+SUBCOMMANDS: Final = ("config", "export", "health", "prune", "receive", "rules", "tail")
 
 
 class Subcommand(Protocol):

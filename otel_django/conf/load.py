@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.conf import otlp
+from otel_django.conf.alert_thresholds import alert_thresholds
 from otel_django.conf.otlp import OtlpSettings
 from otel_django.conf.parsers import Unusable, plain
 from otel_django.conf.settings import (
@@ -120,6 +122,9 @@ class _Draft:
             otlp_metrics=OtlpSettings(**groups.get("otlp_metrics", {})),
             otlp_logs=OtlpSettings(**groups.get("otlp_logs", {})),
             span_limits=SpanLimitSettings(**groups.get("span_limits", {})),
+            alert_thresholds=SimpleNamespace(
+                **(alert_thresholds() | groups.get("alert_thresholds", {}))
+            ),
             debug=self._debug,
             base_dir=self._base_dir,
             source_dirs=source_dirs,

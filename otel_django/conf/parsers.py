@@ -7,6 +7,7 @@ from ``settings.OTEL_DJANGO``. It returns the value or raises ``Unusable``, and 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -90,8 +91,17 @@ def plain(value: object) -> Raw | None:
     if isinstance(value, (set, frozenset)):
         return tuple(sorted(filter(None, map(_scalar, value)))) or None
     if isinstance(value, (list, tuple)):
+        if any(isinstance(item, Mapping) for item in value):
+            return _as_json(value)
         return tuple(filter(None, map(_scalar, value))) or None
     return _scalar(value) or None
+
+
+def _as_json(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unusable("it holds more than texts, numbers, lists and dicts") from error
 
 
 def _scalar(value: object) -> str:

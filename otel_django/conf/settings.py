@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from otel_django.conf.alert_thresholds import alert_thresholds
 from otel_django.conf.limits import DEFAULTS, Limit
 from otel_django.conf.otlp import OtlpSettings
 
@@ -36,6 +38,10 @@ def _receiver(signal: str) -> OtlpSettings:
     return OtlpSettings(endpoint=f"http://localhost:4318/v1/{signal}")
 
 
+def _alert_thresholds() -> SimpleNamespace:
+    return SimpleNamespace(**alert_thresholds())
+
+
 # Each start, also that of a command that isn't traced, would take 3 ms to generate the rest.
 @dataclass(frozen=True, init=False, repr=False, eq=False)
 class Settings:
@@ -45,9 +51,10 @@ class Settings:
     ``resource_attributes`` has no ``service.name``: that is ``service_name``. ``commands`` has one
     of own, all and none, then names. ``store`` None is off. ``metrics_listen`` is host:port, empty
     for off. ``log_file_rotation`` is weekly, daily, off or a size (``50MB``). ``max_overhead`` is a
-    share. ``source_dirs`` are where the site's own code may lie: BASE_DIR and the folder from which
-    the settings module is imported. ``origins`` has one entry per field that a variable fills
-    ("otlp_traces.headers" for a group's).
+    share. ``alert_thresholds`` has ``HighCpu_warning`` and so on. ``source_dirs`` are where the
+    site's own code may lie: BASE_DIR and the folder from which the settings module is imported.
+    ``origins`` has one entry per field that a variable fills ("otlp_traces.headers" for a
+    group's).
     """
 
     enabled: bool | None = None
@@ -112,6 +119,10 @@ class Settings:
     health_urls: tuple[str, ...] = ()
     health_certificates: tuple[str, ...] = ()
     stuck_s: float = 600.0
+    alert_rules: tuple[Mapping[str, Any], ...] = ()
+    alerts_queue_capacity: float = 1000.0
+    slo_availability_percent: float = 99.9
+    alert_thresholds: SimpleNamespace = field(default_factory=_alert_thresholds)
     database: str = "default"
     semconv_opt_in: frozenset[str] = frozenset()
     disabled_instrumentations: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otel_django.conf.alert_variables import ALERTS
 from otel_django.conf.health_variables import HEALTH
 from otel_django.conf.log_variables import LOGS
 from otel_django.conf.metric_variables import METRICS
@@ -25,6 +26,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     *INSTRUMENTATION,
     *OURS,
     *HEALTH,
+    *ALERTS,
 )
 
 CONFIG_FILE: Final = "OTEL_CONFIG_FILE"

@@ -1,7 +1,7 @@
-"""Observers of the site's databases and of its caches in Redis: how large they are.
+"""Observers of the site's databases and of its caches in Redis: how large and full they are.
 
-Each look opens connections of its own, asks one question of each and closes them. What can't be
-reached is left out: that it can't is for the health checks to say.
+Each look opens connections of its own, asks a question or two of each and closes them. What can't
+be reached is left out: that it can't is for the health checks to say.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from otel_django import metric_definitions as metrics
 from otel_django import names
 from otel_django.health import database_session, redis_caches
+from otel_django.health.checks.database import connections_of, first_statement
 from otel_django.health.results import CheckError
 from otel_django.observation import Observation
 
 if TYPE_CHECKING:
+    from otel_django.health.database_session import Session
     from otel_django.metric_points import MetricDefinition
 
 _SIZES: Final = {
@@ -50,16 +52,29 @@ class DatabaseSizes:
 
     def observe(self) -> Iterator[Observation]:
         """One of each alias that answers."""
-        for alias, size_bytes in _of_each(database_session.primary_aliases(), self._size):
-            if size_bytes:
-                which = {names.DJANGO_DB_ALIAS: alias}
-                yield Observation(metrics.DJANGO_DB_SIZE.name, size_bytes, which)
+        for alias, figures in _of_each(database_session.primary_aliases(), self._figures):
+            for definition, value in figures.items():
+                if value is not None:
+                    which = {names.DJANGO_DB_ALIAS: alias}
+                    yield Observation(definition.name, value, which)
 
-    def _size(self, alias: str) -> int | None:
+    def _figures(self, alias: str) -> dict[MetricDefinition, float | None]:
         with database_session.session(alias, self.timeout_s) as session:
-            sql = _SIZES.get(session.vendor)
-            found = None if sql is None else session.rows(sql)[0][0]
-        return None if found is None else int(found)
+            return {
+                metrics.DJANGO_DB_SIZE: _size(session),
+                metrics.DJANGO_DB_CONNECTION_UTILIZATION: _utilization(session),
+            }
+
+
+def _size(session: Session) -> int | None:
+    sql = _SIZES.get(session.vendor)
+    found = None if sql is None else session.rows(sql)[0][0]
+    return int(found) if found else None
+
+
+def _utilization(session: Session) -> float | None:
+    found = connections_of(session, session.rows(first_statement(session)))
+    return None if found is None else found[0] / found[1]
 
 
 class RedisFigures:

@@ -65,9 +65,9 @@ class DatabaseCheck:
 
     def _ask(self, alias: str) -> Result:
         with database_session.session(alias, self.timeout_s * IN_TIME) as session:
-            first = session.rows(_SELECT_1.get(session.vendor, "SELECT 1"))
+            first = session.rows(first_statement(session))
             duration_ms = (monotonic() - session.began_s) * 1000
-            connections = _connections(session, first)
+            connections = connections_of(session, first)
         found = [Result(*not_slow(duration_ms, self.slow_ms))]
         observed = {"duration_ms": round(duration_ms, 1)}
         if connections is not None:
@@ -79,8 +79,16 @@ class DatabaseCheck:
         return Result(worst(found), message, observed)
 
 
-def _connections(session: Session, first: list[tuple[Any, ...]]) -> tuple[int, int] | None:
-    """How many there are and how many there can be; None where that isn't told."""
+def first_statement(session: Session) -> str:
+    """The cheapest question to a server."""
+    return _SELECT_1.get(session.vendor, "SELECT 1")
+
+
+def connections_of(session: Session, first: list[tuple[Any, ...]]) -> tuple[int, int] | None:
+    """How many there are and how many there can be; None where that isn't told.
+
+    ``first`` is what ``first_statement`` answered.
+    """
     try:
         if session.vendor == "postgresql":
             [(used, most)] = session.rows(_POSTGRESQL)
