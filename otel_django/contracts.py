@@ -373,7 +373,8 @@ class MetricQuery:
     """Points of one metric between two times, inclusive; ``attributes`` must be equal as text.
 
     ``step_ns`` is the least distance of points: the last one in each step is returned. A series
-    may lack points while its value stays the same, for five minutes at most.
+    may lack points while its value stays the same, for five minutes at most. Of more than
+    ``max_series`` those with the largest values are returned.
     """
 
     name: str
@@ -413,6 +414,10 @@ class MetricReader(Protocol):
 
     def list_metrics(self) -> tuple[MetricInfo, ...]:
         """What there is, by name."""
+        ...
+
+    def series_count(self, query: MetricQuery) -> int:
+        """How many series match, whatever ``max_series`` says."""
         ...
 
     def read(self, query: MetricQuery) -> MetricAnswer:

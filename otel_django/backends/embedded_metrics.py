@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from heapq import nlargest
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from otel_django.backends.embedded_roll_ups import stretches
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.metric_rows import attributes_from, point_from
-from otel_django.store.metric_schema import HALF_HOUR, MINUTE_NS
-from otel_django.store.schema import WITH_LOGS_AND_METRICS, WITH_ROLL_UPS
+from otel_django.store.metric_schema import LENGTHS, MINUTE_NS, thinned
+from otel_django.store.schema import WITH_LOGS_AND_METRICS
 from otel_django.store.texts import text_id
 
 if TYPE_CHECKING:
@@ -25,42 +27,111 @@ MAX_SERIES: Final = 10_000
 MAX_POINTS: Final = 100_000
 SERIES_LOOKED_AT: Final = 100
 TOO_MANY_POINTS: Final = f"only the first {MAX_POINTS:,} points: ask for a longer step"
+DAY_NS: Final = 1440 * MINUTE_NS
+REPEATED_NS: Final = 6 * MINUTE_NS
+"""By then each series has a point again."""
 LATE_NS: Final = 15 * MINUTE_NS
 """A point may be so much older than the slice it stands in: writers wait for a full disk."""
 LATE: Final = "time was up: points are missing; ask for a shorter range or a longer step"
 
-# A series' last point of each step. The times of points are walked, a step of the index each, so
-# that points of other metrics are not touched; beside max(), SQLite takes the other columns from
-# the row that has it.
+# The times of points are walked, a step of the index each, so that points of other metrics are not
+# touched.
 POINTS_SQL: Final = """
     WITH RECURSIVE at(time) AS (
         SELECT min({time}) FROM {table} WHERE {time} >= :low
         UNION ALL SELECT (SELECT min({time}) FROM {table} WHERE {time} > at.time) FROM at
         WHERE at.time <= :high
     )
-    SELECT series, max(time_ns), start_ns, value, data
-    FROM at CROSS JOIN {table} AS p ON p.{time} = at.time AND p.metric = :metric
-    WHERE at.time <= :high AND p.time_ns BETWEEN :since AND :until
-        AND p.series IN (SELECT value FROM json_each(:series))
-    GROUP BY series, time_ns / :step
-    ORDER BY series, time_ns
+    SELECT {columns} FROM at CROSS JOIN {points}
+    WHERE at.time <= :high AND p.time_ns BETWEEN :since AND :until {more}
     LIMIT :limit
 """
+ALL: Final = "{table} AS p ON p.{time} = at.time AND p.metric = :metric"
+FEW: Final = (
+    "json_each(:series) AS wanted CROSS JOIN {table} AS p "
+    "ON p.{time} = at.time AND p.metric = :metric AND p.series = wanted.value"
+)
+OF_THESE: Final = "AND p.series IN (SELECT value FROM json_each(:series))"
+AS_THEY_ARE: Final = "series, time_ns, start_ns, value, data"
+# Beside max(), SQLite takes the other columns from the row that has it.
+LAST: Final = "series, max(time_ns), start_ns, value, data"
+# A series that lives has a row in each of the longer ones' tables; what was not followed at once
+# may leave two rows a step.
+NONE_FOLLOWS: Final = """
+    AND NOT EXISTS (
+        SELECT 1 FROM {table} AS next WHERE next.minute = p.minute + :length
+        AND next.metric = :metric AND next.series = p.series
+        AND (p.minute + :length) % :step_minutes <> 0
+    )
+"""
+OF_A_STEP: Final = "GROUP BY series, time_ns / :step ORDER BY series, time_ns"
+SIZE: Final = "series, max(coalesce(value, data ->> '$[1]'))"
+FEW_OF: Final = 8
+"""Where no more than one in so many series are wanted, each is looked for by itself."""
+
+
+class _Source(NamedTuple):
+    """A table with its column of time, the first and last that is wanted, how long a row is."""
+
+    table: str
+    time: str
+    low: int
+    high: int
+    length_ns: int = 0
+
+    def sql(self, columns: str, points: str = ALL, more: str = "") -> str:
+        names = {"table": self.table, "time": self.time}
+        return POINTS_SQL.format(**names, columns=columns, points=points.format(**names), more=more)
+
+    def last_of_steps(self, step_ns: int, *, few: bool) -> str:
+        """A series' last point of each step, or not many more; ``few``: series of many."""
+        points, more = (FEW, "") if few else (ALL, OF_THESE)
+        if self.length_ns > MINUTE_NS and step_ns % self.length_ns == 0:
+            follows = NONE_FOLLOWS.format(table=self.table) if step_ns > self.length_ns else ""
+            return self.sql(AS_THEY_ARE, points, more + follows)
+        return self.sql(LAST, points, f"{more} {OF_A_STEP}")
+
+
+class _Found(NamedTuple):
+    """A series that matches; ``labels`` is its attributes' JSON."""
+
+    metric: int
+    kind: Kind
+    bounds: str
+    service: str
+    instance: str
+    labels: str
+
+
+class _Matching(NamedTuple):
+    """A metric's series by their ids, of newer slices first; how many there are of all."""
+
+    info: MetricInfo | None
+    series: dict[int, _Found]
+    looked_at: int
 
 
 @dataclass
 class _Series:
-    kind: str
+    kind: Kind
     metric: int
     service: str
     instance: str
     attributes: Attributes
     bounds: tuple[float, ...]
-    points: dict[int, Point] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, found: _Found) -> _Series:
+        """Without points yet."""
+        attributes = attributes_from(loads(found.labels))
+        owner = (found.service, found.instance)
+        return cls(found.kind, found.metric, *owner, attributes, tuple(loads(found.bounds)))
 
     def answer(self, step_ns: int) -> MetricSeries:
         """Its points by time; steps that two slices share have one."""
-        points = {time_ns // step_ns: self.points[time_ns] for time_ns in sorted(self.points)}
+        by_time = sorted(self.points, key=attrgetter("time_ns"))
+        points = {point.time_ns // step_ns: point for point in by_time}
         ordered = tuple(points.values())
         return MetricSeries(self.service, self.instance, self.attributes, ordered, self.bounds)
 
@@ -97,16 +168,25 @@ class EmbeddedMetricReader:
             times = [part.started_ns for part in _with_metrics(read)]
         return min(times, default=0) - LATE_NS
 
+    def series_count(self, query: MetricQuery) -> int:
+        """Of 10,000 at most."""
+        with self._session() as read:
+            return len(_matching(read, _overlapping(read, query), query).series)
+
     def read(self, query: MetricQuery) -> MetricAnswer:
         """At most 10,000 series and 100,000 points."""
         with self._session() as read:
             parts = _overlapping(read, query)
-            info, series, matching = _find_series(read, parts, query)
+            matching = _matching(read, parts, query)
+            series = _chosen(read, parts, query, matching)
             note = ""
-            if matching > len(series):
-                note = f"{len(series):,} of {matching:,} series"
+            if len(series) < len(matching.series):
+                note = f"the largest {len(series):,} of {len(matching.series):,} series"
+            few = len(series) * FEW_OF <= matching.looked_at
             try:
-                count = sum(_read_points(read, part, query, series) for part in reversed(parts))
+                count = sum(
+                    _read_points(read, part, query, series, few=few) for part in reversed(parts)
+                )
             except TimeoutError:
                 if not any(each.points for each in series.values()):
                     raise
@@ -115,7 +195,7 @@ class EmbeddedMetricReader:
             note = TOO_MANY_POINTS
         answers = (each.answer(max(query.step_ns, 1)) for each in series.values() if each.points)
         ordered = sorted(answers, key=lambda each: (each.service, each.instance, each.attributes))
-        return MetricAnswer(info, tuple(ordered), note)
+        return MetricAnswer(matching.info, tuple(ordered), note)
 
 
 def _with_metrics(read: Session) -> list[Slice]:
@@ -143,15 +223,11 @@ def _keys(read: Session, part: Slice, metric: int) -> tuple[str, ...]:
     return tuple(key for (key,) in rows)
 
 
-def _find_series(
-    read: Session, parts: list[Slice], query: MetricQuery
-) -> tuple[MetricInfo | None, dict[int, _Series], int]:
-    """The metric, the series to read, and how many match; those of newer slices come first."""
-    limit = max(1, min(query.max_series, MAX_SERIES))
+def _matching(read: Session, parts: list[Slice], query: MetricQuery) -> _Matching:
     info: MetricInfo | None = None
-    found: dict[int, _Series] = {}
+    found: dict[int, _Found] = {}
     looked_at: set[int] = set()
-    matching = 0
+    newer: Slice | None = None
     for part in parts:
         for number, unit, description, kind, bounds in read.run(
             f"SELECT id, unit, description, kind, bounds FROM metric_{part.id} WHERE name = ?",
@@ -160,28 +236,20 @@ def _find_series(
             if info is None:
                 keys = _keys(read, part, number)
                 info = MetricInfo(query.name, unit, description, cast("Kind", kind), keys)
-            for row, service, instance, attributes in _series(read, part, number, query):
+            for row, service, instance, labels in _series(read, part, newer, number, query):
                 if row in looked_at:
                     continue
                 looked_at.add(row)
-                labels = loads(attributes)
-                if _matches(labels, query.attributes):
-                    matching += 1
-                    if len(found) < limit:
-                        found[row] = _Series(
-                            kind,
-                            number,
-                            service or "",
-                            instance,
-                            attributes_from(labels),
-                            tuple(loads(bounds)),
-                        )
-    return info, found, matching
+                if len(found) < MAX_SERIES and _matches(labels, query.attributes):
+                    found[row] = _Found(number, kind, bounds, service or "", instance, labels)
+        newer = part
+    return _Matching(info, found, len(looked_at))
 
 
 def _series(
-    read: Session, part: Slice, metric: int, query: MetricQuery
-) -> Iterator[tuple[int, str, str, str]]:
+    read: Session, part: Slice, newer: Slice | None, metric: int, query: MetricQuery
+) -> list[tuple[int, str, str, str]]:
+    """Those of a slice that aren't in the newer one; most are."""
     sql = (
         f"SELECT s.id, t.value, s.instance, s.attributes FROM series_{part.id} AS s "
         f"LEFT JOIN text_{part.id} AS t ON t.id = s.service WHERE s.metric = ?"
@@ -190,53 +258,113 @@ def _series(
     if query.service is not None:
         sql += " AND s.service = ?"
         arguments += (text_id(query.service),)
-    yield from read.run(sql, arguments)
+    if newer is not None:
+        sql += f" AND NOT EXISTS (SELECT 1 FROM series_{newer.id} AS n WHERE n.id = s.id)"
+    return read.run(sql, arguments)
 
 
-def _matches(attributes: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _chosen(
+    read: Session, parts: list[Slice], query: MetricQuery, matching: _Matching
+) -> dict[int, _Series]:
+    """All series, or the largest of too many: by a look at each slice's last points."""
+    found = matching.series
+    limit = max(1, min(query.max_series, MAX_SERIES))
+    if len(found) <= limit:
+        return {row: _Series.of(each) for row, each in found.items()}
+    sizes: dict[int, float] = dict.fromkeys(found, 0.0)
+    for part in parts:
+        for row, size in _last_sizes(read, part, query, {each.metric for each in found.values()}):
+            if row in sizes and isinstance(size, int | float):
+                sizes[row] = max(sizes[row], size)
+    return {row: _Series.of(found[row]) for row in nlargest(limit, sizes, key=sizes.__getitem__)}
+
+
+def _last_sizes(
+    read: Session, part: Slice, query: MetricQuery, metrics: set[int]
+) -> Iterator[tuple[int, float | None]]:
+    """What series have counted as the range or the slice ends."""
+    for source in _sources(part, replace(query, step_ns=DAY_NS)):
+        last = read.run(
+            f"SELECT max({source.time}) FROM {source.table} WHERE {source.time} BETWEEN ? AND ?",
+            (source.low, source.high),
+        )[0][0]
+        if last is not None:
+            low = last if source.length_ns else last - REPEATED_NS
+            sql = source._replace(low=low, high=last).sql(SIZE, more="GROUP BY series")
+            for metric in metrics:
+                yield from read.run(
+                    sql,
+                    {
+                        "metric": metric,
+                        "low": low,
+                        "high": last,
+                        "since": query.since_ns,
+                        "until": query.until_ns,
+                        "limit": MAX_POINTS,
+                    },
+                )
+
+
+def _matches(labels: str, wanted: Mapping[str, Any]) -> bool:
+    if not wanted:
+        return True
+    attributes = loads(labels)
     return all(
         key in attributes and str(attributes[key]) == str(value) for key, value in wanted.items()
     )
 
 
 def _read_points(
-    read: Session, part: Slice, query: MetricQuery, series: Mapping[int, _Series]
+    read: Session, part: Slice, query: MetricQuery, series: Mapping[int, _Series], *, few: bool
 ) -> int:
-    """Add a slice's points to their series; how many."""
+    """Add a slice's points to their series; how many. ``few``: of many that there are."""
     count = 0
-    low, high = query.since_ns, query.until_ns
+    step_ns = max(query.step_ns, 1)
     for metric in {each.metric for each in series.values()}:
-        arguments = {
-            "metric": metric,
-            "series": dumps([row for row, each in series.items() if each.metric == metric]),
-            "since": low,
-            "until": high,
-            "step": max(query.step_ns, 1),
-            "limit": MAX_POINTS,
-        }
-        for table, time, first, last in _tables(part, query):
-            sql = POINTS_SQL.format(table=f"{table}_{part.id}", time=time)
-            rows = read.run(sql, {**arguments, "low": first, "high": last})
+        for source in _sources(part, query):
+            rows = read.run(
+                source.last_of_steps(step_ns, few=few),
+                {
+                    "metric": metric,
+                    "series": dumps([row for row, each in series.items() if each.metric == metric]),
+                    "since": query.since_ns,
+                    "until": query.until_ns,
+                    "low": source.low,
+                    "high": source.high,
+                    "step": step_ns,
+                    "step_minutes": step_ns // MINUTE_NS,
+                    "length": source.length_ns // MINUTE_NS,
+                    "limit": MAX_POINTS,
+                },
+            )
             count += len(rows)
             for row, time_ns, start_ns, value, data in rows:
                 one = series[row]
                 times = (start_ns, time_ns)
-                one.points[time_ns] = point_from(
-                    one.kind, one.attributes, times, value, loads(data) if data else None
+                one.points.append(
+                    point_from(
+                        one.kind, one.attributes, times, value, loads(data) if data else None
+                    )
                 )
     return count
 
 
-def _tables(part: Slice, query: MetricQuery) -> Iterator[tuple[str, str, int, int]]:
-    """Table, its column of time, the first and the last that is wanted."""
+def _sources(part: Slice, query: MetricQuery) -> Iterator[_Source]:
+    """Where a slice's points are, the oldest first."""
     low, high = query.since_ns, query.until_ns
-    coarse = part.version >= WITH_ROLL_UPS and _is_long(query.step_ns)
-    for prefix, first, last in stretches(low // MINUTE_NS, high // MINUTE_NS, coarse=coarse):
-        yield "half_hour" if prefix else "minute", "minute", first, last
-    yield "point", "time_ns", low, high
+    tables = {
+        length: table
+        for table, length in LENGTHS.items()
+        if table in thinned(part.version) and _fits(length * MINUTE_NS, query.step_ns)
+    }
+    for length, first, last in stretches(
+        low // MINUTE_NS, high // MINUTE_NS, sorted(tables, reverse=True)
+    ):
+        table = f"{tables[length]}_{part.id}"
+        yield _Source(table, "minute", first, last, length * MINUTE_NS)
+    yield _Source(f"point_{part.id}", "time_ns", low, high)
 
 
-def _is_long(step_ns: int) -> bool:
-    """Whether half hours will do: they fit into the steps, or are short beside them."""
-    half_hour_ns = HALF_HOUR * MINUTE_NS
-    return step_ns > 0 and (step_ns % half_hour_ns == 0 or step_ns > 4 * half_hour_ns)
+def _fits(length_ns: int, step_ns: int) -> bool:
+    """Whether rows so long will do: they fit into the steps, or are short beside them."""
+    return length_ns == MINUTE_NS or step_ns % length_ns == 0 < step_ns or step_ns > 4 * length_ns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.store.json_text import dumps
@@ -65,7 +65,8 @@ def sums(
     known = [each for each in wanted if part.version >= WITH_ROLL_UPS or each in _EVER]
     added = ", ".join(f"sum({each})" for each in known)
     coarse = part.version >= WITH_ROLL_UPS and not fine
-    for prefix, first, last in stretches(*minutes, coarse=coarse):
+    for length, first, last in stretches(*minutes, (LONG_MINUTES, 1) if coarse else (1,)):
+        prefix = "long_" if length > 1 else ""
         yield from read.run(
             f"SELECT {columns}, {added} FROM {prefix}{table.name}_{part.id} "
             f"WHERE minute BETWEEN ? AND ? AND {where} "
@@ -77,18 +78,23 @@ def sums(
 _EVER: Final = ("count", "errors", "duration_ns")
 
 
-def stretches(first: int, last: int, *, coarse: bool) -> Iterator[tuple[str, int, int]]:
-    """What to take minutes from: half hours ("long_") or single ones (""), first and last."""
-    begin = -(-first // LONG_MINUTES) * LONG_MINUTES
-    end = (last + 1) // LONG_MINUTES * LONG_MINUTES
-    if not coarse or begin >= end:
-        yield "", first, last
+def stretches(first: int, last: int, lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """What to take minutes from: the longest rows that fit, at the ends shorter ones, by time.
+
+    ``lengths`` are in minutes, falling to 1. Each stretch is a length, its first and last minute.
+    """
+    longest, *shorter = lengths
+    begin = -(-first // longest) * longest
+    end = (last + 1) // longest * longest
+    if begin >= end:
+        if shorter:
+            yield from stretches(first, last, shorter)
         return
     if first < begin:
-        yield "", first, begin - 1
-    yield "long_", begin, end - 1
+        yield from stretches(first, begin - 1, shorter)
+    yield longest, begin, end - 1
     if end <= last:
-        yield "", end, last
+        yield from stretches(end, last, shorter)
 
 
 def with_roll_ups(read: Session) -> list[Slice]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from otel_django.backends.embedded_roll_ups import LATE, Steps, sums, texts
+from otel_django.backends.embedded_roll_ups import LATE, MINUTE_NS, Steps, sums, texts
 from otel_django.backends.embedded_rows import KINDS, Histogram
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.roll_ups import Moment, Timeline
@@ -75,7 +75,13 @@ class EmbeddedTimelineReader:
     def courses(
         self, since_ns: int, until_ns: int, step_ns: int
     ) -> dict[tuple[str, str], tuple[int, ...]]:
-        """Of the 500 that were called most; without older times where time was up."""
+        """Of the 500 that were called most; without older times where time was up.
+
+        Long steps are whole half hours.
+        """
+        half_hours = -(-step_ns // (LONG_MINUTES * MINUTE_NS))
+        if half_hours > 1:
+            step_ns = half_hours * LONG_MINUTES * MINUTE_NS
         steps = Steps(since_ns, until_ns, step_ns)
         found: dict[tuple[int, int], Counter[int]] = {}
         with self._session() as read:

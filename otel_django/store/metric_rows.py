@@ -168,7 +168,7 @@ def point_from(
 ) -> Point:
     """The point of a row; ``times`` are its start and its own."""
     start_ns, time_ns = times
-    exemplars = tuple(map(_exemplar_from, data[0])) if data else ()
+    exemplars = tuple(map(_exemplar_from, data[0])) if data and data[0] else ()
     if kind == "histogram" and data is not None:
         _, total, low, high, counts = data
         return HistogramPoint(

@@ -5,24 +5,29 @@
 ``point_7``          the last hour's points, as they were taken
 ``minute_7``         older ones: a series' last point of each minute
 ``half_hour_7``      the same of each half hour, for ranges of days; ``minute`` is its first
+``two_hours_7``      the same of each two hours
 ``metric_ingest_7``  a view: inserting a batch into it runs everything as one statement
 
 Points are cumulative. A series has one when its value changed, when the slice began, and every
 five minutes; so one without a point for longer has ended. ``id`` is a hash, the same in every slice
-and process. Both tables of points are ordered by time, so that what is written goes to their end.
+and process. All tables of points are ordered by time, so that what is written goes to their end.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-TABLES: Final = ("point", "minute", "half_hour", "series", "metric")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TABLES: Final = ("point", "minute", "half_hour", "two_hours", "series", "metric")
 VIEW: Final = "metric_ingest"
 METRIC_COLUMNS: Final = ("id", "name", "unit", "description", "kind", "bounds", "scope")
 SERIES_COLUMNS: Final = ("id", "metric", "service", "resource", "instance", "attributes")
 POINT_COLUMNS: Final = ("metric", "series", "time_ns", "start_ns", "value", "data")
 MINUTE_NS: Final = 60_000_000_000
-HALF_HOUR: Final = 30
+LENGTHS: Final = {"minute": 1, "half_hour": 30, "two_hours": 120}
+"""Table of older points → how many minutes a row stands for."""
 
 
 def create(number: int, guard: str) -> tuple[str, ...]:
@@ -71,7 +76,7 @@ def create(number: int, guard: str) -> tuple[str, ...]:
                 PRIMARY KEY (minute, metric, series)
             ) WITHOUT ROWID
             """
-            for table in ("minute", "half_hour")
+            for table in LENGTHS
         ),
         f"""
         CREATE VIEW metric_ingest_{number} AS SELECT
@@ -110,29 +115,29 @@ def ingest(number: int) -> str:
     return f"INSERT INTO metric_ingest_{number} VALUES (?, ?, ?, ?)"
 
 
-def roll_up(number: int, *, half_hours: bool = True) -> tuple[str, ...]:
-    """Move the points of a minute, ``:minute``, to the minutes: its last of each series.
+def thinned(version: int) -> tuple[str, ...]:
+    """The tables of older points that a slice has: each version since 2 has brought one."""
+    return tuple(LENGTHS)[: version - 1]
 
-    Slices of version 2 have no half hours.
-    """
+
+def roll_up(number: int, tables: Iterable[str]) -> tuple[str, ...]:
+    """Move the points of a minute, ``:minute``, to the tables of older ones: each series' last."""
     low, high = f":minute * {MINUTE_NS}", f"(:minute + 1) * {MINUTE_NS}"
     columns = ", ".join(POINT_COLUMNS)
-    tables = {"minute": ":minute"}
-    if half_hours:
-        tables["half_hour"] = f":minute / {HALF_HOUR} * {HALF_HOUR}"
     return (
         # Beside max(), SQLite takes the other columns from the row that has the maximum.
         *(
             f"""
             INSERT INTO {table}_{number} (minute, {columns})
-                SELECT {minute}, metric, series, max(time_ns), start_ns, value, data
+                SELECT :minute / {LENGTHS[table]} * {LENGTHS[table]}, metric, series,
+                    max(time_ns), start_ns, value, data
                 FROM point_{number} WHERE time_ns >= {low} AND time_ns < {high}
                 GROUP BY metric, series
                 ON CONFLICT DO UPDATE SET time_ns = excluded.time_ns,
                     start_ns = excluded.start_ns, value = excluded.value, data = excluded.data
                     WHERE excluded.time_ns >= {table}_{number}.time_ns
             """
-            for table, minute in tables.items()
+            for table in tables
         ),
         f"DELETE FROM point_{number} WHERE time_ns >= {low} AND time_ns < {high}",
     )

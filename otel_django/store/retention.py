@@ -84,21 +84,22 @@ class Retention:
         )
 
     def _thin_slice(self, connection: sqlite3.Connection, part: Slice, now_ns: int) -> bool:
-        number = part.id
-        half_hours = part.version >= schema.WITH_ROLL_UPS
+        number, tables = part.id, metric_schema.thinned(part.version)
         oldest = connection.execute(f"SELECT min(time_ns) FROM point_{number}").fetchone()[0]
         if oldest is not None and oldest < now_ns - FINE_NS:
             minute = oldest // metric_schema.MINUTE_NS
             with in_transaction(connection):
-                for statement in metric_schema.roll_up(number, half_hours=half_hours):
+                for statement in metric_schema.roll_up(number, tables):
                     connection.execute(statement, {"minute": minute})
             return True
         last_minute = (now_ns - self._limits.metrics_age_ns) // metric_schema.MINUTE_NS
         oldest = connection.execute(f"SELECT min(minute) FROM minute_{number}").fetchone()[0]
         if oldest is not None and oldest < last_minute:
             until = min(oldest + MINUTES_A_STEP, last_minute)
-            for table in ("minute", "half_hour") if half_hours else ("minute",):
-                connection.execute(f"DELETE FROM {table}_{number} WHERE minute < ?", (until,))
+            for table in tables:
+                length = metric_schema.LENGTHS[table]
+                last = (until if length == 1 else last_minute) - length
+                connection.execute(f"DELETE FROM {table}_{number} WHERE minute <= ?", (last,))
             return True
         return False
 

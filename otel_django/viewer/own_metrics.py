@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otel_django.viewer import chart, series
 from otel_django.viewer.exploring import is_distribution
 from otel_django.viewer.metric_list import is_own
-from otel_django.viewer.ranges import SECOND_NS, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 MOST: Final = 8
-COURSE_STEPS: Final = 28
+COURSE_STEPS: Final = 30
 
 
 class OwnMetric(NamedTuple):
@@ -39,7 +38,7 @@ def own_metrics(visit: Visit, found: Iterable[MetricInfo]) -> list[OwnMetric]:
             info.name,
             visit.range,
             service=visit.service,
-            step_ns=_step_ns(visit),
+            most_steps=COURSE_STEPS,
         )
         one = _told(info, reading.all)
         if one is not None:
@@ -47,12 +46,6 @@ def own_metrics(visit: Visit, found: Iterable[MetricInfo]) -> list[OwnMetric]:
         if len(shown) == MOST:
             break
     return shown
-
-
-def _step_ns(visit: Visit) -> int:
-    """Longer than a chart's: a small course needs few steps, and there may be many series."""
-    least = visit.range.length_ns // COURSE_STEPS
-    return next((each * SECOND_NS for each in STEPS if each * SECOND_NS >= least), least)
 
 
 def _told(info: MetricInfo, group: Group) -> OwnMetric | None:

@@ -11,7 +11,7 @@ SECOND_NS: Final = 1_000_000_000
 LENGTHS: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 """What can be chosen, in seconds until now."""
 DEFAULT: Final = "1h"
-STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
+STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 21_600, 86_400)
 MOST_STEPS: Final = 120
 LATEST_MS: Final = 9_000_000_000_000
 """In nanoseconds it still fits into 64 bits."""
@@ -33,11 +33,15 @@ class TimeRange:
     @property
     def step_ns(self) -> int:
         """How far apart the points of a chart are: a round figure, at most 120 of them."""
+        return self.step_of(MOST_STEPS)
+
+    def step_of(self, most: int) -> int:
+        """The shortest round figure of which no more than ``most`` make up the range."""
         seconds = self.length_ns / SECOND_NS
         for each in STEPS:
-            if seconds / each <= MOST_STEPS:
+            if seconds / each <= most:
                 return each * SECOND_NS
-        return math.ceil(seconds / MOST_STEPS / STEPS[-1]) * STEPS[-1] * SECOND_NS
+        return math.ceil(seconds / most / STEPS[-1]) * STEPS[-1] * SECOND_NS
 
     @property
     def words(self) -> str:

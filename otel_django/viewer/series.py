@@ -12,138 +12,37 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.contracts import MetricQuery
-from otel_django.metric_points import ExponentialPoint, HistogramPoint, NumberPoint
-from otel_django.metrics.merging import taken_off
+from otel_django.metric_points import NumberPoint
+from otel_django.viewer.course import IDLE_NS, SECOND_NS, Course, Steps
+from otel_django.viewer.ranges import MOST_STEPS
 from otel_django.web.metric_sums import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from otel_django.contracts import MetricInfo, MetricReader, MetricSeries
-    from otel_django.metric_points import Exemplar, Point
+    from otel_django.metric_points import Exemplar
     from otel_django.viewer.ranges import TimeRange
 
-SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
-IDLE_NS: Final = 360 * SECOND_NS
-"""A series that stays as it is has a point every five minutes; one without for longer has ended."""
 LEAST_SHARE: Final = 0.25
 """How much of the last step must be known for a rate of it."""
-MAX_SERIES: Final = 2000
+MAX_SERIES: Final = 500
+"""Of more only the largest are read."""
+MOST_POINTS: Final = 15_000
+FEWEST_STEPS: Final = 28
+"""Steps are longer where many series would have more points than that, but not beyond these."""
+LOOKED_AT: Final = 50
+"""Series with most points, which tell how far these lie apart."""
 
-DISTRIBUTIONS: Final = (HistogramPoint, ExponentialPoint)
 Values = list["float | None"]
 Key = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """``count`` steps of ``step_ns`` from ``start_ns`` on, which is a multiple of it."""
-
-    start_ns: int
-    step_ns: int
-    count: int
-
-    @classmethod
-    def of(cls, when: TimeRange, step_ns: int = 0) -> Steps:
-        """Those that the range touches."""
-        step_ns = step_ns or when.step_ns
-        first = when.since_ns // step_ns
-        return cls(first * step_ns, step_ns, max(1, -(-when.until_ns // step_ns) - first))
-
-    @property
-    def end_ns(self) -> int:
-        """Where the last one ends."""
-        return self.start_ns + self.count * self.step_ns
-
-    @property
-    def times_s(self) -> list[float]:
-        """Where each begins, for charts."""
-        return [(self.start_ns + number * self.step_ns) / SECOND_NS for number in range(self.count)]
-
-    def at(self, time_ns: int) -> int:
-        """The number of the step that a time is in; it may be outside."""
-        return (time_ns - self.start_ns) // self.step_ns
-
-    def shares(self, low_ns: int, high_ns: int) -> list[tuple[int, float]]:
-        """The steps that ``(low, high]`` lies in, with the share of it in each."""
-        first, last = self.at(low_ns), self.at(high_ns - 1)
-        if first >= last:
-            return [(last, 1.0)] if 0 <= last < self.count else []
-        length_ns = high_ns - low_ns
-        found = []
-        for number in range(max(0, first), min(self.count - 1, last) + 1):
-            begin_ns = self.start_ns + number * self.step_ns
-            within_ns = min(high_ns, begin_ns + self.step_ns) - max(low_ns, begin_ns)
-            found.append((number, within_ns / length_ns))
-        return found
-
-
-class Course:
-    """What one series says of each step.
-
-    ``gains`` are what it gained: a step, the share that fell into it, and a point of the whole
-    gain. ``known`` are the steps of which it tells anything, ``end_ns`` up to when it does.
-    """
-
-    __slots__ = ("_reading", "end_ns", "gains", "known")
-
-    def __init__(self, reading: Reading, one: MetricSeries) -> None:
-        self._reading = reading
-        self.gains: list[tuple[int, float, Point]] = []
-        self.known: set[int] = set()
-        self.end_ns = 0
-        before: Point | None = None
-        for point in one.points:
-            self._take(one, before, point)
-            before = point
-        if before is not None:
-            self._end(before)
-
-    def _take(self, one: MetricSeries, before: Point | None, point: Point) -> None:
-        reading, time_ns = self._reading, point.time_ns
-        begin_ns = max(time_ns - reading.interval_ns, point.start_ns)
-        adjoin = before is not None and reading.adjoin(before, point)
-        if before is not None and adjoin:
-            begin_ns = max(begin_ns, before.time_ns)
-            self._know(before.time_ns, time_ns)
-        else:
-            self._know(begin_ns, time_ns)
-        change = self._change(one, before if adjoin else None, point, is_first=before is None)
-        if change is not None and _size(change):
-            for number, share in reading.steps.shares(min(begin_ns, time_ns), time_ns):
-                self.gains.append((number, share, change))
-
-    def _change(
-        self, one: MetricSeries, before: Point | None, point: Point, *, is_first: bool
-    ) -> Point | None:
-        """What was gained since the point that adjoins; None where that can't be known."""
-        if before is not None:
-            same_sum = before.start_ns == point.start_ns
-            return (taken_off(point, before) if same_sum else None) or point
-        if point.start_ns >= point.time_ns - IDLE_NS:
-            return point
-        reading = self._reading
-        is_new = is_first and point.time_ns > reading.first_seen(one) + reading.interval_ns
-        return point if is_new else None
-
-    def _end(self, last: Point) -> None:
-        """It may only not have been written yet; after two intervals it is known to stay."""
-        until_ns = self._reading.until_ns - 2 * self._reading.interval_ns
-        self._know(last.time_ns, min(last.time_ns + IDLE_NS, until_ns))
-
-    def _know(self, low_ns: int, high_ns: int) -> None:
-        if high_ns >= low_ns:
-            at = self._reading.steps.at
-            first = at(low_ns)
-            self.known.update(range(first, max(first, at(high_ns - 1)) + 1))
-            self.end_ns = max(self.end_ns, high_ns)
 
 
 class Group:
@@ -159,23 +58,20 @@ class Group:
     @cached_property
     def counts(self) -> Values:
         """How much was added in each step: of a histogram, how many measurements."""
-        return self._per_step(_size)
+        found: Values = [None] * self._steps.count
+        for course in self._courses:
+            for number, amount in course.counts.items():
+                found[number] = (found[number] or 0.0) + amount
+        return found
 
     @cached_property
     def sums(self) -> Values:
-        """A histogram's sum of measurements in each step."""
-        return self._per_step(lambda change: getattr(change, "sum", 0.0))
+        """A histogram's sum of measurements in each step; None where there were none."""
+        return [None if spread is None else spread.total for spread in self._spreads]
 
-    def _per_step(self, size: Callable[[Point], float]) -> Values:
-        found: Values = [None] * self._steps.count
-        for one in self.series:
-            course = self._reading.course(one)
-            for number in course.known:
-                if 0 <= number < len(found):
-                    found[number] = found[number] or 0.0
-            for number, share, change in course.gains:
-                found[number] = (found[number] or 0.0) + size(change) * share
-        return found
+    @cached_property
+    def _courses(self) -> list[Course]:
+        return [self._reading.course(one) for one in self.series]
 
     @property
     def rates(self) -> Values:
@@ -202,10 +98,19 @@ class Group:
     @cached_property
     def _spreads(self) -> list[Spread | None]:
         found: list[Spread | None] = [None] * self._steps.count
-        for one in self.series:
-            for number, share, change in self._reading.course(one).gains:
+        rows: dict[tuple[float, ...], dict[int, list[list[float]]]] = {}
+        for one, course in zip(self.series, self._courses, strict=True):
+            by_step = rows.setdefault(one.bounds, defaultdict(list))
+            for number, parts in course.parts.items():
+                by_step[number].append(parts)
+            for number, share, gain in course.exponential:
                 spread = found[number] = found[number] or Spread()
-                spread.add_share(change, one.bounds, share)
+                spread.add_share(gain, (), share)
+        for bounds, by_step in rows.items():
+            for number, parts_of_all in by_step.items():
+                *counts, total = map(sum, zip(*parts_of_all, strict=True))
+                spread = found[number] = found[number] or Spread()
+                spread.add_counts(counts, bounds, total)
         return found
 
     @cached_property
@@ -288,7 +193,8 @@ class Reading:
     @cached_property
     def interval_ns(self) -> int:
         """How far apart the points of what changes are; a minute where they lie further."""
-        distances = [_distances(one) for one in self.series]
+        told_most = sorted(self.series, key=lambda one: -len(one.points))[:LOOKED_AT]
+        distances = [_distances(one) for one in told_most]
         busy = [statistics.median(each) for each in distances if len(each) > 2]
         told = busy or [min(each) for each in distances if each]
         return int(min([*told, MINUTE_NS]))
@@ -330,12 +236,6 @@ class Reading:
                 first[owner] = min(time_ns, first.get(owner, time_ns))
         return first
 
-    def adjoin(self, before: Point, point: Point) -> bool:
-        """Whether nothing is missing between two points of a series."""
-        if point.time_ns - before.time_ns <= IDLE_NS:
-            return True
-        return self.steps.at(point.time_ns) - self.steps.at(before.time_ns) <= 1
-
     def carried(self, one: MetricSeries) -> Values:
         """A series' value at the end of each step: it stays as it is until the next point."""
         steps = self.steps
@@ -362,20 +262,24 @@ def read(
     by: Sequence[str] = (),
     service: str | None = None,
     attributes: Mapping[str, Any] | None = None,
-    step_ns: int = 0,
+    most_steps: int = MOST_STEPS,
 ) -> Reading:
-    """One metric's series in a range; ``step_ns`` instead of the range's own."""
-    steps = Steps.of(when, step_ns)
+    """One metric's series in a range, in no more steps than are wanted.
+
+    Of very many series these are the largest; ``partial`` says so.
+    """
+    query = MetricQuery(
+        name,
+        when.since_ns - IDLE_NS,
+        when.until_ns,
+        service=service,
+        attributes=attributes or {},
+        max_series=MAX_SERIES,
+    )
+    points_each = MOST_POINTS // max(1, min(reader.series_count(query), MAX_SERIES))
+    steps = Steps.of(when, when.step_of(min(most_steps, max(FEWEST_STEPS, points_each))))
     answer = reader.read(
-        MetricQuery(
-            name,
-            min(steps.start_ns, when.since_ns) - IDLE_NS,
-            when.until_ns,
-            step_ns=steps.step_ns,
-            service=service,
-            attributes=attributes or {},
-            max_series=MAX_SERIES,
-        )
+        replace(query, since_ns=min(steps.start_ns, when.since_ns) - IDLE_NS, step_ns=steps.step_ns)
     )
     return Reading(answer.info, answer.series, when, by=by, partial=answer.partial, steps=steps)
 
@@ -391,12 +295,6 @@ def _key(one: MetricSeries, by: Sequence[str]) -> Key:
 def _distances(one: MetricSeries) -> list[int]:
     times = [point.time_ns for point in one.points]
     return [later - earlier for earlier, later in itertools.pairwise(times)]
-
-
-def _size(change: Point) -> float:
-    if isinstance(change, DISTRIBUTIONS):
-        return change.count
-    return change.value if math.isfinite(change.value) else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -80,11 +80,7 @@ class Spread:
     def add_share(self, point: Point, bounds: Sequence[float], share: float = 1) -> None:
         """Add a part of a histogram's point, in whatever unit it has."""
         if isinstance(point, HistogramPoint):
-            edges = (min(0.0, *bounds[:1]), *bounds, math.inf)
-            for low, high, count in zip(edges, edges[1:], point.counts, strict=False):
-                if count:
-                    self._counts[low, high] += count * share
-            self._sum_s += point.sum * share
+            self.add_counts([count * share for count in point.counts], bounds, point.sum * share)
         elif isinstance(point, ExponentialPoint):
             if point.zero_count:
                 self._counts[0.0, 0.0] += point.zero_count * share
@@ -98,6 +94,14 @@ class Spread:
                     self._counts[-high, -low] += count * share
             self._sum_s += point.sum * share
 
+    def add_counts(self, counts: Sequence[float], bounds: Sequence[float], total: float) -> None:
+        """Add measurements by bucket, which together come to ``total``."""
+        edges = (min(0.0, *bounds[:1]), *bounds, math.inf)
+        for low, high, count in zip(edges, edges[1:], counts, strict=False):
+            if count:
+                self._counts[low, high] += count
+        self._sum_s += total
+
     def merge(self, other: Spread) -> None:
         """Add all of another one."""
         for edges, count in other._counts.items():
@@ -108,6 +112,11 @@ class Spread:
     def count(self) -> float:
         """How many measurements."""
         return sum(self._counts.values())
+
+    @property
+    def total(self) -> float:
+        """The sum of the measurements."""
+        return self._sum_s
 
     @property
     def mean(self) -> float:

@@ -150,7 +150,7 @@ def test_more_series_than_asked_for_are_said(backend: Backend) -> None:
     points = [NumberPoint((("n", index),), index, BEGAN_NS, AGO) for index in range(20)]
     backend.put([of(metric(*points, name="orders.placed", kind="counter"))])
     answer = backend.reader.read(query(max_series=5))
-    assert (len(answer.series), answer.partial) == (5, "5 of 20 series")
+    assert (len(answer.series), answer.partial) == (5, "the largest 5 of 20 series")
 
 
 def test_histograms_come_back_as_they_were(backend: Backend) -> None:

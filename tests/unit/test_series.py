@@ -14,8 +14,9 @@ from otel_django.metric_points import (
     NumberPoint,
     Point,
 )
+from otel_django.viewer.course import IDLE_NS, Steps
 from otel_django.viewer.ranges import TimeRange
-from otel_django.viewer.series import IDLE_NS, Reading, Steps
+from otel_django.viewer.series import Reading
 
 SECOND = 10**9
 BEGAN = 1_800_000_000 * SECOND

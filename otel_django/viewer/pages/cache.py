@@ -139,8 +139,7 @@ def cache(visit: Visit) -> Context:
 
 def _read(visit: Visit, name: str, by: tuple[str, ...]) -> Reading:
     reader, when = visit.readers.metrics, visit.range
-    step_ns = max(when.step_ns, when.length_ns // STEPS)
-    return series.read(reader, name, when, by=by, service=visit.service, step_ns=step_ns)
+    return series.read(reader, name, when, by=by, service=visit.service, most_steps=STEPS)
 
 
 def _tallies(groups: Mapping[Key, Group], *, by_prefix: bool) -> list[Lookups]:

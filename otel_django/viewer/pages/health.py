@@ -13,7 +13,6 @@ from otel_django.viewer import series
 from otel_django.viewer.check_rows import LOOKS, Look, Row
 from otel_django.viewer.live import anew
 from otel_django.viewer.page import Context, page
-from otel_django.viewer.ranges import SECOND_NS, STEPS
 from otel_django.viewer.table import Column, in_order
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 COURSE_STEPS: Final = 60
-MINUTE_NS: Final = 60 * SECOND_NS
 GROUPS: Final[Mapping[Group, str]] = {
     "all": "All",
     "ready": "Ready",
@@ -105,7 +103,6 @@ def _courses(visit: Visit) -> tuple[dict[str, Values], str]:
     """Each check's values in the range, the worst of its instances, and what to say of them."""
     if visit.found is None:
         return {}, ""
-    least_ns = max(visit.range.length_ns // COURSE_STEPS, MINUTE_NS)
     try:
         reading = series.read(
             visit.found.metrics,
@@ -113,9 +110,7 @@ def _courses(visit: Visit) -> tuple[dict[str, Values], str]:
             visit.range,
             by=(names.HEALTH_CHECK_NAME,),
             service=visit.settings.service_name,
-            step_ns=next(
-                (step * SECOND_NS for step in STEPS if step * SECOND_NS >= least_ns), least_ns
-            ),
+            most_steps=COURSE_STEPS,
         )
     except ReadError as error:
         return {}, f"How the checks were: {error}"

@@ -150,5 +150,4 @@ def _lines(lengths: Reading) -> list[Line]:
 
 def _read(visit: Visit, name: str, by: tuple[str, ...]) -> Reading:
     reader, when = visit.readers.metrics, visit.range
-    step_ns = max(when.step_ns, when.length_ns // STEPS)
-    return series.read(reader, name, when, by=by, service=visit.service, step_ns=step_ns)
+    return series.read(reader, name, when, by=by, service=visit.service, most_steps=STEPS)
