@@ -19,8 +19,9 @@ ARGS ?=
 
 SOURCES := $(wildcard otel_django tests examples benchmarks docs)
 PYTEST := $(BIN)/python -m pytest --timeout=300
-# Two processes, each a file at a time; ARGS="-n 0" for one, as a debugger needs.
-TWOFOLD := -n 2 --dist loadfile
+# Two processes, each a file at a time, in the order of their names so that short ones come last;
+# ARGS="-n 0" for one, as a debugger needs.
+TWOFOLD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-services test-faults test-browser screenshots soak-health lint format bench docs clean
@@ -34,7 +35,7 @@ demo: $(READY)  ## Serve the example shop with its worker, traffic and live trac
 	@exec $(BIN)/python examples/shop/demo.py
 
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
-	$(PYTEST) $(TWOFOLD) tests/unit tests/servers $(ARGS)
+	$(PYTEST) $(TWOFOLD) tests/servers tests/unit $(ARGS)
 
 test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI, and those of the demo
 	$(INSTALL) --editable . --group dev --group services

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.host_counts import counted, env_for, exported, get_many
 from tests.server_process import gunicorn, serving
-from tests.servers.test_host_metrics import counted, env_for, exported, get_many
 from tests.stub_collector import StubCollector
 
 

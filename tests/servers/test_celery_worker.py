@@ -47,16 +47,6 @@ def test_C3_a_warm_shutdown_loses_nothing(tmp_path: Path) -> None:
         worker.assert_only_of(*sent, late)
 
 
-def test_C3_with_one_task_a_child_a_hundred_tasks_are_a_hundred_spans(tmp_path: Path) -> None:
-    with running(tmp_path, "--max-tasks-per-child", "1", concurrency=8) as worker:
-        sent = [worker.send("work", number) for number in range(100)]
-        spans = worker.collector.wait_for_spans(200, timeout_s=120)
-        worker.stop()
-        assert len([span for span in spans if span["name"].startswith("process ")]) == 100
-        assert len({span["resource"]["process.pid"] for span in spans}) == 100
-        worker.assert_only_of(*sent)
-
-
 def test_a_failure_is_told_by_the_child(worker: CeleryWorker) -> None:
     span = worker.run(worker.send("failing"), "FAILURE", "step")
     assert span["attributes"]["error.type"] == "ValueError"

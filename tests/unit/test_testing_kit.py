@@ -154,7 +154,7 @@ def users_project(tmp_path: Path) -> Path:
         ["-m", "django", "test"],
         ["-m", "pytest", "-q", "-p", "no:cacheprovider"],
         ["-m", "unittest", "conftest", "test_site"],
-        ["-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"],
+        ["-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider"],
     ],
     ids=["manage.py test", "pytest", "unittest", "xdist"],
 )
