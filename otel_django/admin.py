@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponseRedirect
 from django.urls import path
 
-from otel_django import admin_levels  # noqa: F401 - registers its page
-from otel_django.models import HealthMetric
+from otel_django import (
+    admin_levels,  # noqa: F401 - registers its page
+    admin_pages,
+)
+from otel_django.models import Errors, HealthMetric, Logs, Overview, Traces
 from otel_django.web.permissions import has_permission
 from otel_django.web.system_health import PERMISSION, health_api_view
 
@@ -56,4 +61,41 @@ class HealthMetricAdmin(_ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody: they go by their age."""
+        return False
+
+
+@admin.register(Overview, Traces, Logs, Errors)
+class PageAdmin(_ModelAdmin):
+    """An entry of the list of applications that leads to a page outside the admin."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page stands where the list of objects would."""
+        name = f"otel_django_{self.model._meta.model_name}_changelist"
+        return [path("", self.admin_site.admin_view(self.to_page), name=name)]
+
+    def to_page(self, request: HttpRequest) -> HttpResponseRedirect:
+        """There."""
+        address = admin_pages.address(str(self.model._meta.model_name))
+        if address is None or not self.has_view_permission(request):
+            raise PermissionDenied
+        return HttpResponseRedirect(address)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may see it sees where it is."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Staff."""
+        return admin_pages.may_see(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: there are no objects."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
         return False

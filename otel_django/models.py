@@ -31,6 +31,42 @@ class LogLevel(Lease):
         verbose_name = "log level"
 
 
+class Overview(Lease):
+    """A place in the admin, as ``LogLevel``: of the page that says whether all is well."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "overview"
+
+
+class Traces(Lease):
+    """A place in the admin, as ``LogLevel``: of the list of traces."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "traces"
+
+
+class Logs(Lease):
+    """A place in the admin, as ``LogLevel``: of the page of log records."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "logs"
+
+
+class Errors(Lease):
+    """A place in the admin, as ``LogLevel``: of the list of errors."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "errors"
+
+
 class HealthMetric(models.Model):
     """What one health check, the score or a figure of the host was at one time.
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.errors import ReadError
+from otel_django.viewer.login import login_address, person
 from otel_django.viewer.ranges import LENGTHS
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def frame(visit: Visit) -> dict[str, Any]:
         "kept": _kept(visit),
         "environment": visit.settings.resource_attributes.get("deployment.environment.name", ""),
         "debug": visit.settings.debug,
+        "person": person(visit.request),
+        "login": login_address(visit.request),
     }
 
 
@@ -72,7 +75,7 @@ def _kept(visit: Visit) -> Kept | None:
             since_ns = visit.found.kept.since_ns()
     if since_ns is None or since_ns <= visit.range.since_ns:
         return None
-    address = visit.here(**{"range": None, "from": since_ns // 1_000_000, "to": None})
+    address = visit.here(**{"range": None, "from": -(-since_ns // 1_000_000), "to": None})
     return Kept(since_ns, visit.range.until_ns <= since_ns, address)
 
 

@@ -1,15 +1,16 @@
-"""Where somebody logs in."""
+"""Where somebody logs in and out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
-from otel_django.web.permissions import user_of
+from otel_django.web import csrf
+from otel_django.web.permissions import is_staff, user_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -26,11 +27,39 @@ def login_address(request: HttpRequest) -> str | None:
     return address and f"{address}?{urlencode({'next': request.get_full_path()})}"
 
 
-def _login() -> str | None:
+class Person(NamedTuple):
+    """Who is logged in; ``admin`` and ``logout`` are empty where there are none."""
+
+    name: str
+    admin: str
+    logout: str
+    csrf_token: str
+
+
+def person(request: HttpRequest) -> Person | None:
+    """Who looks at the page; None for a program, and for somebody who isn't known."""
+    user = user_of(request)
+    if user is None:
+        return None
+    return Person(
+        str(user.get_username()),
+        _address("admin:index") if is_staff(request) else "",
+        _address("admin:logout") or _address("logout"),
+        csrf.token(request),
+    )
+
+
+def _address(name: str) -> str:
     try:
-        return str(reverse("admin:login"))
+        return str(reverse(name))
     except NoReverseMatch:
-        pass
+        return ""
+
+
+def _login() -> str | None:
+    admin = _address("admin:login")
+    if admin:
+        return admin
     try:
         address: str = resolve_url(settings.LOGIN_URL)
         resolve(address.partition("?")[0])

@@ -52,6 +52,7 @@ LAYERS: list[set[str]] = [
     {"receiver"},
     {"cli"},
     {"viewer"},
+    {"admin_pages"},
     {"admin", "management", "bootstrap", "monitoring", "urls", "probe_urls"},
     {"apps", "testing", "__init__", "__main__"},
     {"pytest_plugin"},
