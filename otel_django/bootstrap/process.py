@@ -200,7 +200,8 @@ class Runtime:
     def _span_sink(self) -> Callable[[Span], None]:
         if self._collect is not None:
             return self._collect
-        return self.traces.put if self.traces.sinks else _nowhere
+        # A tracer looks for forks where a local root begins, and no span ends beyond one.
+        return self.traces.put_here if self.traces.sinks else _nowhere
 
     # --- life
 

@@ -87,21 +87,15 @@ class DatabaseMetrics:
         self._take((shared, took_ns, error_type, span))
 
     def _record(self, calls: list[_Ran]) -> None:
-        known: dict[SharedAttributes, tuple[Any, ...]] = {}
+        known: dict[SharedAttributes, Any] = {}
         for shared, took_ns, error_type, span in calls:
-            alike = known.get(shared)
-            if alike is None:
-                get = shared.values.get
-                alike = known[shared] = (
-                    get(names.DB_SYSTEM_NAME),
-                    get(names.DB_NAMESPACE),
-                    get(names.DB_OPERATION_NAME),
-                    get(names.DB_COLLECTION_NAME),
-                    None,
-                )
             if error_type is not None:
-                alike = (*alike[:-1], error_type)
-            self._duration.record(took_ns / 1e9, alike, span)
+                duration = self._duration.at(_values(shared, error_type))
+            elif shared in known:
+                duration = known[shared]
+            else:
+                duration = known[shared] = self._duration.at(_values(shared, None))
+            duration.record(took_ns / 1e9, span)
             if took_ns >= self._slow_ns:
                 self._slow.add(1, (shared.values.get(names.DJANGO_DB_ALIAS),), span)
 
@@ -143,6 +137,18 @@ class DatabaseMetrics:
     def _after_fork(self) -> None:
         """In a forked child: the parent's connections are the parent's."""
         self._connections = {}
+
+
+def _values(shared: SharedAttributes, error_type: str | None) -> tuple[Any, ...]:
+    """The attributes of the operations' duration, in their order."""
+    get = shared.values.get
+    return (
+        get(names.DB_SYSTEM_NAME),
+        get(names.DB_NAMESPACE),
+        get(names.DB_OPERATION_NAME),
+        get(names.DB_COLLECTION_NAME),
+        error_type,
+    )
 
 
 def _nothing() -> None:

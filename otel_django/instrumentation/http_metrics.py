@@ -32,6 +32,22 @@ NOTHING_COUNTED: Final = _NothingCounted()
 """For requests whose queries nobody counts."""
 
 
+class _Alike:
+    """Requests of one method, route and outcome; of one drain, for cells are the thread's.
+
+    Most have the same sizes and query counts to tell: those cells are made by the first that has.
+    """
+
+    __slots__ = ("duration", "queries", "response_size", "route", "values")
+
+    def __init__(self, route: str | None, values: _Finished, duration: Any) -> None:
+        self.route = route
+        self.values = values
+        self.duration = duration
+        self.response_size: Any = None
+        self.queries: Any = None
+
+
 class RequestMetrics:
     """The instruments of requests."""
 
@@ -89,30 +105,44 @@ class RequestMetrics:
         )
 
     def _record(self, finished: list[_Finished]) -> None:
-        known: dict[_Finished, tuple[str | None, _Finished]] = {}
+        known: dict[_Finished, _Alike] = {}
         for each in finished:
             key = each[:6]
-            if key not in known:
-                method, scheme, status, error_type, pattern, script_name = key
-                route = None if pattern is None else route_of(pattern, script_name)
-                known[key] = route, (method, scheme, route, status, error_type)
-                self._were_active.add((method, scheme))
-            route, alike = known[key]
-            duration_ns, span, request_size, response_size = each[6:10]
-            queries, query_ns, exception, client = each[10:]
-            self._duration.record(duration_ns / 1e9, alike, span)
-            if request_size and request_size.isdigit():
-                self._request_size.record(int(request_size), alike)
+            alike = known.get(key)
+            if alike is None:
+                alike = known[key] = self._alike(key)
+            duration_ns, span, request_size, response_size, queries, _, exception, client = each[6:]
+            alike.duration.record(duration_ns / 1e9, span)
             if response_size is not None:
-                self._response_size.record(response_size, alike)
+                if alike.response_size is None:
+                    alike.response_size = self._response_size.at(alike.values)
+                alike.response_size.record(response_size)
             if queries is not None:
-                self._queries.record(queries, (route, key[0]))
-                if queries:
-                    self._query_time.record(query_ns / 1e9, (route, key[0]))
-            if exception is not None:
-                self._exceptions.add(1, (route, exception), span)
-            if client is not None:
-                client.was_served(route, key[2])
+                if alike.queries is None:
+                    alike.queries = self._queries.at((alike.route, key[0]))
+                alike.queries.record(queries)
+            if request_size or queries or exception is not None or client is not None:
+                self._record_more(each, alike)
+
+    def _record_more(self, each: _Finished, alike: _Alike) -> None:
+        """What many requests don't have."""
+        method, _, status, _, _, _, _, span, request_size, _, queries, query_ns, *rest = each
+        exception, client = rest
+        if request_size and request_size.isdigit():
+            self._request_size.record(int(request_size), alike.values)
+        if queries:
+            self._query_time.record(query_ns / 1e9, (alike.route, method))
+        if exception is not None:
+            self._exceptions.add(1, (alike.route, exception), span)
+        if client is not None:
+            client.was_served(alike.route, status)
+
+    def _alike(self, key: _Finished) -> _Alike:
+        method, scheme, status, error_type, pattern, script_name = key
+        route = None if pattern is None else route_of(pattern, script_name)
+        self._were_active.add((method, scheme))
+        values = (method, scheme, route, status, error_type)
+        return _Alike(route, values, self._duration.at(values))
 
     def _count_active(self) -> Iterator[tuple[int, tuple[str, str]]]:
         active = list(self._active.copy().values())

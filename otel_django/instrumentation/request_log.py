@@ -80,9 +80,8 @@ class RequestLog:
         elif duration_ns >= self._slow_ns:
             severity = WARN
         trace = served.span._context
-        place = Place(
-            trace.trace_id, trace.span_id, int(trace.trace_flags), served.request_id, route
-        )
+        # A tuple, whose properties take calls.
+        place = Place(trace[0], trace[1], int(trace[3]), served.request_id, route)
         journal.tell(names.REQUEST_FINISHED, severity, fields, place, untold(served.exception))
 
     def _describe(self, served: ServedRequest, fields: dict[str, Any]) -> None:

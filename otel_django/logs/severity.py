@@ -23,6 +23,7 @@ _STEPS: Final = (
 )
 USUAL: Final = dict(_STEPS)
 """The severity numbers of ``logging``'s own levels."""
+_USUAL_LEVELS: Final = {severity: level for level, severity in _STEPS}
 
 
 def severity_of(level: int) -> int:
@@ -38,6 +39,9 @@ def severity_of(level: int) -> int:
 
 def level_of(severity: int) -> int:
     """The level of a severity number."""
+    usual = _USUAL_LEVELS.get(severity)
+    if usual is not None:
+        return usual
     for level, least in _STEPS:
         if severity >= least:
             return level

@@ -54,8 +54,8 @@ class Recording:
         """``value`` as an exemplar, if the filter wants it."""
         if span is not None and self._filter != "always_off":
             context = span.get_span_context()
-            if self.always or context.trace_flags & 1:
-                return (time_ns(), value, context.trace_id, context.span_id)
+            if self.always or context[3] & 1:  # a tuple, whose properties take calls
+                return (time_ns(), value, context[0], context[1])
         elif self.always:
             return (time_ns(), value, 0, 0)
         return None

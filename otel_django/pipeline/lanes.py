@@ -59,6 +59,8 @@ class Lane:
         )
         self.put: Callable[[Any], None] = self.queue.put
         """Add an item."""
+        self.put_here: Callable[[Any], None] = self.queue.put_here
+        """The same, where forks have been looked for already."""
         self._reset()
 
     def _reset(self) -> None:
