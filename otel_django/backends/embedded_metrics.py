@@ -52,20 +52,20 @@ FEW: Final = (
     "ON p.{time} = at.time AND p.metric = :metric AND p.series = wanted.value"
 )
 OF_THESE: Final = "AND p.series IN (SELECT value FROM json_each(:series))"
-AS_THEY_ARE: Final = "series, time_ns, start_ns, value, data"
+AS_THEY_ARE: Final = "p.series, p.time_ns, p.start_ns, p.value, p.data"
 # Beside max(), SQLite takes the other columns from the row that has it.
-LAST: Final = "series, max(time_ns), start_ns, value, data"
+LAST: Final = "p.series, max(p.time_ns), p.start_ns, p.value, p.data"
 # A series that lives has a row in each of the longer ones' tables; what was not followed at once
 # may leave two rows a step.
 NONE_FOLLOWS: Final = """
     AND NOT EXISTS (
         SELECT 1 FROM {table} AS next WHERE next.minute = p.minute + :length
-        AND next.metric = :metric AND next.series = p.series
+        AND next.metric = :metric AND next.series = p.series AND next.time_ns <= :until
         AND (p.minute + :length) % :step_minutes <> 0
     )
 """
-OF_A_STEP: Final = "GROUP BY series, time_ns / :step ORDER BY series, time_ns"
-SIZE: Final = "series, max(coalesce(value, data ->> '$[1]'))"
+OF_A_STEP: Final = "GROUP BY p.series, p.time_ns / :step ORDER BY p.series, p.time_ns"
+SIZE: Final = "p.series, max(coalesce(p.value, p.data ->> '$[1]'))"
 FEW_OF: Final = 8
 """Where no more than one in so many series are wanted, each is looked for by itself."""
 
@@ -290,7 +290,7 @@ def _last_sizes(
         )[0][0]
         if last is not None:
             low = last if source.length_ns else last - REPEATED_NS
-            sql = source._replace(low=low, high=last).sql(SIZE, more="GROUP BY series")
+            sql = source._replace(low=low, high=last).sql(SIZE, more="GROUP BY p.series")
             for metric in metrics:
                 yield from read.run(
                     sql,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from otel_django.contracts import MetricQuery
 from otel_django.metric_points import NumberPoint
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
-from tests.store_metrics import counter, of
+from tests.store_metrics import BEGAN_NS, counter, metric, of
 from tests.store_spans import Losses, store_path
 from tests.unit.test_embedded_reader import SteppedClock
 from tests.unit.test_store_retention import keep_house
@@ -124,6 +125,67 @@ def test_long_steps_read_half_hours_between_the_minutes_at_the_ends(
     (series,) = EmbeddedMetricReader(path).read(query).series
     values = [point.value for point in series.points if isinstance(point, NumberPoint)]
     assert values == [29, 59, 75]
+
+
+LIVES = {
+    "steady": ((0, 10**6),),
+    "ended": ((0, 17),),
+    "began": ((100, 10**6),),
+    "again": ((0, 40), (101, 10**6)),
+    "short": ((63, 64), (89, 91)),
+}
+"""Between which takes, ten minutes apart, a series is told of."""
+
+
+@pytest.mark.parametrize("step_minutes", [1, 7, 30, 120, 240, 360, 1440])
+def test_of_whatever_table_each_steps_last_point_is_read(
+    path: Path, kept: dict[str, list[int]], step_minutes: int
+) -> None:
+    minute, reader = 60 * 10**9, EmbeddedMetricReader(path)
+    first = kept["steady"][0]
+    for since, until in ((0, 10**5), (7, 1201), (125, 599), (240, 1680), (611, 640)):
+        low, high = first + since * minute, first + until * minute
+        wanted = {}
+        for name, times in kept.items():
+            last = {at // (step_minutes * minute): at for at in times if low <= at <= high}
+            if last:
+                wanted[name] = list(last.values())
+        query = MetricQuery("orders.placed", low, high, step_ns=step_minutes * minute)
+        assert found(reader, query) == wanted
+        for name in LIVES:
+            one = replace(query, attributes={"life": name})
+            assert found(reader, one) == {key: row for key, row in wanted.items() if key == name}
+
+
+@pytest.fixture
+def kept(path: Path, clock: SteppedClock, losses: Losses) -> dict[str, list[int]]:
+    """The times of points by series, written over 30 hours and made old, but for the last hour."""
+    clock.s -= clock.s % (24 * HOUR_S)
+    spans = StoreWriter(path, retention_hours=200, max_mb=64, drops=losses, clock=clock)
+    writer = MetricWriter(spans.file, drops=losses, clock=clock)
+    told: dict[str, list[int]] = {name: [] for name in LIVES}
+    for take in range(180):
+        now = clock.now_ns()
+        living = [name for name, lives in LIVES.items() if any(a <= take < b for a, b in lives)]
+        points = [NumberPoint((("life", name),), take, BEGAN_NS, now) for name in living]
+        others = [NumberPoint((("other", n),), take, BEGAN_NS, now) for n in range(40)]
+        writer.take([of(metric(*points, *others, name="orders.placed", kind="counter"))])
+        for name in living:
+            told[name].append(now)
+        clock.s += 600
+    keep_house(spans, clock)
+    writer.release()
+    spans.release()
+    return told
+
+
+def found(reader: EmbeddedMetricReader, query: MetricQuery) -> dict[str, list[int]]:
+    series = reader.read(query).series
+    return {
+        dict(each.attributes)["life"]: [point.time_ns for point in each.points]
+        for each in series
+        if "life" in dict(each.attributes)
+    }
 
 
 def test_metrics_past_their_own_age_go_before_the_slice(
