@@ -14,9 +14,10 @@ Values stay as they were sent: redaction is the sender's. Metrics may be deltas:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as LogRecordMessage
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as LogMessage
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric as MetricMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
@@ -27,8 +28,19 @@ from otel_django.receiver.decoded import Decoded, DecodeError, Signal
 from otel_django.receiver.decoding_groups import Group, Refusals, Unfit
 from otel_django.receiver.decoding_logs import record
 from otel_django.receiver.decoding_metrics import metrics
-from otel_django.receiver.decoding_spans import span
+from otel_django.receiver.decoding_spans import ReceivedSpan, span
+from otel_django.store.rows import work_s
 
+if TYPE_CHECKING:
+    from otel_django.log_record import LogRecord
+
+MAX_WORK_S: Final = 10.0
+"""Of the processor's time: small items can hold very many values."""
+_NOUNS: Final[dict[Signal, str]] = {
+    "traces": "span",
+    "metrics": "data point",
+    "logs": "log record",
+}
 _ENCODINGS: Final = {
     "application/x-protobuf": decoding_protobuf.groups,
     "application/json": decoding_json.groups,
@@ -40,51 +52,61 @@ def decode(signal: Signal, content_type: str, body: bytes, clock: Clock = SYSTEM
 
     Any number of threads may decode at once.
     """
-    read = _ENCODINGS.get(content_type.partition(";")[0].strip().lower())
-    if read is None:
+    groups = _ENCODINGS.get(content_type.partition(";")[0].strip().lower())
+    if groups is None:
         raise DecodeError(f"not an encoding of OTLP: {content_type[:100]}")
-    kind, noun, convert = _SIGNALS[signal]
-    refusals = Refusals(noun)
-    found = [item for group in read(body, kind) for item in convert(group, clock, refusals)]
-    return Decoded(**{_FIELDS[signal]: found}, rejected=refusals.count, message=refusals.message)
+    request = _Request(clock.now_ns(), Refusals(_NOUNS[signal]))
+    if signal == "traces":
+        spans = [one for group in groups(body, SpanMessage) for one in request.spans(group)]
+        return request.decoded(Decoded(spans=spans))
+    if signal == "metrics":
+        points = [one for group in groups(body, MetricMessage) for one in request.points(group)]
+        return request.decoded(Decoded(points=points))
+    records = [one for group in groups(body, LogMessage) for one in request.records(group)]
+    return request.decoded(Decoded(records=records))
 
 
-def _spans(group: Group, clock: Clock, refusals: Refusals) -> Iterator[Any]:
-    for message in _fit(group, refusals):
-        try:
-            yield span(message, group.resource, group.scope)
-        except Unfit as why:
-            refusals.add(why)
+class _Request:
+    """One that is being decoded."""
 
+    def __init__(self, now_ns: int, refusals: Refusals) -> None:
+        self._now_ns = now_ns
+        self._refusals = refusals
+        self._end_s = work_s() + MAX_WORK_S
 
-def _records(group: Group, clock: Clock, refusals: Refusals) -> Iterator[Any]:
-    now_ns = clock.now_ns()
-    for message in _fit(group, refusals):
-        yield record(message, group.resource, group.scope, now_ns)
+    def decoded(self, found: Decoded) -> Decoded:
+        """With what isn't kept."""
+        refusals = self._refusals
+        return replace(found, rejected=refusals.count, message=refusals.message)
 
+    def spans(self, group: Group) -> Iterator[ReceivedSpan]:
+        """Of a group."""
+        for message in self._fit(group):
+            try:
+                yield span(message, group.resource, group.scope)
+            except Unfit as why:
+                self._refusals.add(why)
 
-def _points(group: Group, clock: Clock, refusals: Refusals) -> Iterator[Any]:
-    now_ns = clock.now_ns()
-    found = [
-        metric
-        for message in _fit(group, refusals)
-        for metric in metrics(message, group.scope, now_ns, refusals)
-    ]
-    if found:
-        yield ResourceMetrics(group.resource.attributes, tuple(found))
+    def points(self, group: Group) -> Iterator[ResourceMetrics]:
+        """Of a group, which is one; none for nothing."""
+        found = [
+            metric
+            for message in self._fit(group)
+            for metric in metrics(message, group.scope, self._now_ns, self._refusals)
+        ]
+        if found:
+            yield ResourceMetrics(group.resource.attributes, tuple(found))
 
+    def records(self, group: Group) -> Iterator[LogRecord]:
+        """Of a group."""
+        for message in self._fit(group):
+            yield record(message, group.resource, group.scope, self._now_ns)
 
-def _fit(group: Group, refusals: Refusals) -> Iterator[Any]:
-    for item in group.items:
-        if isinstance(item, Unfit):
-            refusals.add(item)
-        else:
-            yield item
-
-
-_SIGNALS: Final[dict[Signal, Any]] = {
-    "traces": (SpanMessage, "span", _spans),
-    "metrics": (MetricMessage, "data point", _points),
-    "logs": (LogRecordMessage, "log record", _records),
-}
-_FIELDS: Final[dict[Signal, str]] = {"traces": "spans", "metrics": "points", "logs": "records"}
+    def _fit(self, group: Group) -> Iterator[Any]:
+        for item in group.items:
+            if work_s() > self._end_s:
+                raise DecodeError("it takes too long to read: send smaller batches")
+            if isinstance(item, Unfit):
+                self._refusals.add(item)
+            else:
+                yield item

@@ -28,7 +28,7 @@ METRIC_AT_ONCE_BYTES: Final = 1024 * 1024
 METRIC_HEAD_BYTES: Final = 8 * 1024
 _METRIC_DATA: Final = frozenset({5, 7, 9, 10, 11})
 _POINT: Final = 1
-MALFORMED: Final = "not valid protobuf, or text that isn't UTF-8"
+MALFORMED: Final = "malformed, nested too deeply, or with text that isn't UTF-8"
 TOO_LARGE: Final = f"larger than {MAX_ITEM_BYTES // 1024 // 1024} MB"
 
 
@@ -123,27 +123,48 @@ def _parts(
     if kind is not Metric or len(item) <= at_once:
         yield item
         return
-    head: list[memoryview] = []
-    data: list[memoryview] = []
-    number_of_data = 0
-    for number, wire_type, content, whole in read.fields(item):
-        if number in _METRIC_DATA and wire_type == LENGTH:
-            number_of_data = number
-            data.append(content)
-        else:
-            head.append(whole)
-    told: list[memoryview] = []
-    points: list[memoryview] = []
-    for content in data:
-        for number, wire_type, _, whole in read.fields(content):
-            (points if (number, wire_type) == (_POINT, LENGTH) else told).append(whole)
-    if sum(len(each) for each in (*head, *told)) > METRIC_HEAD_BYTES:
+    try:
+        apart = _Apart(item, read)
+    except ValueError:
         yield item
         return
-    for batch in _batches(points, at_once):
-        whole_data = b"".join((*told, *batch))
-        tag = varint(number_of_data << 3 | LENGTH)
-        yield b"".join((*head, tag, varint(len(whole_data)), whole_data))
+    if apart.head_bytes > METRIC_HEAD_BYTES:
+        yield item
+        return
+    for batch in _batches(apart.points, at_once):
+        yield apart.with_points(batch)
+
+
+class _Apart:
+    """A metric's points, and what stands around them."""
+
+    def __init__(self, item: memoryview, read: _Reader) -> None:
+        self.points: list[memoryview] = []
+        self._head: list[memoryview] = []
+        self._told: list[memoryview] = []
+        self._number = 0
+        data: list[memoryview] = []
+        for number, wire_type, content, whole in read.fields(item):
+            if number in _METRIC_DATA and wire_type == LENGTH:
+                self._number = number
+                data.append(content)
+            else:
+                self._head.append(whole)
+        for content in data:
+            for number, wire_type, _, whole in read.fields(content):
+                is_point = (number, wire_type) == (_POINT, LENGTH)
+                (self.points if is_point else self._told).append(whole)
+
+    @property
+    def head_bytes(self) -> int:
+        """How large it is without its points."""
+        return sum(len(each) for each in (*self._head, *self._told))
+
+    def with_points(self, points: Iterable[memoryview]) -> bytes:
+        """A metric of these."""
+        data = b"".join((*self._told, *points))
+        tag = varint(self._number << 3 | LENGTH)
+        return b"".join((*self._head, tag, varint(len(data)), data))
 
 
 def _batches(points: Iterable[memoryview], at_once: int) -> Iterator[list[memoryview]]:
