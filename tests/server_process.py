@@ -52,6 +52,14 @@ def runserver(*options: str) -> Command:
     ]
 
 
+def receiver(store: Path, *options: str) -> Command:
+    """``python -m otel_django receive``; ``ready`` is a page, or "/login/" with a token."""
+    return lambda port: [
+        *(sys.executable, "-m", "otel_django", "receive", "--port", str(port)),
+        *("--store", str(store), *options),
+    ]
+
+
 class Answer(NamedTuple):
     """A response, read to its end."""
 

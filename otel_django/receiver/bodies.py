@@ -55,7 +55,7 @@ def declared(headers: Mapping[str, str], most: int) -> int | None:
         if length is not None or coding.strip().lower() != "chunked":
             raise Refused(400, _UNREADABLE)
         return None
-    text = (length or "0").strip()
+    text = "0" if length is None else length.strip()
     if not text or len(text) > 18 or not _DIGITS.issuperset(text.encode()):
         raise Refused(400, _UNREADABLE)
     if int(text) > most:

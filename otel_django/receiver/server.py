@@ -167,6 +167,8 @@ class Server(socketserver.ThreadingTCPServer):
         deadline_s = time.monotonic() + timeout_s
         self.shutdown()
         self.server_close()
+        for _, connection in self._leaving:
+            connection.close()
         with self._changed:
             self._stopping = True
             for connection in list(self._idle):

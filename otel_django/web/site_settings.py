@@ -22,8 +22,8 @@ def site_settings() -> Settings:
     return _given or conf.from_django()
 
 
-def take(settings: Settings) -> None:
-    """From now on these: of a program that serves views, and isn't the site."""
+def take(settings: Settings | None) -> None:
+    """From now on these, of a program that isn't the site; None: the site's own again."""
     global _given
     _given = settings
     site_settings.cache_clear()
