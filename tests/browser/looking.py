@@ -16,6 +16,7 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -28,6 +29,28 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
   window.violations.push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
 });
+"""
+_OVERLAPS = """
+const faults = new Set(), range = document.createRange();
+const inside = "main :is(td, th, h1, h2, p, li, dt, dd), .frame a";
+const aside = ".hidden, details:not([open]) > :not(summary), .u-legend, svg, .dots, pre";
+const cuts = (element) => getComputedStyle(element).overflowX !== "visible";
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const text = walker.currentNode, cell = text.parentElement.closest(inside);
+  if (!cell || !cell.checkVisibility() || text.parentElement.closest(aside)) continue;
+  let clips = text.parentElement;
+  while (clips !== cell && !cuts(clips)) clips = clips.parentElement;
+  if (cuts(clips)) continue;
+  range.selectNodeContents(text);
+  const box = cell.getBoundingClientRect();
+  for (const { width, left, right } of range.getClientRects()) {
+    if (width && (right > box.right + 1 || left < box.left - 1)) {
+      faults.add(cell.tagName + " " + cell.className + ": " + text.data.slice(0, 60));
+    }
+  }
+}
+return [...faults];
 """
 _NOBODY = frozenset({"data", "about", "chrome", "blob"})
 """Schemes of addresses that no host is asked for."""
@@ -135,6 +158,10 @@ class Browser:
         """Keys, on the page as a whole."""
         self.one("body").send_keys(*keys)
 
+    def press_tab(self) -> None:
+        """On to what the keyboard reaches next."""
+        ActionChains(self.driver).send_keys(Keys.TAB).perform()
+
     @property
     def address(self) -> str:
         """Where we are."""
@@ -160,6 +187,25 @@ class Browser:
             for fault in found
             for node in fault["nodes"]
         ]
+
+    def width(self) -> int:
+        """How wide all of the page is."""
+        found: int = self.driver.execute_script("return document.documentElement.scrollWidth;")
+        return found
+
+    def faults_of_layout(self) -> list[str]:
+        """Texts that reach out of their cells, and so over others."""
+        found: list[str] = self.driver.execute_script(_OVERLAPS)
+        return found
+
+    def outline(self) -> tuple[str, float]:
+        """What has the focus, and how thick the line around it is."""
+        name, width = self.driver.execute_script(
+            "const at = document.activeElement, style = getComputedStyle(at);"
+            "const isThere = style.outlineStyle !== 'none';"
+            "return [at.tagName, isThere ? parseFloat(style.outlineWidth) : 0];"
+        )
+        return name, width
 
     def violations(self) -> list[str]:
         """What the page's Content-Security-Policy refused."""

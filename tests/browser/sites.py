@@ -1,4 +1,4 @@
-"""Sites over stores of a test's own, for states that the demonstration isn't in."""
+"""Sites in states that the demonstration isn't in, each over a store of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from tests import server_process
+from tests.browser.stores import damage, write_full
 from tests.server_process import Server
 from tests.stub_collector_process import free_port
 
 PREFIX: Final = "/monitoring/"
+State: TypeAlias = Literal["empty", "bare", "full", "partly damaged", "damaged"]
 
 
 class Site:
@@ -48,7 +50,12 @@ class Site:
         try:
             yield
         finally:
-            os.killpg(self._server.pid, signal.SIGCONT)
+            self.speak()
+
+    def speak(self) -> None:
+        """Be silent no more."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGCONT)
 
 
 def _command(port: int) -> list[str]:
@@ -66,3 +73,25 @@ def site_over(store: Path | None) -> Iterator[Site]:
         yield site
     finally:
         site.end()
+
+
+@contextlib.contextmanager
+def site_in(state: State, folder: Path) -> Iterator[Site]:
+    """``bare`` keeps nothing; of ``partly damaged`` metrics and log records can't be read."""
+    with site_over(_store(state, folder)) as site:
+        yield site
+
+
+def _store(state: State, folder: Path) -> Path | None:
+    path = folder / state / "store.sqlite3"
+    path.parent.mkdir()
+    if state == "bare":
+        return None
+    if state == "full":
+        write_full(path)
+    elif state == "partly damaged":
+        write_full(path)
+        damage(path, "metric_", "point_", "log_")
+    elif state == "damaged":
+        path.write_bytes(os.urandom(65_536))
+    return path

@@ -22,6 +22,11 @@ PAGES = {
     "/styled": (STRICT, "<p style='color: red'>red</p>", "style-src"),
     "/handled": (STRICT, "<img src='data:,' onerror='alert(1)' alt=''>", "script-src-attr"),
     "/stranger": ("", "<img src='http://localhost:{port}/well' alt=''>", "localhost"),
+    "/overlaps": (
+        "",
+        "<main><table width=90><td width=30>" + "long" * 9 + "<td>b</table></main>",
+        "",
+    ),
     "/socket": ("", "<script>new WebSocket('ws://localhost:{port}/');</script>", "localhost"),
 }
 """Path → policy, body, and what is said of it."""
@@ -58,7 +63,7 @@ def test_nothing_is_found_on_a_page_that_is_well(pages: str, browser: Browser) -
     browser.assert_nothing_went_wrong()
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if path != "/well"])
+@pytest.mark.parametrize("path", [path for path, (*_, said) in PAGES.items() if said])
 def test_what_goes_wrong_is_found(path: str, pages: str, browser: Browser) -> None:
     browser.open(pages + path)
     browser.expected = ["WebSocket"]
@@ -73,3 +78,9 @@ def test_what_went_wrong_is_found_on_a_later_page(pages: str, browser: Browser) 
     with pytest.raises(AssertionError, match="script-src"):
         browser.assert_nothing_went_wrong()
     browser.begin()
+
+
+def test_a_text_over_its_neighbours_is_found(pages: str, browser: Browser) -> None:
+    browser.open(f"{pages}/overlaps")
+    browser.driver.execute_script("document.querySelector('table').style.tableLayout = 'fixed';")
+    assert len(browser.faults_of_layout()) == 1

@@ -18,6 +18,7 @@ def test_axe_finds_no_fault_on_a_page(name: str, scheme: str, site: str, browser
     browser.open(site + PATHS[name])
     assert browser.one("main h1").is_displayed()
     assert browser.faults_of_accessibility() == []
+    assert browser.faults_of_layout() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -34,8 +35,8 @@ def test_a_page_fits_a_phone(name: str, site: str, browser: Browser) -> None:
     browser.size(390, 844)
     browser.open(site + PATHS[name])
     browser.one("main h1")
-    wide = browser.driver.execute_script("return document.documentElement.scrollWidth;")
-    assert wide <= 390
+    assert browser.width() <= 390
+    assert browser.faults_of_layout() == []
 
 
 @pytest.mark.parametrize("name", PAGES)
