@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -14,28 +13,18 @@ from django.test import Client
 
 from otel_django import names
 from otel_django.metric_points import HistogramPoint, MetricDefinition, NumberPoint
-from otel_django.store.metric_writer import MetricWriter
-from otel_django.store.writer import LogWriter, StoreWriter
+from tests import viewer_kit
 from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
 from tests.store_metrics import metric, of
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests.store_spans import MS
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 
 
-class Telemetry:
-    """What is written to the store that the pages read."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
-        self.logs = LogWriter(self.writer.file, drops=self.losses)
-        self.metrics = MetricWriter(self.writer.file, drops=self.losses)
-        self.spans = SpanSource()
-        self.now_ns = time.time_ns()
+class Telemetry(viewer_kit.Telemetry):
+    """What the pages read."""
 
     def requests(
         self, route: str, count: int = 1, *, ago_s: float = 120, status: int = 200, ms: float = 20
@@ -93,11 +82,6 @@ class Telemetry:
         for _ in range(count):
             self.spans.root(f"process {name}", start=start).end(start + int(ms * MS))
 
-    def keep(self) -> None:
-        self.writer.accept(self.spans.take())
-        for sink in (self.writer, self.logs, self.metrics):
-            sink.flush(time.monotonic() + 2)
-
 
 def _attributes(what: MetricDefinition, values: dict[str, str]) -> tuple[tuple[str, str], ...]:
     def full(short: str) -> str:
@@ -112,8 +96,7 @@ def site(folder: Path) -> Iterator[Telemetry]:
     made = Telemetry(folder)
     with ours(TOKENS=["sesame"], STORE=str(made.path)):
         yield made
-    made.writer.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
+    made.close()
 
 
 def page(path: str, client: Client | None = None, status: int = 200) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -12,15 +11,15 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client
 from opentelemetry.sdk.resources import Resource
 
 from otel_django import names
 from otel_django.models import ErrorGroupState
-from otel_django.store.writer import LogWriter, StoreWriter
+from tests import viewer_kit
 from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
-from tests.store_spans import Losses, store_path
+from tests.viewer_kit import shown
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 TRACE = 0xABCD << 112 | 0x1
@@ -33,15 +32,11 @@ STACK = """Traceback (most recent call last):
 """
 
 
-class Log:
+class Log(viewer_kit.Telemetry):
     """Exceptions that a site has logged."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        store = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
-        self.writer = LogWriter(store.file, drops=self.losses)
-        self.now_ns = time.time_ns()
+        super().__init__(folder)
         self.numbers = itertools.count()
 
     def raised(
@@ -73,21 +68,15 @@ class Log:
         attributes = {names.SERVICE_NAME: service, names.SERVICE_VERSION: release}
         for each in records:
             each.resource = Resource({key: value for key, value in attributes.items() if value})
-        self.writer.accept(records)
-        self.writer.flush(time.monotonic() + 2)
+        self.logs.accept(records)
+        self.keep()
 
 
 @pytest.fixture
 def log(tmp_path: Path, migrated: Path) -> Iterator[Log]:
     ErrorGroupState._base_manager.all().delete()
-    made = Log(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Log(tmp_path)) as made:
         yield made
-    made.writer.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
 
 
 @pytest.fixture

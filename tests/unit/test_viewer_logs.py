@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -14,13 +13,13 @@ from urllib.parse import urlencode
 
 import pytest
 from django.http import HttpResponse
-from django.test import Client, override_settings
+from django.test import Client
 
 from otel_django.log_record import LogRecord
-from otel_django.store.writer import LogWriter, StoreWriter
+from tests import viewer_kit
 from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
-from tests.store_spans import Losses, store_path
+from tests.viewer_kit import shown
 
 SECOND = 10**9
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
@@ -35,19 +34,16 @@ STACK = (
 )
 
 
-class Logged:
+class Logged(viewer_kit.Telemetry):
     """What was logged on the site."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        self._store = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
-        self.writer = LogWriter(self._store.file, drops=self.losses)
-        self.start_ns = time.time_ns() - 600 * SECOND
+        super().__init__(folder)
+        self.start_ns = self.now_ns - 600 * SECOND
 
     def put(self, *records: LogRecord) -> None:
-        self.writer.accept(records)
-        self.writer.flush(time.monotonic() + 2)
+        self.logs.accept(records)
+        self.keep()
 
     def at(self, seconds: float) -> int:
         """A moment of the last ten minutes."""
@@ -74,14 +70,8 @@ class Logged:
 
 @pytest.fixture
 def logged(tmp_path: Path) -> Iterator[Logged]:
-    made = Logged(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Logged(tmp_path)) as made:
         yield made
-    made.writer.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
 
 
 def ask(status: int = 200, client: Client | None = None, **parameters: str) -> HttpResponse:

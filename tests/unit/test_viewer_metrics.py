@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import override_settings
 
 from otel_django.metric_points import (
     Exemplar,
@@ -23,43 +21,36 @@ from otel_django.metric_points import (
     NumberPoint,
     Point,
 )
-from otel_django.store.metric_writer import MetricWriter
-from otel_django.store.writer import StoreWriter
 from otel_django.viewer import units
 from otel_django.viewer.chart import Line
 from otel_django.viewer.chart import chart as draw
-from tests.endpoints_kit import by_token, ours
+from tests import viewer_kit
+from tests.endpoints_kit import by_token
 from tests.store_metrics import BOUNDS, metric, of
-from tests.store_spans import Losses, store_path
+from tests.viewer_kit import shown
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 SECOND = 10**9
 EXPLORE = "metrics/explore/"
 
 
-class Telemetry:
+class Telemetry(viewer_kit.Telemetry):
     """Points of the last five minutes, a process that began then."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        self.store = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
-        self.metrics = MetricWriter(self.store.file, drops=self.losses)
-        self.now_ns = time.time_ns()
+        super().__init__(folder)
         self.began_ns = self.now_ns - 310 * SECOND
 
-    def keep(self, *metrics: Metric, service: str = "shop", instance: str = "one") -> None:
+    def put(self, *metrics: Metric, service: str = "shop", instance: str = "one") -> None:
         self.metrics.take([of(*metrics, service=service, instance=instance)])
-        self.metrics.flush(time.monotonic() + 2)
+        self.keep()
 
     def number(
         self, name: str, value: float, kind: Kind = "counter", ago_s: int = 0, **labels: Any
     ) -> None:
         at_ns = self.now_ns - ago_s * SECOND
         attributes = tuple((key.replace("__", "."), value) for key, value in sorted(labels.items()))
-        self.keep(
-            metric(NumberPoint(attributes, value, self.began_ns, at_ns), name=name, kind=kind)
-        )
+        self.put(metric(NumberPoint(attributes, value, self.began_ns, at_ns), name=name, kind=kind))
 
     def growing(self, name: str, by: int, **labels: Any) -> None:
         """A counter that has grown by so much every ten seconds for 100 seconds."""
@@ -72,7 +63,7 @@ class Telemetry:
         labels = (("http.route", route),)
         total = 2.0 * sum(counts)
         point = HistogramPoint(labels, counts, total, self.began_ns, at_ns, exemplars=told)
-        self.keep(self.durations(point))
+        self.put(self.durations(point))
 
     def durations(self, *points: Point) -> Metric:
         made = metric(*points, name="http.wait", kind="histogram", bounds=BOUNDS)
@@ -81,14 +72,8 @@ class Telemetry:
 
 @pytest.fixture
 def telemetry(tmp_path: Path) -> Iterator[Telemetry]:
-    made = Telemetry(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Telemetry(tmp_path)) as made:
         yield made
-    made.metrics.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
 
 
 def page(path: str, status: int = 200) -> str:
@@ -212,7 +197,7 @@ def test_exponential_histograms_have_percentiles_too(telemetry: Telemetry) -> No
     point = ExponentialPoint(
         (), 0, 0, 0, (10, 10), 0, (), 30.0, telemetry.began_ns, telemetry.now_ns
     )
-    telemetry.keep(metric(point, name="job.size", kind="exponential_histogram")._replace(unit="By"))
+    telemetry.put(metric(point, name="job.size", kind="exponential_histogram")._replace(unit="By"))
     assert "p50 2 B, p95 4 B" in text(page(f"{EXPLORE}?metric=job.size"))
 
 
@@ -228,7 +213,7 @@ def test_gauges_are_shown_each_by_itself_and_combined_as_asked(telemetry: Teleme
 def test_only_the_chosen_services_series_are_shown(telemetry: Telemetry) -> None:
     telemetry.number("load", 1, "gauge")
     point = NumberPoint((), 9, telemetry.began_ns, telemetry.now_ns)
-    telemetry.keep(metric(point, name="load", kind="gauge"), service="mail")
+    telemetry.put(metric(point, name="load", kind="gauge"), service="mail")
     assert values(page(f"{EXPLORE}?metric=load&service=mail"), "all together") == [9]
     html = page(f"{EXPLORE}?metric=load&by=service.name")
     assert [row.split(" ")[0] for row in rows(html)] == ["mail", "shop"]
@@ -269,7 +254,7 @@ def test_hostile_names_values_and_numbers_are_shown_as_text(telemetry: Telemetry
     point = NumberPoint(((HOSTILE, HOSTILE),), float("nan"), telemetry.began_ns, telemetry.now_ns)
     more = NumberPoint(((HOSTILE, "x" * 1_000_000),), 1e308, telemetry.began_ns, telemetry.now_ns)
     evil = metric(point, more, name=HOSTILE, kind="gauge")
-    telemetry.keep(evil._replace(unit=HOSTILE, description=HOSTILE))
+    telemetry.put(evil._replace(unit=HOSTILE, description=HOSTILE))
     for path in (EXPLORE, f"{EXPLORE}?metric=%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE%07"):
         html = page(path)
         assert "<script>alert" not in html

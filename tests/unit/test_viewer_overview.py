@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import override_settings
 from opentelemetry.trace import SpanKind
 
 from otel_django import metric_definitions, names
@@ -20,31 +19,23 @@ from otel_django.health import active
 from otel_django.health.results import Result
 from otel_django.metric_points import NumberPoint
 from otel_django.roll_ups import Release
-from otel_django.store.metric_writer import MetricWriter
-from otel_django.store.writer import StoreWriter
 from otel_django.viewer import chart
 from otel_django.viewer.errors_state import Decision, decide
 from otel_django.viewer.parts import Parts
 from otel_django.viewer.ranges import TimeRange
-from tests.endpoints_kit import by_token, ours
+from tests import viewer_kit
+from tests.endpoints_kit import by_token
 from tests.health_kit import only_checks_of_the_test, site_checks
 from tests.store_metrics import counter, metric, of
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests.store_spans import MS
+from tests.viewer_kit import shown
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 DAY_S = 86_400
 
 
-class Telemetry:
-    """What is written to the store that the page reads."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        self.store = StoreWriter(self.path, retention_hours=48, max_mb=64, drops=self.losses)
-        self.metrics = MetricWriter(self.store.file, drops=self.losses)
-        self.spans = SpanSource()
-        self.now_ns = time.time_ns()
+class Telemetry(viewer_kit.Telemetry):
+    """What the page reads."""
 
     def requests(
         self, route: str, count: int = 1, *, ago_s: float = 120, status: int = 200, ms: float = 20
@@ -70,24 +61,11 @@ class Telemetry:
         point = NumberPoint(attributes, value, began_ns, self.now_ns)
         self.metrics.take([of(metric(point, name=name, kind=kind))])
 
-    def keep(self) -> None:
-        self.store.accept(self.spans.take())
-        self.store.flush(time.monotonic() + 2)
-        self.metrics.flush(time.monotonic() + 2)
-
 
 @pytest.fixture
 def telemetry(tmp_path: Path) -> Iterator[Telemetry]:
-    made = Telemetry(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        only_checks_of_the_test(tmp_path / "run"),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Telemetry(tmp_path, 48)) as made, only_checks_of_the_test(tmp_path / "run"):
         yield made
-    made.store.close(time.monotonic() + 2)
-    made.metrics.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
 
 
 def page(path: str = "", status: int = 200) -> str:

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import override_settings
 from opentelemetry.trace import SpanContext, SpanKind
 
 from otel_django import names
-from otel_django.store.writer import StoreWriter
 from otel_django.tracing.span import Span
 from otel_django.viewer.service_map import HEIGHT, WIDTH, layout
-from tests.endpoints_kit import by_token, ours
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests import viewer_kit
+from tests.endpoints_kit import by_token
+from tests.store_spans import MS, SpanSource
+from tests.viewer_kit import shown
 
 HOSTILE = '<script>alert(1)</script>"\u202e'
 QUEUE = {names.MESSAGING_DESTINATION_NAME: "mail", names.MESSAGING_SYSTEM: "redis"}
 
 
-class Services:
+class Services(viewer_kit.Telemetry):
     """Spans of several services in one store."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
+        super().__init__(folder)
         self.sources: dict[str, SpanSource] = {}
-        self.start_ns = time.time_ns() - 120 * 10**9
+        self.start_ns = self.now_ns - 120 * 10**9
 
     def source(self, service: str) -> SpanSource:
         if service not in self.sources:
@@ -72,19 +69,13 @@ class Services:
     def keep(self) -> None:
         for source in self.sources.values():
             self.writer.accept(source.take())
-        self.writer.flush(time.monotonic() + 2)
+        super().keep()
 
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    made = Services(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Services(tmp_path)) as made:
         yield made
-    made.writer.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
 
 
 def page(query: str = "") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -17,42 +16,33 @@ from django.test import RequestFactory, override_settings
 from opentelemetry.trace import SpanKind
 
 from otel_django import names
-from otel_django.store.writer import LogWriter, StoreWriter
 from otel_django.viewer.pages.trace import trace
-from tests.endpoints_kit import TOKEN, by_token, ours
+from tests import viewer_kit
+from tests.endpoints_kit import TOKEN, by_token
 from tests.site.databases import database_alias
 from tests.store_logs import record
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests.store_spans import MS
+from tests.viewer_kit import shown
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07</pre>"
 
 
-class Store:
+class Store(viewer_kit.Telemetry):
     """A store that spans and log records can be put into."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=Losses())
-        self._logs = LogWriter(self.writer.file, drops=Losses())
-        self.spans = SpanSource()
-        self.start = time.time_ns() - 60_000 * MS
+        super().__init__(folder)
+        self.start = self.now_ns - 60_000 * MS
 
     def keep(self, *logs: Any) -> None:
-        self.writer.accept(self.spans.take())
-        self.writer.flush(time.monotonic() + 5)
-        self._logs.accept(logs)
-        self._logs.flush(time.monotonic() + 5)
+        self.logs.accept(logs)
+        super().keep()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Store(tmp_path)) as made:
         yield made
-    made.writer.close(time.monotonic() + 5)
 
 
 def trace_id(span: Any) -> str:

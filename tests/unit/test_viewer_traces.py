@@ -7,55 +7,42 @@ import csv
 import io
 import json
 import re
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, Client
 
 from otel_django import names
-from otel_django.store.writer import StoreWriter
 from otel_django.viewer import exports
-from tests.endpoints_kit import STRANGER, TOKEN, by_token, ours
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests import viewer_kit
+from tests.endpoints_kit import STRANGER, TOKEN, by_token
+from tests.store_spans import MS
+from tests.viewer_kit import shown
 
 SECOND = 10**9
 HOSTILE = "<script>alert(1)</script>\u202e\x07\ud800"
 
 
-class Telemetry:
-    """What is written to the store that the page reads; requests begin a second apart."""
+class Telemetry(viewer_kit.Telemetry):
+    """Requests that begin a second apart."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = store_path(folder)
-        self.losses = Losses()
-        self.writer = StoreWriter(self.path, retention_hours=24, max_mb=64, drops=self.losses)
-        self.spans = SpanSource()
-        self.at = time.time_ns() - 600 * SECOND
+        super().__init__(folder)
+        self.at = self.now_ns - 600 * SECOND
 
     def request(self, route: str = "/products/", **more: Any) -> str:
         self.at += SECOND
         root = self.spans.request(route, start=more.pop("start", self.at), **more)
         return format(root._context[0], "032x")
 
-    def keep(self) -> None:
-        self.writer.accept(self.spans.take())
-        self.writer.flush(time.monotonic() + 2)
-
 
 @pytest.fixture
 def telemetry(tmp_path: Path) -> Iterator[Telemetry]:
-    made = Telemetry(tmp_path)
-    with (
-        ours(TOKENS=["sesame"], STORE=str(made.path)),
-        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
-    ):
+    with shown(Telemetry(tmp_path)) as made:
         yield made
-    made.writer.close(time.monotonic() + 2)
-    assert made.losses.counts == {}
 
 
 @pytest.fixture

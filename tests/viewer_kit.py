@@ -1,0 +1,57 @@
+"""A store that the pages show, for tests: what is written to it, and the site around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from django.test import override_settings
+
+from otel_django.store.metric_writer import MetricWriter
+from otel_django.store.writer import LogWriter, StoreWriter
+from tests.endpoints_kit import ours
+from tests.store_spans import Losses, SpanSource, store_path
+
+
+class Telemetry:
+    """All signals of a site; subclasses say what happened there."""
+
+    def __init__(self, folder: Path, retention_hours: float = 24) -> None:
+        self.path = store_path(folder)
+        self.losses = Losses()
+        self.writer = StoreWriter(
+            self.path, retention_hours=retention_hours, max_mb=64, drops=self.losses
+        )
+        self.logs = LogWriter(self.writer.file, drops=self.losses)
+        self.metrics = MetricWriter(self.writer.file, drops=self.losses)
+        self.spans = SpanSource()
+        self.now_ns = time.time_ns()
+
+    def keep(self) -> None:
+        """Write what has happened until now."""
+        self.writer.accept(self.spans.take())
+        for sink in (self.writer, self.logs, self.metrics):
+            sink.flush(time.monotonic() + 5)
+
+    def close(self) -> None:
+        """Nothing of it was lost."""
+        for sink in (self.writer, self.logs, self.metrics):
+            sink.close(time.monotonic() + 2)
+        assert self.losses.counts == {}
+
+
+Kept = TypeVar("Kept", bound=Telemetry)
+
+
+@contextmanager
+def shown(telemetry: Kept) -> Iterator[Kept]:
+    """A site of the pages alone, which are at its root; those with a token see them."""
+    with (
+        ours(TOKENS=["sesame"], STORE=str(telemetry.path)),
+        override_settings(ROOT_URLCONF="otel_django.viewer.urls"),
+    ):
+        yield telemetry
+    telemetry.close()
