@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otel_django.contracts import MetricInfo
-    from otel_django.viewer.series import Group, Values
+    from otel_django.viewer.series import Reading, Values
     from otel_django.viewer.visit import Visit
 
 MOST: Final = 8
 COURSE_STEPS: Final = 30
+MOST_SERIES: Final = 100
+"""Of each metric; its page has more."""
 
 
 class OwnMetric(NamedTuple):
@@ -39,8 +41,9 @@ def own_metrics(visit: Visit, found: Iterable[MetricInfo]) -> list[OwnMetric]:
             visit.range,
             service=visit.service,
             most_steps=COURSE_STEPS,
+            most_series=MOST_SERIES,
         )
-        one = _told(info, reading.all)
+        one = _told(info, reading)
         if one is not None:
             shown.append(one)
         if len(shown) == MOST:
@@ -48,7 +51,8 @@ def own_metrics(visit: Visit, found: Iterable[MetricInfo]) -> list[OwnMetric]:
     return shown
 
 
-def _told(info: MetricInfo, group: Group) -> OwnMetric | None:
+def _told(info: MetricInfo, reading: Reading) -> OwnMetric | None:
+    group = reading.all
     course: Values
     if is_distribution(info):
         value = group.spread.quantiles(0.95)[0] if group.spread.count else None
@@ -60,4 +64,5 @@ def _told(info: MetricInfo, group: Group) -> OwnMetric | None:
         value, words = next((each for each in course[::-1] if each is not None), None), "now"
     if value is None:
         return None
+    words = ", ".join(filter(None, (words, reading.partial)))
     return OwnMetric(info.name, value, info.unit, words, chart.spark(course))

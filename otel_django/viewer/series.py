@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 MINUTE_NS: Final = 60 * SECOND_NS
 LEAST_SHARE: Final = 0.25
 """How much of the last step must be known for a rate of it."""
-MAX_SERIES: Final = 500
+MAX_SERIES: Final = 300
 """Of more only the largest are read."""
-MOST_POINTS: Final = 15_000
+MOST_POINTS: Final = 7_000
 FEWEST_STEPS: Final = 28
 """Steps are longer where many series would have more points than that, but not beyond these."""
 LOOKED_AT: Final = 50
@@ -263,6 +263,7 @@ def read(
     service: str | None = None,
     attributes: Mapping[str, Any] | None = None,
     most_steps: int = MOST_STEPS,
+    most_series: int = MAX_SERIES,
 ) -> Reading:
     """One metric's series in a range, in no more steps than are wanted.
 
@@ -274,9 +275,9 @@ def read(
         when.until_ns,
         service=service,
         attributes=attributes or {},
-        max_series=MAX_SERIES,
+        max_series=most_series,
     )
-    points_each = MOST_POINTS // max(1, min(reader.series_count(query), MAX_SERIES))
+    points_each = MOST_POINTS // max(1, min(reader.series_count(query), most_series))
     steps = Steps.of(when, when.step_of(min(most_steps, max(FEWEST_STEPS, points_each))))
     answer = reader.read(
         replace(query, since_ns=min(steps.start_ns, when.since_ns) - IDLE_NS, step_ns=steps.step_ns)

@@ -146,9 +146,7 @@ def test_conditions_choose(
     assert values(backend, **conditions) == expected
 
 
-def test_of_more_series_than_asked_for_the_largest_are_read_and_it_is_said(
-    backend: Backend,
-) -> None:
+def test_of_more_series_than_asked_for_the_largest_are_read(backend: Backend) -> None:
     points = [NumberPoint((("n", index),), index, BEGAN_NS, AGO) for index in range(20)]
     backend.put([of(metric(*points, name="orders.placed", kind="counter"))])
     answer = backend.reader.read(query(max_series=5))

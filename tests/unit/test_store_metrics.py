@@ -85,6 +85,16 @@ def test_series_of_two_instances_are_two(
     assert sorted(points(path)) == [(now, 1), (now, 7)]
 
 
+def test_series_of_two_services_that_name_no_instance_are_two(
+    path: Path, writer: MetricWriter, clock: SteppedClock
+) -> None:
+    now = clock.now_ns()
+    services = [of(counter(1, now), service=name, instance="") for name in ("shop", "mail")]
+    writer.take(services)
+    writer.release()
+    assert points(path) == [(now, 1), (now, 1)]
+
+
 def test_points_over_an_hour_old_are_rolled_up_to_the_last_of_each_minute(
     path: Path, spans: StoreWriter, writer: MetricWriter, clock: SteppedClock
 ) -> None:
@@ -182,7 +192,7 @@ def kept(path: Path, clock: SteppedClock, losses: Losses) -> dict[str, list[int]
 def found(reader: EmbeddedMetricReader, query: MetricQuery) -> dict[str, list[int]]:
     series = reader.read(query).series
     return {
-        dict(each.attributes)["life"]: [point.time_ns for point in each.points]
+        str(dict(each.attributes)["life"]): [point.time_ns for point in each.points]
         for each in series
         if "life" in dict(each.attributes)
     }
