@@ -54,8 +54,12 @@ def test_the_worst_comes_first_with_what_it_found(add: Add) -> None:
     answer = "Unhealthy: 2 of 3 checks aren't healthy, bank is unhealthy (connection refused)"
     assert text(html).startswith(answer)
     found = rows(html)[1:]
-    assert found[0].startswith("✗ unhealthy bank critical log connection refused")
-    assert found[1].startswith("! degraded shelf log 91 % used used 91 % free 4.1 GB")
+    assert found[0].startswith(
+        "✗ unhealthy bank critical log of changes of bank connection refused"
+    )
+    assert found[1].startswith(
+        "! degraded shelf log of changes of shelf 91 % used used 91 % free 4.1 GB"
+    )
     assert found[2].startswith("✓ healthy till log")
 
 
@@ -87,7 +91,9 @@ def test_a_check_that_is_not_back_is_pending_and_holds_nobody_up(add: Add) -> No
         began_s = time.monotonic()
         html = page(PATH)
         assert time.monotonic() - began_s < 5
-    assert rows(html)[1].startswith("… pending bank critical log Being asked for")
+    assert rows(html)[1].startswith(
+        "… pending bank critical log of changes of bank Being asked for"
+    )
     assert "no answer yet" in rows(html)[1]
 
 
