@@ -33,19 +33,17 @@ NOTHING_COUNTED: Final = _NothingCounted()
 
 
 class _Alike:
-    """Requests of one method, route and outcome; of one drain, for cells are the thread's.
+    """What was measured of requests of one method, route and outcome."""
 
-    Most have the same sizes and query counts to tell: those cells are made by the first that has.
-    """
+    __slots__ = ("durations", "queries", "response_sizes", "route", "spans", "values")
 
-    __slots__ = ("duration", "queries", "response_size", "route", "values")
-
-    def __init__(self, route: str | None, values: _Finished, duration: Any) -> None:
+    def __init__(self, route: str | None, values: _Finished) -> None:
         self.route = route
         self.values = values
-        self.duration = duration
-        self.response_size: Any = None
-        self.queries: Any = None
+        self.durations: list[float] = []
+        self.spans: list[Any] = []
+        self.response_sizes: list[float] = []
+        self.queries: list[float] = []
 
 
 class RequestMetrics:
@@ -112,17 +110,20 @@ class RequestMetrics:
             if alike is None:
                 alike = known[key] = self._alike(key)
             duration_ns, span, request_size, response_size, queries, _, exception, client = each[6:]
-            alike.duration.record(duration_ns / 1e9, span)
+            alike.durations.append(duration_ns / 1e9)
+            alike.spans.append(span)
             if response_size is not None:
-                if alike.response_size is None:
-                    alike.response_size = self._response_size.at(alike.values)
-                alike.response_size.record(response_size)
+                alike.response_sizes.append(response_size)
             if queries is not None:
-                if alike.queries is None:
-                    alike.queries = self._queries.at((alike.route, key[0]))
-                alike.queries.record(queries)
+                alike.queries.append(queries)
             if request_size or queries or exception is not None or client is not None:
                 self._record_more(each, alike)
+        for alike in known.values():
+            self._duration.record_all(alike.durations, alike.values, alike.spans)
+            if alike.response_sizes:
+                self._response_size.record_all(alike.response_sizes, alike.values)
+            if alike.queries:
+                self._queries.record_all(alike.queries, (alike.route, alike.values[0]))
 
     def _record_more(self, each: _Finished, alike: _Alike) -> None:
         """What many requests don't have."""
@@ -142,7 +143,7 @@ class RequestMetrics:
         route = None if pattern is None else route_of(pattern, script_name)
         self._were_active.add((method, scheme))
         values = (method, scheme, route, status, error_type)
-        return _Alike(route, values, self._duration.at(values))
+        return _Alike(route, values)
 
     def _count_active(self) -> Iterator[tuple[int, tuple[str, str]]]:
         active = list(self._active.copy().values())

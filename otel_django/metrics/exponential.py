@@ -7,6 +7,7 @@ power. A scale is taken back as far as 160 buckets need it to hold the smallest 
 from __future__ import annotations
 
 import sys
+from itertools import zip_longest
 from math import floor, frexp, inf, ldexp, log
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ from otel_django.metric_points import ExponentialPoint
 from otel_django.metrics.cells import exemplars_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otel_django.metric_points import Attributes
     from otel_django.metrics.cells import HasContext, Recording, Taken
 
@@ -134,6 +137,11 @@ class ExponentialCell:
         self.changed = True
         if recording.quiet:
             recording.rouse()
+
+    def record_all(self, values: Sequence[float], spans: Sequence[HasContext | None]) -> None:
+        """Take several measurements; ``spans`` is as long, or empty."""
+        for value, span in zip_longest(values, spans):
+            self.record(value, span)
 
     def _count(self, value: float) -> None:
         buckets = self._buckets

@@ -80,6 +80,38 @@ class HistogramCell:
         if recording.quiet:
             recording.rouse()
 
+    def record_all(self, values: Sequence[float], spans: Sequence[HasContext | None]) -> None:
+        """Take several measurements, at less than half the cost; ``spans`` is as long, or empty."""
+        self._sum += sum(values)
+        self._widen(min(values))
+        self._widen(max(values))
+        bounds, counts = self._bounds, self._counts
+        indexes = [bisect_left(bounds, value) for value in values]
+        for index in indexes:
+            counts[index] += 1
+        recording = self._recording
+        if recording.always or len(spans) > spans.count(None):
+            self._take_last(values, indexes, spans)
+        self.changed = True
+        if recording.quiet:
+            recording.rouse()
+
+    def _take_last(
+        self,
+        values: Sequence[float],
+        indexes: Sequence[int],
+        spans: Sequence[HasContext | None],
+    ) -> None:
+        """Of each bucket, the last one that the filter wants: those before it wouldn't stay."""
+        found: set[int] = set()
+        for at in range(len(indexes) - 1, -1, -1):
+            index = indexes[at]
+            if index not in found:
+                taken = self._recording.taken(values[at], spans[at] if spans else None)
+                if taken is not None:
+                    self._exemplars[index] = taken
+                    found.add(index)
+
     def _widen(self, value: float) -> None:
         self._min = min(self._min, value)
         self._max = max(self._max, value)

@@ -243,6 +243,15 @@ class Histogram(Summed[Any]):
             cell = self._first(values)
         cell.record(value, span)
 
+    def record_all(
+        self,
+        measured: Sequence[float],
+        values: Values = (),
+        spans: Sequence[HasContext | None] = (),
+    ) -> None:
+        """Take measurements of one series, one at least; ``spans`` is as long, or empty."""
+        self.at(values).record_all(measured, spans)
+
 
 class Gauge(Instrument):
     """The last value that any thread has set."""

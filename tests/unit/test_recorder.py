@@ -7,9 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_django.clock import SYSTEM_CLOCK
-from otel_django.metric_points import HistogramPoint, Metric, MetricDefinition, NumberPoint
+from otel_django.metric_points import (
+    ExponentialPoint,
+    HistogramPoint,
+    Metric,
+    MetricDefinition,
+    NumberPoint,
+)
 from otel_django.metrics.recorder import Recorder
 
 REQUESTS = MetricDefinition("requests", "counter", "{request}", "Requests.", ("method", "route"))
@@ -88,6 +95,40 @@ def test_a_histogram_counts_up_to_each_bound_and_above() -> None:
     assert (point.counts, point.count) == ((2, 2, 1), 5)
     assert point.sum == pytest.approx(8.65)
     assert (point.min, point.max) == (0.05, 7.0)
+
+
+class _Span:
+    def __init__(self, span_id: int, flags: int) -> None:
+        self._context = SpanContext(7, span_id, is_remote=False, trace_flags=TraceFlags(flags))
+
+    def get_span_context(self) -> SpanContext:
+        return self._context
+
+
+@pytest.mark.parametrize("aggregation", ["explicit", "exponential"])
+@pytest.mark.parametrize("exemplar_filter", ["trace_based", "always_on", "always_off"])
+def test_measurements_taken_together_are_what_they_are_one_by_one(
+    aggregation: Any, exemplar_filter: Any
+) -> None:
+    seconds = (0.25, 0.0625, 2.0, 0.125, 0.5)
+    spans = (_Span(1, 1), None, _Span(2, 1), _Span(3, 0), _Span(4, 0))
+    points = []
+    for together in (False, True):
+        made = recorder(aggregation=aggregation, exemplar_filter=exemplar_filter)
+        histogram = made.histogram(DURATION)
+        if together:
+            histogram.record_all(seconds, ("/",), spans)
+            histogram.record_all(seconds, ("/",))
+        else:
+            for value, span in zip(seconds * 2, (*spans, *[None] * 5), strict=True):
+                histogram.record(value, ("/",), span)
+        (point,) = metric(made, "duration").points
+        assert isinstance(point, HistogramPoint | ExponentialPoint)
+        taken: list[Any] = []
+        if isinstance(point, HistogramPoint):  # else the time decides which ones stay
+            taken = sorted((one.value, one.trace_id, one.span_id) for one in point.exemplars)
+        points.append((point._replace(start_ns=0, time_ns=0, exemplars=()), taken))
+    assert points[0] == points[1]
 
 
 def test_collecting_takes_nothing_away() -> None:
