@@ -43,7 +43,7 @@ _PAGE: Final = """<!doctype html>
   <p>{what}</p>
   <form class="search" method="post" action="{address}">
     <label class="hidden" for="token">Token</label>
-    <input id="token" name="token" type="password" autocomplete="current-password" required>
+    <input id="token" name="token" type="password" placeholder="Token" required>
     <button>Log in</button>
   </form>
 </section>
@@ -59,7 +59,7 @@ def login(
     """The form; for a token that is one, a cookie and the way to where one was going."""
     after = _after(query)
     if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-        return _page(200, "These pages are for who has the token.", after)
+        return _page(200, "These pages are for whoever has the receiver's token.", after)
     if environ["REQUEST_METHOD"] != "POST":
         raise Refused(405, "The token is sent by POST.", Allow="GET, HEAD, POST")
     wait_s = attempts.wait_s(environ["REMOTE_ADDR"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ITEMS_AT_ONCE: Final = 2_048
 _IDLE_S: Final = 1.0
+_FLUSH_S: Final = 1.0
 _AWAY: Final = "The store can't be written just now."
 
 
@@ -60,12 +61,17 @@ class Writing:
             self._turn.release()
 
     def write(self, decoded: Decoded) -> None:
-        """Inside of a ``turn``: when it returns, all of it is in the store, or soon will be."""
+        """Inside of a ``turn``: when it returns, all of it is in the store.
+
+        Where others lock the file meanwhile, some of it waits in memory.
+        """
         for signal, items in (("traces", decoded.spans), ("logs", decoded.records)):
             for begin in range(0, len(items), ITEMS_AT_ONCE):
                 self._ready(signal).accept(items[begin : begin + ITEMS_AT_ONCE])
         if decoded.points:
             self._write_points(decoded.points)
+        for sink in self._sinks.values():
+            sink.flush(time.monotonic() + _FLUSH_S)
 
     def _write_points(self, points: Sequence[Any]) -> None:
         self._ready("metrics").take(self._deltas.cumulative(points))
