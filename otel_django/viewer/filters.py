@@ -13,6 +13,8 @@ from otel_django.cli.inert_text import inert as inert_text
 from otel_django.viewer import units
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -33,40 +35,25 @@ def block(value: object) -> str:
     return "\n".join(inert_text(line.replace("\t", "    ")) for line in lines)
 
 
-@register.filter
-def duration(ns: float | None) -> str:
-    """Nanoseconds in the unit that suits them."""
-    return "–" if ns is None else units.duration(ns)
+def _or_dash(say: Callable[[float], str]) -> Callable[[float | None], str]:
+    """``say``, and a dash where nothing is known."""
+
+    def told(value: float | None) -> str:
+        return "–" if value is None else say(value)
+
+    return told
 
 
-@register.filter
-def milliseconds(ns: float | None) -> str:
-    """Nanoseconds in ms, for columns."""
-    return "–" if ns is None else units.milliseconds(ns)
-
-
-@register.filter
-def count(number: float | None) -> str:
-    """``12,431``."""
-    return "–" if number is None else units.count(number)
-
-
-@register.filter
-def short(number: float | None) -> str:
-    """``12 k``."""
-    return "–" if number is None else units.short(number)
-
-
-@register.filter
-def rate(per_second: float | None) -> str:
-    """``3.4/min``."""
-    return "–" if per_second is None else units.rate(per_second)
-
-
-@register.filter
-def share(ratio: float | None) -> str:
-    """``81 %``."""
-    return "–" if ratio is None else units.share(ratio)
+for _say in (
+    units.count,
+    units.duration,
+    units.milliseconds,
+    units.rate,
+    units.share,
+    units.short,
+    units.size,
+):
+    register.filter(_say.__name__, _or_dash(_say))
 
 
 @register.filter
@@ -81,12 +68,6 @@ def change(ratio: float | None) -> str:
 def percent(value: float, whole: float) -> str:
     """``81.3%`` of the whole: a length of a drawing."""
     return f"{100 * min(max(value / whole, 0.0), 1.0) if whole else 0:.1f}%"
-
-
-@register.filter
-def size(number: float | None) -> str:
-    """``4.1 kB``."""
-    return "–" if number is None else units.size(number)
 
 
 @register.filter

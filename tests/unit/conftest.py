@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests: of delivery, mostly."""
+"""Fixtures of the unit tests: of delivery and of health checks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from tests.health_kit import hanging, site_checks
 from tests.stub_collector import StubCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.health_kit import Add
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +48,17 @@ def _nobody_has_asked() -> None:
 def spool_dir(tmp_path: Path) -> Path:
     """Where a sender keeps what it can't send; not made yet."""
     return tmp_path / "spool"
+
+
+@pytest.fixture
+def add() -> Iterator[Add]:
+    """Adds checks of the site."""
+    with site_checks() as added:
+        yield added
+
+
+@pytest.fixture
+def hang() -> Iterator[Callable[[], None]]:
+    """A check that isn't back before the test is over."""
+    with hanging() as check:
+        yield check

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from otel_django.health import CheckError, Result
-from tests.health_kit import Add, hanging, only_checks_of_the_test, site_checks
+from tests.health_kit import Add, only_checks_of_the_test
 
 
 class Ran(NamedTuple):
@@ -26,18 +26,6 @@ class Ran(NamedTuple):
 def site(tmp_path: Path) -> Iterator[None]:
     with only_checks_of_the_test(tmp_path):
         yield
-
-
-@pytest.fixture
-def add() -> Iterator[Add]:
-    with site_checks() as added:
-        yield added
-
-
-@pytest.fixture
-def hang() -> Iterator[Callable[[], None]]:
-    with hanging() as check:
-        yield check
 
 
 def health(*arguments: str) -> Ran:

@@ -15,7 +15,7 @@ from django.urls import include, path, reverse
 
 from otel_django.health import CheckError, Result
 from otel_django.web import health_views
-from tests.health_kit import Add, hanging, only_checks_of_the_test, site_checks, with_settings
+from tests.health_kit import Add, only_checks_of_the_test, with_settings
 from tests.requests_kit import traced_requests
 
 LIVE = ("/livez", "/monitoring/health/simple/", "/monitoring/healthz/")
@@ -28,18 +28,6 @@ TOKEN: dict[str, Any] = {"HTTP_AUTHORIZATION": "Bearer sesame", **STRANGER}
 def site(tmp_path: Path) -> Iterator[None]:
     with only_checks_of_the_test(tmp_path, TOKENS=["sesame"]):
         yield
-
-
-@pytest.fixture
-def add() -> Iterator[Add]:
-    with site_checks() as added:
-        yield added
-
-
-@pytest.fixture
-def hang() -> Iterator[Callable[[], None]]:
-    with hanging() as check:
-        yield check
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from otel_django.health import CheckError, Result
-from tests.health_kit import Add, hanging, only_checks_of_the_test, site_checks, with_settings
+from tests.health_kit import Add, only_checks_of_the_test, with_settings
 from tests.metrics_kit import Measured
 from tests.requests_kit import traced_requests
 
@@ -44,18 +44,6 @@ LOGIN_REQUIRED = (
 def site(tmp_path: Path) -> Iterator[None]:
     with only_checks_of_the_test(tmp_path, TOKENS=["sesame"]):
         yield
-
-
-@pytest.fixture
-def add() -> Iterator[Add]:
-    with site_checks() as added:
-        yield added
-
-
-@pytest.fixture
-def hang() -> Iterator[Callable[[], None]]:
-    with hanging() as check:
-        yield check
 
 
 def test_N2_probes_need_no_middleware_and_leave_the_sites_as_it_is(add: Add) -> None:

@@ -20,16 +20,10 @@ from tests.tables_kit import HOSTILE, Telemetry, page, rows, site, text
 PATH = "health/checks/"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def telemetry(tmp_path: Path) -> Iterator[Telemetry]:
     with site(tmp_path) as made, only_checks_of_the_test(tmp_path / "run"):
         yield made
-
-
-@pytest.fixture
-def add(telemetry: Telemetry) -> Iterator[Add]:
-    with site_checks() as adds:
-        yield adds
 
 
 def refuses() -> Result:
