@@ -115,7 +115,7 @@ def deployments(releases: Iterable[Release], when: TimeRange) -> list[Release]:
 def releases_of(visit: Visit, since_ns: int) -> Sequence[Release]:
     """Those seen from then on until the end of the page's range; a page stands without them."""
     ask = visit.readers.releases.releases
-    found = visit.parts.ask("Releases", lambda: ask(since_ns, visit.range.until_ns))
+    found = visit.parts.ask("releases", lambda: ask(since_ns, visit.range.until_ns))
     return found or ()
 
 

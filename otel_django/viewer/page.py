@@ -157,7 +157,7 @@ def _too_often(visit: Visit, wait_s: int) -> HttpResponse:
 def _unread(visit: Visit, error: ReadError) -> HttpResponse:
     if isinstance(error, UnknownPlaceError):
         return _trouble(visit, 404, "Not here", MISTYPED)
-    why = str(error)[:1].upper() + str(error)[1:]
+    why = str(error)[:1].upper() + str(error)[1:].rstrip(".") + "."
     if isinstance(error, ReadTimeoutError):
         shorter = visit.here(range="15m", **{"from": None, "to": None})
         return _trouble(visit, 503, "That took too long", why, shorter)

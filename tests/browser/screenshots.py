@@ -1,4 +1,4 @@
-"""Pictures of every page of the demonstration: light, dark, and as wide as a phone.
+"""Pictures of every page, and of every state of pages: light, dark, and as wide as a phone.
 
 ``python -m tests.browser.screenshots`` writes all of them to ``.screenshots``, and the docs' to
 ``docs/images``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from otel_django.viewer.frame import NAVIGATION
 from otel_django.viewer.paths import PATHS
 from tests.browser.conftest import running_demo
 from tests.browser.looking import Browser, chromium
+from tests.browser.sites import Site, State, site_in
+from tests.browser.stores import MANY_SERIES
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 ALL: Final = PROJECT / ".screenshots"
@@ -23,6 +26,23 @@ DOCS: Final = PROJECT / "docs" / "images"
 OF_DOCS: Final = ("overview", "traces", "trace", "logs", "endpoints", "services-dark")
 SOME_TRAFFIC_S: Final = 90
 LOOKS: Final = (("", "light", 1280), ("-dark", "dark", 1280), ("-phone", "light", 390))
+STATES: Final[dict[State, dict[str, str]]] = {
+    "empty": {f"empty-{name}": PATHS[name] for name, _ in NAVIGATION},
+    "bare": {"nothing-kept": ""},
+    "full": {
+        "too-much-traces": "traces/",
+        "too-much-endpoints": "endpoints/",
+        "too-much-errors": "errors/",
+        "too-much-series": f"metrics/explore/?metric={MANY_SERIES}",
+        "mistake": "traces/?q=duration>fast+status:500",
+        "unknown-trace": f"traces/{'a' * 32}/",
+        "old": "traces/?range=7d",
+        "older": "traces/?from=1000000000000&to=1000000600000",
+    },
+    "partly damaged": {"part": "", "part-logs": "logs/"},
+    "damaged": {"damaged": "traces/"},
+}
+"""State of a site → names of pictures and what they show."""
 RANGE: Final = "range=15m"
 
 
@@ -37,20 +57,48 @@ def main() -> None:
     ):
         time.sleep(SOME_TRAFFIC_S)
         addresses = _addresses(browser, site)
-        for suffix, scheme, width in (
-            ("", "light", 1280),
-            ("-dark", "dark", 1280),
-            ("-phone", "light", 390),
-        ):
-            browser.begin()
-            browser.scheme(scheme)
-            browser.size(width, 860)
+        for suffix in _looks(browser):
             for name, address in addresses.items():
                 browser.open(address)
                 time.sleep(1)
                 browser.picture(ALL / f"{name}{suffix}.png")
+        _states(browser, Path(folder))
     for name in OF_DOCS:
         shutil.copy(ALL / f"{name}.png", DOCS / f"{name}.png")
+
+
+def _looks(browser: Browser) -> Iterator[str]:
+    """What a picture's name ends with, once the browser looks so."""
+    for suffix, scheme, width in LOOKS:
+        browser.begin()
+        browser.scheme(scheme)
+        browser.size(width, 860)
+        yield suffix
+
+
+def _states(browser: Browser, folder: Path) -> None:
+    for state, addresses in STATES.items():
+        with site_in(state, folder) as site:
+            for suffix in _looks(browser):
+                for name, address in addresses.items():
+                    browser.open(site.address + address)
+                    time.sleep(0.5)
+                    browser.picture(ALL / f"state-{name}{suffix}.png")
+                if state == "full":
+                    _slow_and_away(browser, site, suffix)
+
+
+def _slow_and_away(browser: Browser, site: Site, suffix: str) -> None:
+    browser.open(f"{site.address}logs/")
+    with site.silent():
+        browser.one(".line summary").click()
+        browser.wait_for_text("Loading", "#loading")
+        browser.picture(ALL / f"state-loading{suffix}.png")
+    browser.open(f"{site.address}traces/?live=1")
+    site.end()
+    browser.wait_for_text("doesn't answer", "#offline")
+    browser.picture(ALL / f"state-offline{suffix}.png")
+    site.begin()
 
 
 def _addresses(browser: Browser, site: str) -> dict[str, str]:

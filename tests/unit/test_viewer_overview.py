@@ -217,7 +217,13 @@ def test_a_part_that_cannot_be_read_leaves_the_others_standing() -> None:
     parts = Parts()
     assert parts.ask("Endpoints", late) is None
     assert parts.ask("Errors", lambda: 3) == 3
-    assert parts.notes == ["Endpoints: the store had no answer within 2 s"]
+    assert parts.ask("metrics", late) is None
+    parts.say("")
+    parts.say("only the first")
+    assert parts.notes == [
+        "Endpoints, metrics: the store had no answer within 2 s",
+        "only the first",
+    ]
 
 
 def test_small_lines_have_gaps_and_begin_at_nothing() -> None:

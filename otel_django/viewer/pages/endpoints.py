@@ -74,13 +74,13 @@ def endpoints(visit: Visit) -> Context:
     kind = visit.chosen("kind", *_KINDS)
     found = _wanted(visit, kind, when.since_ns, when.until_ns)
     ask = visit.parts.ask
-    before = ask("The time before", lambda: _before(visit, kind)) or ()
+    before = ask("the time before", lambda: _before(visit, kind)) or ()
     rows = _rows(found, before, when.length_ns / 1e9)
     text = visit.text("q").lower()
     matching = [row for row in rows if text in f"{row.name} {row.service}".lower()]
     per = _in_one_unit(max((row.rate for row in matching), default=0.0))
     ordered, headings = in_order(visit, matching, _COLUMNS, "share")
-    courses = ask("Courses", lambda: _courses(visit)) or {}
+    courses = ask("courses", lambda: _courses(visit)) or {}
     count = sum(row.count for row in matching)
     return {
         "rows": [

@@ -68,7 +68,7 @@ def error(visit: Visit, fingerprint: str) -> Context:
         decided, trouble = {}, str(away)
     [row] = error_rows([group], decided, releases, when)
     may_change = is_staff(visit.request) and not trouble
-    samples = visit.parts.ask("Samples", lambda: list(_samples(visit, detail))) or []
+    samples = visit.parts.ask("samples", lambda: list(_samples(visit, detail))) or []
     in_logs = {sample.row.trace_id for sample in samples}
     return {
         "title": f"{group.type}: {group.message}"[:200],

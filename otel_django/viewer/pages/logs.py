@@ -82,7 +82,7 @@ class _Asked:
         visit, when = self.visit, self.visit.range
         count = visit.readers.log_summary.summary
         return visit.parts.ask(
-            "There is no chart and no choice of loggers",
+            "the chart, the choice of loggers",
             lambda: count(when.since_ns, when.until_ns, when.step_ns, self.query),
         )
 

@@ -50,18 +50,18 @@ def overview(visit: Visit) -> Context:
     """How the site is, in one line; what is slow, what broke, what is counted."""
     parts = visit.parts
     timeline, kind = _timeline(visit)
-    metrics = parts.ask("Metrics", visit.readers.metrics.list_metrics) or ()
+    metrics = parts.ask("metrics", visit.readers.metrics.list_metrics) or ()
     return {
         "live": anew(visit),
         **_answer(visit, timeline, kind, parts),
         **_charts(visit, timeline, kind, parts),
         **_health(),
-        "slowest": parts.ask("Endpoints", lambda: _slowest(visit)) or [],
-        "errors": parts.ask("Errors", lambda: _errors(visit)) or [],
-        "own": parts.ask("Your own metrics", lambda: own_metrics(visit, metrics)) or [],
-        "overhead": parts.ask("Telemetry's cost", lambda: _overhead(visit)),
+        "slowest": parts.ask("endpoints", lambda: _slowest(visit)) or [],
+        "errors": parts.ask("errors", lambda: _errors(visit)) or [],
+        "own": parts.ask("your own metrics", lambda: own_metrics(visit, metrics)) or [],
+        "overhead": parts.ask("what telemetry costs", lambda: _overhead(visit)),
         "overhead_metric": OTEL_DJANGO_OVERHEAD_RATIO.name,
-        "lost": parts.ask("Telemetry's losses", lambda: _lost(visit)) or [],
+        "lost": parts.ask("what telemetry lost", lambda: _lost(visit)),
         "lost_metric": OTEL_DJANGO_DROPPED.name,
         "partial": timeline.partial,
     }
@@ -83,7 +83,7 @@ def _timeline(visit: Visit) -> tuple[Timeline, str]:
 
 def _answer(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[str, Any]:
     total = timeline.total
-    before = parts.ask("The time before", lambda: _before(visit, kind))
+    before = parts.ask("the time before", lambda: _before(visit, kind))
     failed = total.errors / total.count if total.count else None
     what = "requests" if kind == "requests" else "calls"
     return {
@@ -116,7 +116,7 @@ def _before(visit: Visit, kind: str) -> Moment | None:
 
 def _charts(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[str, Any]:
     came = chart.deployments_of(visit)
-    dots = parts.ask("The slowest", lambda: _dots(visit, kind)) or []
+    dots = parts.ask("the slowest", lambda: _dots(visit, kind)) or []
     marks = chart.marks(came)
     times_s = [moment.start_ns / 1e9 for moment in timeline.moments]
     shares = [each.errors / each.count if each.count else None for each in timeline.moments]

@@ -158,7 +158,7 @@ def services(visit: Visit) -> Context:
     edges = [edge for edge in found.edges if visit.service in {None, edge.source, edge.target}]
     operations = (
         visit.parts.ask(
-            "What they do themselves",
+            "what they do themselves",
             lambda: visit.readers.traces.endpoints(when.since_ns, when.until_ns),
         )
         or ()

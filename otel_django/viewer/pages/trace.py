@@ -95,13 +95,12 @@ def _export(found: TraceDetail) -> HttpResponse:
 def _logs(visit: Visit, trace_id: str) -> Sequence[LogRow]:
     """The trace's log records, oldest first; the page says which aren't here."""
     query = LogQuery(trace_id=trace_id, limit=MOST_LOGS)
-    found = visit.parts.ask("Its log records", lambda: visit.readers.logs.list_logs(query))
+    found = visit.parts.ask("its log records", lambda: visit.readers.logs.list_logs(query))
     if found is None:
         return ()
-    if found.partial:
-        visit.parts.notes.append(found.partial)
+    visit.parts.say(found.partial)
     if found.cursor:
-        visit.parts.notes.append(f"Only the last {MOST_LOGS:,} log records are drawn")
+        visit.parts.say(f"only the last {MOST_LOGS:,} log records are drawn")
     return found.rows[::-1]
 
 
