@@ -119,7 +119,7 @@ class Family:
         known = self.histograms.get(labels)
         if known is None:
             known = self.histograms[labels] = Buckets([0] * (len(self.bounds) + 1), 0.0)
-        for upper, count in _uppers(point, bounds):
+        for upper, count in upper_bounds(point, bounds):
             known.counts[bisect_left(self.bounds, upper)] += count
         known.sum += point.sum
         for exemplar in point.exemplars:
@@ -171,8 +171,13 @@ def family_kind(kind: Kind) -> FamilyKind:
 def bucket_bounds(metric: Metric) -> tuple[float, ...]:
     """The upper bounds that a histogram is shown with."""
     if metric.kind == "exponential_histogram":
-        return tuple(math.ldexp(1.0, power) for power in _POWERS.get(metric.unit, _OTHER_POWERS))
+        return powers_of_two(metric.unit)
     return metric.bounds
+
+
+def powers_of_two(unit: str) -> tuple[float, ...]:
+    """The upper bounds that exponential histograms are shown with."""
+    return tuple(math.ldexp(1.0, power) for power in _POWERS.get(unit, _OTHER_POWERS))
 
 
 def target_info(data: Sequence[ResourceMetrics]) -> Family | None:
@@ -259,7 +264,7 @@ def _with(scope: Labels, labels: Labels) -> Labels:
     return tuple(sorted({**dict(scope), **dict(labels)}.items())) if scope else labels
 
 
-def _uppers(
+def upper_bounds(
     point: HistogramPoint | ExponentialPoint, bounds: tuple[float, ...]
 ) -> Iterator[tuple[float, int]]:
     """(upper bound, count) of every bucket that isn't empty."""
