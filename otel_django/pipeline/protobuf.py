@@ -292,6 +292,8 @@ class KeyValues:
 
     def _other(self, key: object, value: object, pace: Pace) -> bytes:
         values = self._values_of(key, pace)
+        if type(value) is float:
+            return values.of_float(value)
         return values.wrap(any_value(value, pace), pace)
 
     def _values_of(self, key: object, pace: Pace) -> _KnownValues:
@@ -327,6 +329,7 @@ class _KnownValues(dict[Any, bytes]):
 
     __slots__ = (
         "_before",
+        "_float_prefix",
         "_held_bytes",
         "_int_prefixes",
         "_key",
@@ -342,6 +345,7 @@ class _KnownValues(dict[Any, bytes]):
         self._key = key
         self._str_prefixes: dict[int, bytes] = {}
         self._int_prefixes: dict[int, bytes] = {}
+        self._float_prefix = b""
         self._held_bytes = 0
         self._before: frozenset[Any] | None = None
         self._repeats = True
@@ -394,6 +398,13 @@ class _KnownValues(dict[Any, bytes]):
     def _prefix(self, value_size: int, value_start: bytes) -> bytes:
         start = self._key + varint(value_size)
         return b"".join((self._tag, varint(len(start) + value_size), start, value_start))
+
+    def of_float(self, value: float) -> bytes:
+        """The field for this key and a float, which always has the same length."""
+        content = _DOUBLE(0x21, value)
+        if not self._float_prefix:
+            self._float_prefix = self._prefix(len(content), b"")
+        return self._float_prefix + content
 
     def wrap(self, content: bytes, pace: Pace) -> bytes:
         """The field for this key and the ``AnyValue`` written in ``content``."""
