@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.looking import Browser, chromium
+from tests.demo_kit import DEMO, demo_environment
 
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "shop" / "demo.py"
 READY_WITHIN_S = 150
 
 
@@ -31,19 +29,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextlib.contextmanager
 def running_demo(folder: Path) -> Iterator[str]:
     """The demonstration with its visitors, until a checkout has been through."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    inherited.pop("DJANGO_SETTINGS_MODULE", None)
+    environment = demo_environment(folder / "data")
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
             [sys.executable, DEMO],
-            env=inherited | {"PORT": str(port), "DEMO_DIR": str(folder / "data")},
+            env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
         try:
-            address = f"http://127.0.0.1:{port}/monitoring/"
+            address = f"http://127.0.0.1:{environment['PORT']}/monitoring/"
             _wait_for_checkouts(address, process, folder)
             yield address
             assert process.poll() is None, output_of(folder)

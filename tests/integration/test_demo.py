@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -17,19 +16,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "shop" / "demo.py"
+from tests.demo_kit import DEMO, demo_environment
+
 ENDS_WITHIN_S = 60
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    inherited.pop("DJANGO_SETTINGS_MODULE", None)
     # As wide as the names of tasks at the end of a chain need.
-    inherited["COLUMNS"] = "140"
-    yield inherited | {"PORT": str(port), "DEMO_DIR": str(tmp_path / "demo")}
+    yield {**demo_environment(tmp_path / "demo"), "COLUMNS": "140"}
     for process in processes_using(tmp_path):
         process.kill()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
-import os
 import re
 import signal
 import subprocess
@@ -13,16 +12,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from docs import openapi
-from tests.stub_collector_process import free_port
+from tests.demo_kit import DEMO, demo_environment
 
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "shop" / "demo.py"
 TOKEN = "a-token-of-the-demonstration"
 
 VIEWS_OF_MONITORING = {
@@ -113,13 +110,8 @@ class Demo(NamedTuple):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    inherited.pop("DJANGO_SETTINGS_MODULE", None)
-    port = free_port()
     environment = {
-        **inherited,
-        "PORT": str(port),
-        "DEMO_DIR": str(tmp_path_factory.mktemp("demo")),
+        **demo_environment(tmp_path_factory.mktemp("demo")),
         "DEMO_TRAFFIC": "0",
         "OTEL_DJANGO_TOKENS": TOKEN,
     }
@@ -138,7 +130,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             break
     assert password
     try:
-        yield Demo(f"http://127.0.0.1:{port}", password[1])
+        yield Demo(f"http://127.0.0.1:{environment['PORT']}", password[1])
     finally:
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=60)
