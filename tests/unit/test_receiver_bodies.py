@@ -6,6 +6,8 @@ import gzip
 import io
 import tracemalloc
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,8 +21,11 @@ def whole(data: bytes, length: int | None = None, most: int = MOST) -> bytes:
     return b"".join(parts(io.BufferedReader(io.BytesIO(data)), length, most))
 
 
-def refused(status: int) -> pytest.RaisesExc[Refused]:
-    return pytest.RaisesExc(Refused, check=lambda error: error.status == status)
+@contextmanager
+def refused(status: int) -> Iterator[None]:
+    with pytest.raises(Refused) as found:
+        yield
+    assert found.value.status == status
 
 
 def test_a_body_is_read_by_its_length_or_by_its_chunks() -> None:
@@ -82,6 +87,7 @@ def test_gzip_and_deflate_with_and_without_its_header_are_unpacked() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"no gzip", gzip.compress(b"abc")[:-9], gzip.compress(b"abc") + b"x", gzip.compress(b"") * 65],
+    ids=["another form", "without its end", "more behind its end", "too many members"],
 )
 def test_what_is_damaged_is_refused(body: bytes) -> None:
     with refused(400):
