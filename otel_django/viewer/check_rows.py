@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 MOST_FINDINGS: Final = 12
+NOTABLE_S: Final = 1.0
+"""A look that takes less isn't told of, as there is something to show."""
 _UNITS: Final = {"ratio": "1", "bytes": "By", "s": "s", "ms": "ms", "days": "{day}"}
 """How names of figures end, and what that means."""
 
@@ -114,9 +116,11 @@ class Row:
 
     @property
     def running(self) -> str:
-        """How long a newer look has been under way; empty where there is none."""
+        """How long a newer look has been under way; empty where there is none worth telling."""
         running_s = self.report.running_s
-        return "" if running_s is None else units.duration(running_s * 1e9)
+        if running_s is None or (self.report.results and running_s < NOTABLE_S):
+            return ""
+        return units.duration(running_s * 1e9)
 
     @property
     def findings(self) -> list[Finding]:
