@@ -93,12 +93,20 @@ class EmbeddedReader:
                 )
                 for number, spans in there:
                     total += spans
-                    sql = rows.SPAN_SQL.format(part.id) + "WHERE s.trace = ? ORDER BY s.id LIMIT ?"
-                    found += read.run(sql, (number, MAX_SPANS - len(found)))
+                    found += read.run(
+                        rows.TRACE_SPANS_SQL.format(part.id),
+                        {
+                            "trace": number,
+                            "trace_id": trace_id.lower(),
+                            "limit": MAX_SPANS - len(found),
+                        },
+                    )
+            named = texts(read, {row[column] for row in found for column in rows.SPAN_TEXT_COLUMNS})
         if not total:
             return None
         make = rows.SpanRows().span
-        spans = {span.span_id: span for span in map(make, found)}
+        made = (make(rows.with_texts(row, named)) for row in found)
+        spans = {span.span_id: span for span in made}
         note = f"the first {len(found):,} of {total:,} spans" if len(found) < total else ""
         ordered = sorted(spans.values(), key=lambda span: span.start_ns)
         return TraceDetail(trace_id.lower(), tuple(ordered), note)

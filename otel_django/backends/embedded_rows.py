@@ -29,6 +29,15 @@ SPAN_SQL: Final = """
     LEFT JOIN text_{0} AS shared ON shared.id = s.shared
 """
 
+# Of a long trace: its texts are few, and read apart.
+TRACE_SPANS_SQL: Final = """
+    SELECT id, :trace_id, span_id, parent_id, local_root, start_ns, duration_ns, kind, status,
+        name, source, shared, data
+    FROM span_{0} WHERE trace = :trace ORDER BY id LIMIT :limit
+"""
+SPAN_NAME, SOURCE, SHARED, DATA = range(9, 13)
+SPAN_TEXT_COLUMNS: Final = (SPAN_NAME, SOURCE, SHARED)
+
 
 def best(parts: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     """Of one trace's rows in several slices the one with the best root."""
@@ -69,52 +78,70 @@ def summary(row: tuple[Any, ...], texts: Mapping[int, str]) -> TraceSummary:
     )
 
 
+def with_texts(row: tuple[Any, ...], texts: Mapping[int, str]) -> tuple[Any, ...]:
+    """A row of TRACE_SPANS_SQL as one of SPAN_SQL."""
+    data = row[DATA]
+    if data is None:
+        data = texts.get(row[SHARED])
+    return (*row[:SPAN_NAME], texts.get(row[SPAN_NAME]), texts.get(row[SOURCE]), data)
+
+
 class SpanRows:
     """Makes SpanRows; what many have in common is parsed once."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, Any] = {}
-        self._data: dict[str, Any] = {}
+        self._sources: dict[str | None, tuple[Any, str, str]] = {}
+        self._data: dict[str | None, tuple[Any, ...]] = {}
 
     def span(self, row: tuple[Any, ...]) -> SpanRow:
         """A row of SPAN_SQL."""
         _, trace_id, span_id, parent_id, local_root, start, duration, kind, status = row[:9]
-        source = self._source(row[10] or "{}")
-        resource = source.get("resource", {})
-        data = self._parsed(row[11]) if row[11] else {}
+        resource, service, scope = self._source(row[10])
+        message, attributes, events, links, trace_state = self._told(row[11])
         return SpanRow(
-            trace_id=trace_id,
-            span_id=_hex(span_id),
-            parent_id=None if parent_id is None else _hex(parent_id),
-            local_root=bool(local_root),
-            name=row[9] or "",
-            kind=KINDS[kind] if 0 <= kind < len(KINDS) else "internal",
-            service=str(resource.get(names.SERVICE_NAME, "")),
-            start_ns=start,
-            duration_ns=duration,
-            status=STATUSES[status] if 0 <= status < len(STATUSES) else "unset",
-            status_message=data.get("message", ""),
-            attributes=data.get("attributes", {}),
-            events=tuple(SpanEvent(**event) for event in data.get("events", ())),
-            links=tuple(SpanLink(**link) for link in data.get("links", ())),
-            resource=resource,
-            scope=source.get("scope", ""),
-            trace_state=data.get("trace_state", ""),
+            trace_id,
+            _hex(span_id),
+            None if parent_id is None else _hex(parent_id),
+            bool(local_root),
+            row[9] or "",
+            KINDS[kind] if 0 <= kind < len(KINDS) else "internal",
+            service,
+            start,
+            duration,
+            STATUSES[status] if 0 <= status < len(STATUSES) else "unset",
+            message,
+            attributes,
+            events,
+            links,
+            resource,
+            scope,
+            trace_state,
         )
 
-    def _parsed(self, text: str) -> Any:
-        """Spans of queries have few different texts."""
+    def _told(self, text: str | None) -> tuple[Any, ...]:
+        """Message, attributes, events, links, trace state; of queries there are few different."""
         known = self._data.get(text)
         if known is None:
-            known = loads(text)
+            data = loads(text) if text else {}
+            known = (
+                data.get("message", ""),
+                data.get("attributes", {}),
+                tuple(SpanEvent(**event) for event in data.get("events", ())),
+                tuple(SpanLink(**link) for link in data.get("links", ())),
+                data.get("trace_state", ""),
+            )
             if len(self._data) < MAX_PARSED:
                 self._data[text] = known
         return known
 
-    def _source(self, text: str) -> Any:
+    def _source(self, text: str | None) -> tuple[Any, str, str]:
+        """Resource, its service's name, scope."""
         known = self._sources.get(text)
         if known is None:
-            known = self._sources[text] = loads(text)
+            source = loads(text) if text else {}
+            resource = source.get("resource", {})
+            service = str(resource.get(names.SERVICE_NAME, ""))
+            known = self._sources[text] = (resource, service, source.get("scope", ""))
         return known
 
 

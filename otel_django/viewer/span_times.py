@@ -18,6 +18,8 @@ def end_ns(span: SpanRow) -> int:
 
 def own_ns(span: SpanRow, children: Sequence[SpanRow]) -> int:
     """The part of a span's time in which none of its children, which are by start, ran."""
+    if not children:
+        return span.duration_ns
     covered = 0
     until = span.start_ns
     for child in children:

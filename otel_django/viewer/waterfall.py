@@ -97,6 +97,7 @@ class Waterfall:
         self._faults = self._first_faults()
         self._logs = self._log_rows(logs)
         self._workers: dict[str, str] = {}
+        self._words: dict[tuple[int, str, str], tuple[str, str, str]] = {}
         self._seen: set[str] = set()
         self._circular: set[str] = set()
 
@@ -144,6 +145,8 @@ class Waterfall:
     def _inside(self, span: SpanRow, depth: int) -> list[Row]:
         """The level below a span, by time; what is in folded rows follows them."""
         found = self.children.get(span.span_id, ())
+        if not found and span.span_id not in self._faults and span.span_id not in self._logs:
+            return []
         below = [each for each in found if each.span_id not in self._seen]
         self._seen.update(each.span_id for each in below)
         blocks = [(group[0].start_ns, self._block(group, depth)) for group in self._alike(below)]
@@ -210,15 +213,16 @@ class Waterfall:
         )
 
     def _span_row(self, span: SpanRow, depth: int) -> Row:
-        mark, tone = self._mark(span)
+        label, hue, place = self._said_by(span)
+        mark, tone = self._mark(span, place)
         return Row(
             kind="span",
             span=span,
-            label=span_label(span),
+            label=label,
             start_ns=span.start_ns,
             duration_ns=span.duration_ns,
             own_ns=self.own_ns(span),
-            hue=hue_of(span),
+            hue=hue,
             depth=depth,
             failed=span.status == "error",
             critical=span.span_id in self.path,
@@ -228,7 +232,16 @@ class Waterfall:
 
     # --- words
 
-    def _mark(self, span: SpanRow) -> tuple[str, str]:
+    def _said_by(self, span: SpanRow) -> tuple[str, str, str]:
+        """Label, hue and line of code; spans with the same attributes have the same."""
+        key = (id(span.attributes), span.name, span.kind)
+        known = self._words.get(key)
+        if known is None:
+            known = span_label(span), hue_of(span), code_line(span.attributes)
+            self._words[key] = known
+        return known
+
+    def _mark(self, span: SpanRow, place: str) -> tuple[str, str]:
         """The words after a span's name, and their tone."""
         parent = self.known.get(span.parent_id or "")
         where, odd, failed = (
@@ -240,7 +253,8 @@ class Waterfall:
         retried = any(word.startswith(RETRIED) for word in told)
         if failed and span.span_id not in self._faults:
             told.insert(0, inert(str(span.attributes.get(names.ERROR_TYPE, ""))[:200]))
-        place = "" if span.span_id in self._repeated else code_line(span.attributes)
+        if span.span_id in self._repeated:
+            place = ""
         if place and names.DB_SYSTEM_NAME in span.attributes:
             place = f"slow {place}"
         tone = "bad" if failed else "warn" if odd or retried else ""
@@ -284,7 +298,7 @@ class Waterfall:
         events = (
             (event.time_ns, span, exception_text(event))
             for span in self.spans
-            if not task_words.retry_reason(span)
+            if span.events and not task_words.retry_reason(span)
             for event in span.events
         )
         found: dict[str, list[Row]] = defaultdict(list)

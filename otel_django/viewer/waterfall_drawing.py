@@ -83,29 +83,36 @@ def script_data(fall: Waterfall, window: Window, opened: Container[str]) -> dict
     ``parts`` starts and lengths in turn.
     """
     texts: dict[str, int] = {}
+    places: dict[tuple[str, ...], list[int]] = {}
 
-    def place(text: str) -> int:
-        return texts.setdefault(text, len(texts))
+    def placed(*told: str) -> list[int]:
+        """Rows have few different texts together."""
+        found = places.get(told)
+        if found is None:
+            found = places[told] = [texts.setdefault(text, len(texts)) for text in told]
+        return found
 
-    rows = [
-        [
-            place(row.kind),
-            row.depth,
-            row.below,
-            place(row.label),
-            place(row.hue),
-            row.start_ns - window.start_ns,
-            row.duration_ns,
-            row.own_ns,
-            FAILED * row.failed + CRITICAL * row.critical,
-            place(row.mark),
-            place(row.tone),
-            row.count,
-            row.span.span_id,
-            [each for start, length in row.parts for each in (start - window.start_ns, length)],
-        ]
-        for row in fall.rows
-    ]
+    rows = []
+    for row in fall.rows:
+        kind, label, hue, mark, tone = placed(row.kind, row.label, row.hue, row.mark, row.tone)
+        rows.append(
+            [
+                kind,
+                row.depth,
+                row.below,
+                label,
+                hue,
+                row.start_ns - window.start_ns,
+                row.duration_ns,
+                row.own_ns,
+                FAILED * row.failed + CRITICAL * row.critical,
+                mark,
+                tone,
+                row.count,
+                row.span.span_id,
+                [each for start, length in row.parts for each in (start - window.start_ns, length)],
+            ]
+        )
     open_rows = [
         index
         for index, row in enumerate(fall.rows)
