@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import sqlite3
 import sys
 import time
@@ -166,17 +167,31 @@ def _labels(labels: Iterable[tuple[str, int]], index: int) -> list[tuple[str, st
 
 def _spread_points(path: Path, end_ns: int) -> None:
     """Points of the whole week, as the writer would have left them, out of each slice's first."""
+    from otel_django.store.metric_schema import LENGTHS
+
+    first_minute = (end_ns - WEEK_NS) // MINUTE_NS
+
+    def grown(data: str | None, minute: int) -> str | None:
+        """A histogram's data after so many minutes."""
+        if data is None:
+            return None
+        exemplars, total, low, high, counts = json.loads(data)
+        more = max(minute - first_minute, 0)
+        counts = [count + more * index for index, count in enumerate(counts)]
+        return json.dumps([exemplars, total + more, low, high, counts], separators=(",", ":"))
+
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.create_function("grown", 2, grown, deterministic=True)
         slices = connection.execute("SELECT id, started_ns FROM slice ORDER BY id").fetchall()
         ends = [*(started for _, started in slices[1:]), end_ns]
         for (number, started_ns), until_ns in zip(slices, ends, strict=True):
-            columns = "metric, series, {time}, start_ns, value + {minute}, data"
-            for table, first, last, each in (
-                ("minute", started_ns, min(until_ns, end_ns - FINE_NS), 1),
-                ("half_hour", started_ns, min(until_ns, end_ns - FINE_NS), 30),
-                ("point", max(started_ns, end_ns - FINE_NS), until_ns, 1),
+            older = (started_ns, min(until_ns, end_ns - FINE_NS))
+            for table, (first, last), each in (
+                *((table, older, length) for table, length in LENGTHS.items()),
+                ("point", (max(started_ns, end_ns - FINE_NS), until_ns), 1),
             ):
-                told = columns.format(time=f"at.minute * {MINUTE_NS} + 1", minute="at.minute")
+                # Of longer times the last minute.
+                last_minute = f"max(at.minute, min((at.minute / {each} + 1) * {each} - 1, :last))"
                 minute = "" if table == "point" else f"at.minute / {each} * {each}, "
                 connection.execute(
                     f"""
@@ -187,7 +202,8 @@ def _spread_points(path: Path, end_ns: int) -> None:
                         SELECT row_number() OVER () AS place, * FROM first_point
                     )
                     INSERT OR IGNORE INTO {table}_{number}
-                    SELECT {minute}{told} FROM at, one
+                    SELECT {minute} metric, series, {last_minute} * {MINUTE_NS} + 1, start_ns,
+                        value + {last_minute}, grown(data, {last_minute}) FROM at, one
                     WHERE one.place % {BUSY_SHARE} = 0 OR (one.place + at.minute) % 5 = 0
                         OR :each > 1
                     """.replace("first_point", f"point_{number}"),
