@@ -13,10 +13,11 @@ import pytest
 from otel_django.backends.embedded_metrics import EmbeddedMetricReader
 from otel_django.contracts import MetricQuery
 from otel_django.metric_points import NumberPoint
+from otel_django.store.batch_writer import MAX_WAITING
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
 from tests.store_metrics import BEGAN_NS, counter, metric, of
-from tests.store_spans import Losses, store_path
+from tests.store_spans import Losses
 from tests.unit.test_embedded_reader import SteppedClock
 from tests.unit.test_store_retention import keep_house
 
@@ -24,18 +25,8 @@ HOUR_S = 3600
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
-
-
-@pytest.fixture
 def clock() -> SteppedClock:
     return SteppedClock()
-
-
-@pytest.fixture
-def losses() -> Losses:
-    return Losses()
 
 
 @pytest.fixture
@@ -93,6 +84,17 @@ def test_series_of_two_services_that_name_no_instance_are_two(
     writer.take(services)
     writer.release()
     assert points(path) == [(now, 1), (now, 1)]
+
+
+def test_more_points_than_may_wait_are_written_as_they_come(
+    path: Path, writer: MetricWriter, clock: SteppedClock, losses: Losses
+) -> None:
+    now = clock.now_ns()
+    many = [NumberPoint((("n", number),), number, 1, now) for number in range(MAX_WAITING + 1)]
+    writer.take([of(metric(*many, name="orders.placed", kind="counter"))])
+    writer.release()
+    assert losses.counts == {}
+    assert len(points(path)) == len(many)
 
 
 def test_points_over_an_hour_old_are_rolled_up_to_the_last_of_each_minute(
