@@ -104,7 +104,8 @@ class Worker:
             return
         if self._thread is None:
             self.start()
-        self._wake.set()
+        if not self._wake.is_set():  # each item beyond a batch comes here: to set it takes a lock
+            self._wake.set()
 
     def notice(self) -> None:
         """A polled sink has something to do within a second: as ``wake``, unless it lingers."""

@@ -492,6 +492,23 @@ def test_protocol_1_is_traced_as_well(worker: None) -> None:
     assert processed.attributes["celery.task.queue_wait"] >= 0
 
 
+@pytest.mark.parametrize("sent_at", [float("-inf"), float("nan"), -1e300])
+def test_a_time_of_sending_that_is_none_says_no_wait(worker: None, sent_at: float) -> None:
+    def overwrite(*, headers: dict[str, Any], **_: Any) -> None:
+        headers[SENT_AT] = sent_at
+
+    before_task_publish.connect(overwrite, weak=False)
+    try:
+        with capture() as captured:
+            add.delay(1, 2)
+            run_through(captured, "process unit.add")
+    finally:
+        before_task_publish.disconnect(overwrite)
+    processed = captured.one("process unit.add")
+    assert processed.attributes["celery.task.state"] == "SUCCESS"
+    assert "celery.task.queue_wait" not in processed.attributes
+
+
 def test_after_uninstalling_nothing_is_added(worker: None) -> None:
     with capture():
         pass
