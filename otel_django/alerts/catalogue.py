@@ -140,7 +140,7 @@ def _requests() -> Iterator[Rule]:
         "{value} % of the requests to {service.name} fail",
         "The share of requests of the last five minutes that were answered with 5xx.",
         warning_for_s=MINUTE_S,
-        page="traces/?q=status:error",
+        page="traces/?q=status:5xx",
     )
     yield _rule(
         "HighResponseTime",
@@ -149,7 +149,7 @@ def _requests() -> Iterator[Rule]:
         "One in 20 requests to {service.name} takes longer than {value} s",
         "The 95th percentile of the requests' durations of the last five minutes.",
         warning_for_s=5 * MINUTE_S,
-        page="endpoints/?sort=-p95",
+        page="endpoints/?sort=p95_ns",
     )
     yield _rule(
         "VeryHighResponseTime",
@@ -157,7 +157,7 @@ def _requests() -> Iterator[Rule]:
         ">",
         "One in 100 requests to {service.name} takes longer than {value} s",
         "The 99th percentile of the requests' durations of the last five minutes.",
-        page="endpoints/?sort=-p99",
+        page="endpoints/?sort=p99_ns",
     )
     yield _rule(
         "SlowMeanResponse",
@@ -231,7 +231,7 @@ def _database(given: Parameters) -> Iterator[Rule]:
         "One in 20 requests to {http.route} makes more than {value} queries",
         "The 95th percentile of the number of database queries of a request, by route.",
         warning_for_s=5 * MINUTE_S,
-        page="endpoints/?sort=-queries",
+        page="endpoints/?sort=queries",
     )
 
 
@@ -445,7 +445,7 @@ def _errors() -> Iterator[Rule]:
         ">=",
         "{service.name} raises {error.type} again, which was resolved",
         "An exception whose group was marked as resolved was seen again.",
-        page="errors/?state=back",
+        page="errors/",
     )
 
 
@@ -466,7 +466,7 @@ def _objectives(given: Parameters) -> Iterator[Rule]:
             ">",
             "{service.name} spends its error budget {value} times too fast",
             f"How fast requests fail {words}, {promise}.",
-            page="traces/?q=status:error",
+            page="traces/?q=status:5xx",
         )
 
 
