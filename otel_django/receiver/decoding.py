@@ -103,10 +103,14 @@ class _Request:
             yield record(message, group.resource, group.scope, self._now_ns)
 
     def _fit(self, group: Group) -> Iterator[Any]:
+        self._check_time()
         for item in group.items:
-            if work_s() > self._end_s:
-                raise DecodeError("it takes too long to read: send smaller batches")
+            self._check_time()
             if isinstance(item, Unfit):
                 self._refusals.add(item)
             else:
                 yield item
+
+    def _check_time(self) -> None:
+        if work_s() > self._end_s:
+            raise DecodeError("it takes too long to read: send smaller batches")

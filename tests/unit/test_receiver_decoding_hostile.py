@@ -203,10 +203,13 @@ def test_a_resource_that_cant_be_read_costs_what_is_its_own_only() -> None:
     assert sum(len(metric.points) for part in found.points for metric in part.metrics) == 3
 
 
-def test_what_takes_too_much_of_the_processor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("items", [b"", field(2, IDS)])
+def test_what_takes_too_much_of_the_processor_is_refused(
+    items: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoding, "MAX_WORK_S", 0.0)
     with pytest.raises(DecodeError, match="takes too long"):
-        decode("traces", PROTOBUF, envelope(field(2, IDS) * 1_000))
+        decode("traces", PROTOBUF, envelope(items) * 1_000)
 
 
 def test_an_encoding_that_is_none_is_an_error() -> None:
