@@ -7,6 +7,7 @@ Metric and label names are those that Prometheus's OTLP receiver and a scrape gi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PRESENCE: Final = metrics.PROCESS_CPU_TIME
 """What every process tells all the time: a series of it shows that its process was heard of."""
+_BREAKS: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _LABELS: Final = {names.SERVICE_NAME: "job", names.SERVICE_INSTANCE_ID: "instance"}
 
 
@@ -243,5 +246,8 @@ def _rule(rule: Rule, severity: Severity, runbooks: str) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """A text that is the same as YAML and as JSON."""
-    return json.dumps(text, ensure_ascii=False)
+    """A text in YAML: as in JSON, but that YAML knows more line breaks and no halves of pairs."""
+    whole = _SURROGATES.sub("\ufffd", text)
+    return _BREAKS.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(whole, ensure_ascii=False)
+    )

@@ -19,8 +19,16 @@ ALIAS = "figures"
 BACKENDS = ("django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache")
 
 
+def figures(name: str) -> dict[object, float]:
+    return {
+        one.attributes["django.db.alias"]: one.value
+        for one in DatabaseSizes(60, 5).observe()
+        if one.name == name
+    }
+
+
 def sizes() -> dict[object, float]:
-    return {one.attributes["django.db.alias"]: one.value for one in DatabaseSizes(60, 5).observe()}
+    return figures("django.db.size")
 
 
 @pytest.fixture(params=list(DATABASES))
@@ -49,6 +57,13 @@ def test_the_size_grows_with_the_database(alias: str) -> None:
             assert sizes()[alias] > before > 0
         finally:
             cursor.execute("DROP TABLE figures_filler")
+
+
+def test_the_share_of_connections_in_use_is_the_servers(alias: str) -> None:
+    before = figures("django.db.connection.utilization")[alias]
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert 0 < before < figures("django.db.connection.utilization")[alias] < 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
