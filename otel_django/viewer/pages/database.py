@@ -30,8 +30,8 @@ _SHOWN: Final = {"all": "All", "slow": "Slow", "failed": "Failed"}
 _COLUMNS: Final = (
     Column("text", "Statement", text=True),
     Column("count", "Runs"),
-    Column("errors", "Failed"),
-    Column("mean_ns", "Mean"),
+    Column("errors", "Failed", classes="number roomy"),
+    Column("mean_ns", "Mean", classes="number roomy"),
     Column("p95_ns", "p95", "95 of 100 runs took no longer"),
     Column("duration_ns", "Time", "All runs together"),
     Column("share", "Share of time", "Of the time of all statements", classes="wide"),

@@ -29,11 +29,13 @@ _COLUMNS: Final = (
     Column("name", "Endpoint", text=True),
     Column("rate", "Calls", "Calls by time"),
     Column("error_share", "Failed", "Share of calls that failed"),
-    Column("p50_ns", "p50", "Half of the calls took no longer"),
+    Column("p50_ns", "p50", "Half of the calls took no longer", classes="number roomy"),
     Column("p95_ns", "p95", "95 of 100 calls took no longer"),
-    Column("p99_ns", "p99", "99 of 100 calls took no longer"),
-    Column("change", "p95 change", "Change of p95 against the range before"),
-    Column("queries", "Queries", "Database queries a call"),
+    Column("p99_ns", "p99", "99 of 100 calls took no longer", classes="number roomy"),
+    Column(
+        "change", "p95 change", "Change of p95 against the range before", classes="number roomy"
+    ),
+    Column("queries", "Queries", "Database queries a call", classes="number roomy"),
     Column("share", "Share of time", "Of the time of all that is listed", classes="wide"),
 )
 

@@ -28,9 +28,14 @@ _COLUMNS: Final = (
     Column("name", "Task", text=True),
     Column("runs", "Runs"),
     Column("failures", "Failed"),
-    Column("retries", "Retried"),
-    Column("wait_p95_ns", "Wait p95", "95 of 100 waited no longer in their queue"),
-    Column("p50_ns", "Run p50", "Half of the runs took no longer"),
+    Column("retries", "Retried", classes="number roomy"),
+    Column(
+        "wait_p95_ns",
+        "Wait p95",
+        "95 of 100 waited no longer in their queue",
+        classes="number roomy",
+    ),
+    Column("p50_ns", "Run p50", "Half of the runs took no longer", classes="number roomy"),
     Column("p95_ns", "Run p95", "95 of 100 runs took no longer"),
     Column("duration_ns", "Time", "All runs together", classes="wide"),
 )
