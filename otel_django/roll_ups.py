@@ -9,7 +9,7 @@ missing. Every answer is bounded in time and rows; a backend that can't answer r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -184,10 +184,14 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class EdgeAnswer:
-    """The edges of a range, most calls first."""
+    """The edges of a range, most calls first; ``hosts`` are services by their HTTP hosts' names.
+
+    Calls to those stand twice: as the caller has them, by host, and as they arrived, by service.
+    """
 
     edges: tuple[Edge, ...]
     partial: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 class EdgeReader(Protocol):

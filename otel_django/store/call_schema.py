@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_django import names
 from otel_django.store import roll_up_schema
+from otel_django.store.calls import MAX_NAME
 from otel_django.store.roll_up_schema import EDGE, EDGE_KINDS
 
+MINUTE_NS: Final = 60_000_000_000
 TABLES: Final = ("callee", "source")
 CALLEE_COLUMNS: Final = (
     "trace",
@@ -24,6 +27,14 @@ CALLEE_COLUMNS: Final = (
     "failed",
     "duration_ns",
 )
+_ATTRIBUTE: Final = "caller.data ->> '$.attributes.\"{}\"'"
+_ADDRESS: Final = _ATTRIBUTE.format(names.SERVER_ADDRESS)
+_PORT: Final = _ATTRIBUTE.format(names.SERVER_PORT)
+_HOST: Final = f"""
+    substr({_ADDRESS} || CASE WHEN coalesce({_PORT}, 80) IN (80, 443) THEN ''
+        ELSE ':' || ({_PORT}) END, 1, {MAX_NAME})
+"""
+"""As ``calls.called`` names it."""
 
 
 def create(number: int) -> tuple[str, ...]:
@@ -70,11 +81,17 @@ def add_callees(number: int) -> str:
         CROSS JOIN span_{number} AS caller
             ON caller.trace = callee.trace AND caller.span_id = callee.parent_id
         CROSS JOIN source_{number} AS source ON source.id = caller.source
-        WHERE source.service <> callee.service
     """
+    where = "WHERE source.service <> callee.service"
     columns = f"""
         source.service, callee.service, {EDGE_KINDS.index("service")}, callee.bucket,
         1, callee.failed, callee.duration_ns
+    """
+    host = f"edge.target, callee.service, {EDGE_KINDS.index('peer')}, 0, 1, 0, 0"
+    asked = f"""{calls}
+        CROSS JOIN edge_{number} AS edge ON edge.minute = caller.start_ns / {MINUTE_NS}
+            AND edge.source = source.service AND edge.kind = {EDGE_KINDS.index("http")}
+        CROSS JOIN text_{number} AS host ON host.id = edge.target AND host.value = {_HOST}
     """
     rest = ", ".join(f"value ->> {index}" for index in range(1, len(CALLEE_COLUMNS)))
     return f"""
@@ -83,7 +100,8 @@ def add_callees(number: int) -> str:
         FROM json_each(NEW.callees) WHERE true
         ON CONFLICT DO NOTHING;
 
-    {roll_up_schema.add_selected(number, EDGE, columns, calls, minute="callee.minute")}
+    {roll_up_schema.add_selected(number, EDGE, columns, calls + where, minute="callee.minute")}
+    {roll_up_schema.add_selected(number, EDGE, host, asked + where, minute="callee.minute")}
 
     DELETE FROM callee_{number}
         WHERE trace IN (SELECT {in_batch} FROM json_each(NEW.traces) AS batch)

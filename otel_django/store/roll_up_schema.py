@@ -3,7 +3,8 @@
 ``endpoint_7``     a minute's local roots (requests, tasks, ...) by name, as a histogram of their
                    durations; queries are those of their own process
 ``statement_7``    the same for database statements
-``edge_7``         calls from a service to another one, a database, a queue or a host
+``edge_7``         calls from a service to another one, a database, a queue or a host; and which host
+                   is which service
 ``log_count_7``    log records by logger and class of severity
 ``error_count_7``  exceptions by fingerprint
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 LONG_MINUTES: Final = 30
-EDGE_KINDS: Final = ("service", "database", "messaging", "http")
+EDGE_KINDS: Final = ("service", "database", "messaging", "http", "peer")
+"""The last one is no call: of an HTTP host (``source``) to the service that answers there."""
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 

@@ -109,6 +109,7 @@ def test_services_databases_queues_and_hosts_are_told_and_drawn(services: Servic
     services.http("front", "shop")
     root = services.root("shop", "GET /cart/")
     services.source("shop").query(root, services.start_ns)
+    services.end(services.call("shop", root, server__address="bank.example"))
     services.end(services.call("shop", root, SpanKind.PRODUCER, **QUEUE), root)
     services.keep()
     html = page()
@@ -118,17 +119,69 @@ def test_services_databases_queues_and_hosts_are_told_and_drawn(services: Servic
     )
     assert {each.partition(":")[0] for each in told(html)} == {
         "front → shop",
-        "front → shop.internal",
+        "shop → bank.example",
         "shop → postgresql shop",
         "shop → mail",
     }
     assert len(re.findall(r'class="box ', html)) == 5
     assert [each.split()[:2] for each in rows(page("?sort=target"))] == [
+        ["shop", "bank.example"],
         ["shop", "mail"],
         ["shop", "postgresql"],
         ["front", "shop"],
-        ["front", "shop.internal"],
     ]
+
+
+def asked(services: Services, callee: str, *, comes: bool = True, **where: Any) -> None:
+    """A request of ``front`` that calls another service by a host's name."""
+    root = services.root("front")
+    call = services.call("front", root, **where)
+    if comes:
+        services.end(services.root(callee, "POST /do/", call), ms=10)
+    services.end(call, failed=not comes)
+    services.end(root)
+
+
+def test_a_service_that_is_called_by_its_host_stands_once_with_calls_that_never_came(
+    services: Services,
+) -> None:
+    for comes in (True, True, False):
+        asked(services, "shop", comes=comes, server__address="shop.internal", server__port=8000)
+    services.keep()
+    html = page()
+    assert text(html).startswith("2 services, last hour; 3 calls between them, 1 failed")
+    [line] = told(html)
+    assert line.startswith("front → shop: ")
+    assert "(3 calls), 33 % failed" in line
+
+
+def test_services_are_known_by_their_host_whichever_of_both_spans_comes_first(
+    services: Services,
+) -> None:
+    root = services.root("front")
+    call = services.call("front", root, server__address="shop.internal")
+    services.end(services.root("shop", "POST /do/", call), ms=10)
+    services.keep()
+    services.end(call, root)
+    services.keep()
+    assert [each.partition(":")[0] for each in told(page())] == ["front → shop"]
+
+
+def test_a_gateway_and_hosts_that_tell_nothing_of_themselves_stay_hosts(
+    services: Services,
+) -> None:
+    for callee in ("shop", "mail"):
+        asked(services, callee, server__address="gateway")
+    asked(services, "", comes=False, server__address="shop", server__port=81)
+    services.keep()
+    html = page()
+    assert text(html).startswith("3 services, 2 HTTP hosts")
+    assert {each.partition(": ")[0] for each in told(html)} == {
+        "front → gateway",
+        "front → shop:81",
+        "front → shop",
+        "front → mail",
+    }
 
 
 def test_a_line_says_its_rate_failures_and_times_in_words(services: Services) -> None:
@@ -138,11 +191,11 @@ def test_a_line_says_its_rate_failures_and_times_in_words(services: Services) ->
     html = page()
 
     [line] = [each for each in told(html) if each.startswith("front → shop:")]
-    assert "(10 calls), 10 % failed, mean 100 ms, p95" in line
+    assert "(10 calls), 10 % failed, mean 99 ms, p95" in line
     assert 'class="line error"' in html
-    assert "2 failed , most of all front → shop" in text(html)
+    assert "1 failed , most of all front → shop" in text(html)
     [row] = [each for each in rows(html) if " service " in each]
-    assert " 10 % 100 ms" in row
+    assert " 10 % 99 ms" in row
 
 
 def test_a_line_is_as_thick_as_there_are_calls(services: Services) -> None:
@@ -164,11 +217,12 @@ def test_a_line_is_as_thick_as_there_are_calls(services: Services) -> None:
 def test_lines_and_boxes_lead_to_what_they_are_about(services: Services) -> None:
     services.http("front", "shop")
     root = services.root("shop", "GET /cart/")
+    services.end(services.call("shop", root, server__address="bank.example"))
     services.end(services.call("shop", root, SpanKind.PRODUCER, **QUEUE), root)
     services.keep()
     html = page("?range=6h")
 
-    assert re.search(r'service=front&amp;q=server.address%3Ashop.internal" class="line', html)
+    assert re.search(r'service=front&amp;q=server.address%3Abank.example" class="line', html)
     assert re.search(r'service=front&amp;q=messaging.destination.name%3Amail" class="line', html)
     assert 'href="/traces/?range=6h&amp;service=front" class="line' in html
     assert 'href="/endpoints/?range=6h&amp;service=shop" class="box' in html

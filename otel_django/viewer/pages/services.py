@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_django import names
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from otel_django.contracts import OperationStats
-    from otel_django.roll_ups import Edge
+    from otel_django.roll_ups import Edge, EdgeAnswer
     from otel_django.viewer.visit import Visit
 
 MOST_DRAWN: Final = 80
@@ -155,7 +155,8 @@ def services(visit: Visit) -> Context:
     """All services, or the neighbours of one."""
     when = visit.range
     found = visit.readers.edges.edges(when.since_ns, when.until_ns)
-    edges = [edge for edge in found.edges if visit.service in {None, edge.source, edge.target}]
+    every = _joined(found)
+    edges = [edge for edge in every if visit.service in {None, edge.source, edge.target}]
     operations = (
         visit.parts.ask(
             "what they do themselves",
@@ -163,7 +164,7 @@ def services(visit: Visit) -> Context:
         )
         or ()
     )
-    calls = _calls(visit, edges, found.edges)
+    calls = _calls(visit, edges, every)
     own = _own_work(operations)
     drawn = calls[:MOST_DRAWN]
     boxes, lines, size = _drawing(visit, drawn, own)
@@ -211,6 +212,22 @@ def _own_work(operations: Iterable[OperationStats]) -> Mapping[str, tuple[int, i
 
 
 # --- calls
+
+
+def _joined(found: EdgeAnswer) -> list[Edge]:
+    """An HTTP host behind which a service answers is that service, and its calls stand once.
+
+    Of both accounts the fuller one counts: the caller's has calls that never arrived, the called
+    one's those of callers that weren't recorded.
+    """
+    edges: dict[tuple[str, str, str], Edge] = {}
+    for each in sorted(found.edges, key=lambda edge: edge.kind != "http"):
+        service = found.hosts.get(each.target) if each.kind == "http" else None
+        edge = replace(each, target=service, kind="service") if service else each
+        key = (edge.source, edge.target, edge.kind)
+        if key not in edges or edges[key].count < edge.count:
+            edges[key] = edge
+    return list(edges.values())
 
 
 def _calls(visit: Visit, edges: Sequence[Edge], every: Sequence[Edge]) -> list[Call]:
