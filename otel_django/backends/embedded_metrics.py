@@ -70,6 +70,23 @@ FEW_OF: Final = 8
 """Where no more than one in so many series are wanted, each is looked for by itself."""
 
 
+class _Part(NamedTuple):
+    """A slice, and between which times its points are."""
+
+    slice: Slice
+    first_ns: int
+    last_ns: int
+
+    @property
+    def id(self) -> int:
+        """The slice's."""
+        return self.slice.id
+
+    def has(self, first_ns: int, last_ns: int) -> bool:
+        """Whether anything of between can be in it."""
+        return first_ns <= self.last_ns and last_ns >= self.first_ns
+
+
 class _Source(NamedTuple):
     """A table with its column of time, the first and last that is wanted, how long a row is."""
 
@@ -205,19 +222,19 @@ def _with_metrics(read: Session) -> list[Slice]:
     return [part for part in read.slices if part.version >= WITH_LOGS_AND_METRICS]
 
 
-def _overlapping(read: Session, query: MetricQuery) -> list[Slice]:
+def _overlapping(read: Session, query: MetricQuery) -> list[_Part]:
     """The slices that can have points of the range, newest first."""
     found = []
-    ended_ns = query.since_ns
+    ended_ns = query.until_ns
     for part in _with_metrics(read):
-        begins_in_time = part.started_ns <= query.until_ns + LATE_NS
-        if begins_in_time and ended_ns >= query.since_ns - LATE_NS:
-            found.append(part)
+        one = _Part(part, part.started_ns - LATE_NS, ended_ns + LATE_NS)
+        if one.has(query.since_ns, query.until_ns):
+            found.append(one)
         ended_ns = part.started_ns
     return found
 
 
-def _keys(read: Session, part: Slice, metric: int) -> tuple[str, ...]:
+def _keys(read: Session, part: Slice | _Part, metric: int) -> tuple[str, ...]:
     rows = read.run(
         f"SELECT DISTINCT key FROM (SELECT attributes FROM series_{part.id} "
         "WHERE metric = ? LIMIT ?), json_each(attributes) ORDER BY key",
@@ -226,11 +243,11 @@ def _keys(read: Session, part: Slice, metric: int) -> tuple[str, ...]:
     return tuple(key for (key,) in rows)
 
 
-def _matching(read: Session, parts: list[Slice], query: MetricQuery) -> _Matching:
+def _matching(read: Session, parts: list[_Part], query: MetricQuery) -> _Matching:
     info: MetricInfo | None = None
     found: dict[int, _Found] = {}
     looked_at: set[int] = set()
-    newer: Slice | None = None
+    newer: _Part | None = None
     for part in parts:
         for number, unit, description, kind, bounds in read.run(
             f"SELECT id, unit, description, kind, bounds FROM metric_{part.id} WHERE name = ?",
@@ -251,8 +268,8 @@ def _matching(read: Session, parts: list[Slice], query: MetricQuery) -> _Matchin
     return _Matching(info, found, len(looked_at))
 
 
-def _per_slice(read: Session, parts: list[Slice], query: MetricQuery) -> Iterator[tuple[int]]:
-    newer: Slice | None = None
+def _per_slice(read: Session, parts: list[_Part], query: MetricQuery) -> Iterator[tuple[int]]:
+    newer: _Part | None = None
     for part in parts:
         for (number,) in read.run(f"SELECT id FROM metric_{part.id} WHERE name = ?", (query.name,)):
             yield from _series(read, part, newer, number, query, "count(*)")
@@ -261,8 +278,8 @@ def _per_slice(read: Session, parts: list[Slice], query: MetricQuery) -> Iterato
 
 def _series(
     read: Session,
-    part: Slice,
-    newer: Slice | None,
+    part: _Part,
+    newer: _Part | None,
     metric: int,
     query: MetricQuery,
     columns: str,
@@ -282,7 +299,7 @@ def _series(
 
 
 def _chosen(
-    read: Session, parts: list[Slice], query: MetricQuery, matching: _Matching
+    read: Session, parts: list[_Part], query: MetricQuery, matching: _Matching
 ) -> dict[int, _Series]:
     """All series, or the largest of too many: by a look at each slice's last points."""
     found = matching.series
@@ -298,7 +315,7 @@ def _chosen(
 
 
 def _last_sizes(
-    read: Session, part: Slice, query: MetricQuery, metrics: set[int]
+    read: Session, part: _Part, query: MetricQuery, metrics: set[int]
 ) -> Iterator[tuple[int, float | None]]:
     """What series have counted as the range or the slice ends."""
     for source in _sources(part, replace(query, step_ns=DAY_NS)):
@@ -333,18 +350,19 @@ def _matches(labels: str, wanted: Mapping[str, Any]) -> bool:
 
 
 def _read_points(
-    read: Session, part: Slice, query: MetricQuery, series: Mapping[int, _Series], *, few: bool
+    read: Session, part: _Part, query: MetricQuery, series: Mapping[int, _Series], *, few: bool
 ) -> int:
     """Add a slice's points to their series; how many. ``few``: of many that there are."""
     count = 0
     step_ns = max(query.step_ns, 1)
     for metric in {each.metric for each in series.values()}:
+        wanted = dumps([row for row, each in series.items() if each.metric == metric])
         for source in _sources(part, query):
             rows = read.run(
                 source.last_of_steps(step_ns, few=few),
                 {
                     "metric": metric,
-                    "series": dumps([row for row, each in series.items() if each.metric == metric]),
+                    "series": wanted,
                     "since": query.since_ns,
                     "until": query.until_ns,
                     "low": source.low,
@@ -367,19 +385,20 @@ def _read_points(
     return count
 
 
-def _sources(part: Slice, query: MetricQuery) -> Iterator[_Source]:
+def _sources(part: _Part, query: MetricQuery) -> Iterator[_Source]:
     """Where a slice's points are, the oldest first."""
     low, high = query.since_ns, query.until_ns
     tables = {
         length: table
         for table, length in LENGTHS.items()
-        if table in thinned(part.version) and _fits(length * MINUTE_NS, query.step_ns)
+        if table in thinned(part.slice.version) and _fits(length * MINUTE_NS, query.step_ns)
     }
     for length, first, last in stretches(
         low // MINUTE_NS, high // MINUTE_NS, sorted(tables, reverse=True)
     ):
-        table = f"{tables[length]}_{part.id}"
-        yield _Source(table, "minute", first, last, length * MINUTE_NS)
+        if part.has(first * MINUTE_NS, (last + 1) * MINUTE_NS):
+            table = f"{tables[length]}_{part.id}"
+            yield _Source(table, "minute", first, last, length * MINUTE_NS)
     yield _Source(f"point_{part.id}", "time_ns", low, high)
 
 

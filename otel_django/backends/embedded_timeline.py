@@ -62,6 +62,7 @@ class EmbeddedTimelineReader:
                         where=where,
                         arguments=arguments,
                         fine=bool(steps.minutes % LONG_MINUTES),
+                        only=("count", "errors", "duration_ns"),
                     ):
                         found.setdefault(at, Histogram()).add(*row)
                         total.add(*row)
