@@ -44,8 +44,12 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
         stdout.write(text)
         stdout.flush()
 
+    found = conf.from_django()
+    for problem in found.problems:
+        if problem.kind == "value":
+            stderr.write(f"{problem.message} {problem.hint}")
     settings = receiver.settings_for(
-        conf.from_django(),
+        found,
         store=options["store"],
         token=options["token"],
         retention_hours=options["retention_hours"],

@@ -25,6 +25,7 @@ SIGNALS: Final[Mapping[str, Signal]] = {
     "/v1/logs": "logs",
 }
 """Path → signal."""
+_LOST: Final = "the store can't hold some of it, the receiver's log says why"
 
 
 class Intake:
@@ -87,8 +88,9 @@ class Intake:
         with self._received(stream, length) as body, self._writing.turn():
             content = bodies.unpacked(body, encoding, self._limits.decompressed_bytes)
             decoded = decode(signal, content_type, content)
-            self._writing.write(decoded)
-            return decoded.rejected, decoded.message
+            lost = self._writing.write(decoded)
+        texts = (decoded.message, _LOST if lost else "")
+        return decoded.rejected + lost, "; ".join(filter(None, texts))
 
     @contextmanager
     def _received(self, stream: BufferedReader, length: int | None) -> Iterator[bytes]:

@@ -60,11 +60,12 @@ class Writing:
         finally:
             self._turn.release()
 
-    def write(self, decoded: Decoded) -> None:
-        """Inside of a ``turn``: when it returns, all of it is in the store.
+    def write(self, decoded: Decoded) -> int:
+        """Inside of a ``turn``: when it returns, all is in the store but as many as it returns.
 
         Where others lock the file meanwhile, some of it waits in memory.
         """
+        lost = sum(self._drops.snapshot().values())
         for signal, items in (("traces", decoded.spans), ("logs", decoded.records)):
             for begin in range(0, len(items), ITEMS_AT_ONCE):
                 self._ready(signal).accept(items[begin : begin + ITEMS_AT_ONCE])
@@ -72,6 +73,7 @@ class Writing:
             self._write_points(decoded.points)
         for sink in self._sinks.values():
             sink.flush(time.monotonic() + _FLUSH_S)
+        return sum(self._drops.snapshot().values()) - lost
 
     def _write_points(self, points: Sequence[Any]) -> None:
         self._ready("metrics").take(self._deltas.cumulative(points))

@@ -87,6 +87,12 @@ def test_beyond_this_machine_it_wants_a_token(tmp_path: Path) -> None:
         assert server.get("/traces/", authorization="Bearer sesame").status == 200
 
 
+def test_a_setting_that_can_not_be_used_is_said(tmp_path: Path) -> None:
+    env = {"OTEL_DJANGO_STORE_RETENTION_HOURS": "soon"}
+    with serving(server_process.receiver(tmp_path / "s"), env, ready="/") as server:
+        assert "OTEL_DJANGO_STORE_RETENTION_HOURS" in server.output()
+
+
 def test_the_store_is_made_in_the_folder_it_is_started_in(tmp_path: Path) -> None:
     options = ["receive", "--port"]
     with serving(

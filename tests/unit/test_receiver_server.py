@@ -6,6 +6,7 @@ import csv
 import gzip
 import http.client
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -106,6 +107,26 @@ def test_a_large_batch_is_whole_in_the_store(receiver: Receiver) -> None:
     _, _, page = receiver.ask("GET", "/traces/?format=csv")
     found = list(csv.DictReader(page.decode("utf-8-sig").splitlines()))
     assert (len(found), sum(int(row["spans"]) for row in found)) == (255, 10_000)
+
+
+def test_what_the_store_can_not_hold_is_told(tmp_path: Path) -> None:
+    store = tmp_path / "store.sqlite3"
+    with receiving(store) as receiver:
+        assert receiver.post(request()) == 200
+        with sqlite3.connect(store) as connection:
+            tables = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'span_*'"
+            ).fetchall()
+            for (name,) in tables:
+                connection.execute(
+                    f"CREATE TRIGGER full_{name} BEFORE INSERT ON {name} "
+                    "BEGIN SELECT RAISE(ABORT, 'no more'); END"
+                )
+        connection.close()
+        status, _, body = receiver.ask("POST", "/v1/traces", request(), content_type=PROTOBUF)
+    partial = ExportTraceServiceResponse.FromString(body).partial_success
+    assert (status, partial.rejected_spans) == (200, 1)
+    assert "log" in partial.error_message
 
 
 # --- what is refused
