@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from otel_django.backends.embedded_roll_ups import stretches
+from otel_django.backends.embedded_points import SIZE, Part, sources
 from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.metric_rows import attributes_from, point_from
-from otel_django.store.metric_schema import LENGTHS, MINUTE_NS, thinned
+from otel_django.store.metric_schema import MINUTE_NS
 from otel_django.store.schema import WITH_LOGS_AND_METRICS
 from otel_django.store.texts import text_id
 
@@ -34,79 +34,8 @@ LATE_NS: Final = 15 * MINUTE_NS
 """A point may be so much older than the slice it stands in: writers wait for a full disk."""
 LATE: Final = "time was up: points are missing; ask for a shorter range or a longer step"
 
-# The times of points are walked, a step of the index each, so that points of other metrics are not
-# touched.
-POINTS_SQL: Final = """
-    WITH RECURSIVE at(time) AS (
-        SELECT min({time}) FROM {table} WHERE {time} >= :low
-        UNION ALL SELECT (SELECT min({time}) FROM {table} WHERE {time} > at.time) FROM at
-        WHERE at.time <= :high
-    )
-    SELECT {columns} FROM at CROSS JOIN {points}
-    WHERE at.time <= :high AND p.time_ns BETWEEN :since AND :until {more}
-    LIMIT :limit
-"""
-ALL: Final = "{table} AS p ON p.{time} = at.time AND p.metric = :metric"
-FEW: Final = (
-    "json_each(:series) AS wanted CROSS JOIN {table} AS p "
-    "ON p.{time} = at.time AND p.metric = :metric AND p.series = wanted.value"
-)
-OF_THESE: Final = "AND p.series IN (SELECT value FROM json_each(:series))"
-AS_THEY_ARE: Final = "p.series, p.time_ns, p.start_ns, p.value, p.data"
-# Beside max(), SQLite takes the other columns from the row that has it.
-LAST: Final = "p.series, max(p.time_ns), p.start_ns, p.value, p.data"
-# A series that lives has a row in each of the longer ones' tables; what was not followed at once
-# may leave two rows a step.
-NONE_FOLLOWS: Final = """
-    AND NOT EXISTS (
-        SELECT 1 FROM {table} AS next WHERE next.minute = p.minute + :length
-        AND next.metric = :metric AND next.series = p.series AND next.time_ns <= :until
-        AND (p.minute + :length) % :step_minutes <> 0
-    )
-"""
-OF_A_STEP: Final = "GROUP BY p.series, p.time_ns / :step ORDER BY p.series, p.time_ns"
-SIZE: Final = "p.series, max(coalesce(p.value, p.data ->> '$[1]'))"
 FEW_OF: Final = 8
 """Where no more than one in so many series are wanted, each is looked for by itself."""
-
-
-class _Part(NamedTuple):
-    """A slice, and between which times its points are."""
-
-    slice: Slice
-    first_ns: int
-    last_ns: int
-
-    @property
-    def id(self) -> int:
-        """The slice's."""
-        return self.slice.id
-
-    def has(self, first_ns: int, last_ns: int) -> bool:
-        """Whether anything of between can be in it."""
-        return first_ns <= self.last_ns and last_ns >= self.first_ns
-
-
-class _Source(NamedTuple):
-    """A table with its column of time, the first and last that is wanted, how long a row is."""
-
-    table: str
-    time: str
-    low: int
-    high: int
-    length_ns: int = 0
-
-    def sql(self, columns: str, points: str = ALL, more: str = "") -> str:
-        names = {"table": self.table, "time": self.time}
-        return POINTS_SQL.format(**names, columns=columns, points=points.format(**names), more=more)
-
-    def last_of_steps(self, step_ns: int, *, few: bool) -> str:
-        """A series' last point of each step, or not many more; ``few``: series of many."""
-        points, more = (FEW, "") if few else (ALL, OF_THESE)
-        if self.length_ns > MINUTE_NS and step_ns % self.length_ns == 0:
-            follows = NONE_FOLLOWS.format(table=self.table) if step_ns > self.length_ns else ""
-            return self.sql(AS_THEY_ARE, points, more + follows)
-        return self.sql(LAST, points, f"{more} {OF_A_STEP}")
 
 
 class _Found(NamedTuple):
@@ -222,19 +151,19 @@ def _with_metrics(read: Session) -> list[Slice]:
     return [part for part in read.slices if part.version >= WITH_LOGS_AND_METRICS]
 
 
-def _overlapping(read: Session, query: MetricQuery) -> list[_Part]:
+def _overlapping(read: Session, query: MetricQuery) -> list[Part]:
     """The slices that can have points of the range, newest first."""
     found = []
     ended_ns = query.until_ns
     for part in _with_metrics(read):
-        one = _Part(part, part.started_ns - LATE_NS, ended_ns + LATE_NS)
+        one = Part(part, part.started_ns - LATE_NS, ended_ns + LATE_NS)
         if one.has(query.since_ns, query.until_ns):
             found.append(one)
         ended_ns = part.started_ns
     return found
 
 
-def _keys(read: Session, part: Slice | _Part, metric: int) -> tuple[str, ...]:
+def _keys(read: Session, part: Slice | Part, metric: int) -> tuple[str, ...]:
     rows = read.run(
         f"SELECT DISTINCT key FROM (SELECT attributes FROM series_{part.id} "
         "WHERE metric = ? LIMIT ?), json_each(attributes) ORDER BY key",
@@ -243,11 +172,11 @@ def _keys(read: Session, part: Slice | _Part, metric: int) -> tuple[str, ...]:
     return tuple(key for (key,) in rows)
 
 
-def _matching(read: Session, parts: list[_Part], query: MetricQuery) -> _Matching:
+def _matching(read: Session, parts: list[Part], query: MetricQuery) -> _Matching:
     info: MetricInfo | None = None
     found: dict[int, _Found] = {}
     looked_at: set[int] = set()
-    newer: _Part | None = None
+    newer: Part | None = None
     for part in parts:
         for number, unit, description, kind, bounds in read.run(
             f"SELECT id, unit, description, kind, bounds FROM metric_{part.id} WHERE name = ?",
@@ -268,8 +197,8 @@ def _matching(read: Session, parts: list[_Part], query: MetricQuery) -> _Matchin
     return _Matching(info, found, len(looked_at))
 
 
-def _per_slice(read: Session, parts: list[_Part], query: MetricQuery) -> Iterator[tuple[int]]:
-    newer: _Part | None = None
+def _per_slice(read: Session, parts: list[Part], query: MetricQuery) -> Iterator[tuple[int]]:
+    newer: Part | None = None
     for part in parts:
         for (number,) in read.run(f"SELECT id FROM metric_{part.id} WHERE name = ?", (query.name,)):
             yield from _series(read, part, newer, number, query, "count(*)")
@@ -278,8 +207,8 @@ def _per_slice(read: Session, parts: list[_Part], query: MetricQuery) -> Iterato
 
 def _series(
     read: Session,
-    part: _Part,
-    newer: _Part | None,
+    part: Part,
+    newer: Part | None,
     metric: int,
     query: MetricQuery,
     columns: str,
@@ -299,7 +228,7 @@ def _series(
 
 
 def _chosen(
-    read: Session, parts: list[_Part], query: MetricQuery, matching: _Matching
+    read: Session, parts: list[Part], query: MetricQuery, matching: _Matching
 ) -> dict[int, _Series]:
     """All series, or the largest of too many: by a look at each slice's last points."""
     found = matching.series
@@ -315,10 +244,10 @@ def _chosen(
 
 
 def _last_sizes(
-    read: Session, part: _Part, query: MetricQuery, metrics: set[int]
+    read: Session, part: Part, query: MetricQuery, metrics: set[int]
 ) -> Iterator[tuple[int, float | None]]:
     """What series have counted as the range or the slice ends."""
-    for source in _sources(part, replace(query, step_ns=DAY_NS)):
+    for source in sources(part, query.since_ns, query.until_ns, DAY_NS):
         last = read.run(
             f"SELECT max({source.time}) FROM {source.table} WHERE {source.time} BETWEEN ? AND ?",
             (source.low, source.high),
@@ -350,14 +279,14 @@ def _matches(labels: str, wanted: Mapping[str, Any]) -> bool:
 
 
 def _read_points(
-    read: Session, part: _Part, query: MetricQuery, series: Mapping[int, _Series], *, few: bool
+    read: Session, part: Part, query: MetricQuery, series: Mapping[int, _Series], *, few: bool
 ) -> int:
     """Add a slice's points to their series; how many. ``few``: of many that there are."""
     count = 0
     step_ns = max(query.step_ns, 1)
     for metric in {each.metric for each in series.values()}:
         wanted = dumps([row for row, each in series.items() if each.metric == metric])
-        for source in _sources(part, query):
+        for source in sources(part, query.since_ns, query.until_ns, query.step_ns):
             rows = read.run(
                 source.last_of_steps(step_ns, few=few),
                 {
@@ -383,25 +312,3 @@ def _read_points(
                     )
                 )
     return count
-
-
-def _sources(part: _Part, query: MetricQuery) -> Iterator[_Source]:
-    """Where a slice's points are, the oldest first."""
-    low, high = query.since_ns, query.until_ns
-    tables = {
-        length: table
-        for table, length in LENGTHS.items()
-        if table in thinned(part.slice.version) and _fits(length * MINUTE_NS, query.step_ns)
-    }
-    for length, first, last in stretches(
-        low // MINUTE_NS, high // MINUTE_NS, sorted(tables, reverse=True)
-    ):
-        if part.has(first * MINUTE_NS, (last + 1) * MINUTE_NS):
-            table = f"{tables[length]}_{part.id}"
-            yield _Source(table, "minute", first, last, length * MINUTE_NS)
-    yield _Source(f"point_{part.id}", "time_ns", low, high)
-
-
-def _fits(length_ns: int, step_ns: int) -> bool:
-    """Whether rows so long will do: they fit into the steps, or are short beside them."""
-    return length_ns == MINUTE_NS or step_ns % length_ns == 0 < step_ns or step_ns > 4 * length_ns
