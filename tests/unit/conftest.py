@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests: of delivery and of health checks."""
+"""Fixtures of the unit tests: of delivery, the store and health checks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.health_kit import hanging, site_checks
+from tests.store_spans import Losses, store_path
 from tests.stub_collector import StubCollector
 
 if TYPE_CHECKING:
@@ -48,6 +49,18 @@ def _nobody_has_asked() -> None:
 def spool_dir(tmp_path: Path) -> Path:
     """Where a sender keeps what it can't send; not made yet."""
     return tmp_path / "spool"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store is kept; not made yet."""
+    return store_path(tmp_path)
+
+
+@pytest.fixture
+def losses() -> Losses:
+    """What a store's writers have lost."""
+    return Losses()
 
 
 @pytest.fixture

@@ -26,16 +26,11 @@ from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import LogWriter, StoreWriter
 from tests.store_logs import record
 from tests.store_metrics import BEGAN_NS, counter, histogram, metric, of
-from tests.store_spans import Losses, SpanSource, store_path
+from tests.store_spans import Losses, SpanSource
 from tests.unit.test_cli_tail import PROJECT, environment
 
 SECOND = 10**9
 IDS = {"traceId", "spanId", "parentSpanId"}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from otel_django.backends.embedded_logs import EmbeddedLogReader
 from otel_django.contracts import LogQuery, TraceQuery
 from otel_django.store.writer import LogWriter, StoreWriter
 from tests.store_logs import record
-from tests.store_spans import Losses, SpanSource, store_path
+from tests.store_spans import Losses, SpanSource
 from tests.unit.test_cli_tail import PROJECT, environment
 from tests.unit.test_embedded_reader import SteppedClock
 
@@ -40,11 +40,6 @@ class Site:
         self.spans.accept(self.source.take())
         self.logs.accept([record(time_ns=self.clock.now_ns())])
         self.clock.s += HOUR_S
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 @pytest.fixture

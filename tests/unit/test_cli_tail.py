@@ -17,14 +17,9 @@ from opentelemetry.trace import SpanContext, SpanKind
 from otel_django import names
 from otel_django.store.writer import StoreWriter
 from otel_django.tracing.span import Span
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests.store_spans import MS, Losses, SpanSource
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 def command(*arguments: str) -> list[str]:

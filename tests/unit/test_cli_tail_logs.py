@@ -15,13 +15,8 @@ from otel_django import names
 from otel_django.store.writer import LogWriter, StoreWriter
 from otel_django.tracing.span import Span
 from tests.store_logs import record
-from tests.store_spans import MS, Losses, SpanSource, store_path
+from tests.store_spans import MS, Losses, SpanSource
 from tests.unit.test_cli_tail import PROJECT, command, environment, tail
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 class Site:

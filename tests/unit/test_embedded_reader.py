@@ -16,7 +16,7 @@ from otel_django.backends.embedded_session import one_connection, session
 from otel_django.contracts import TraceQuery
 from otel_django.errors import ReadError, ReadTimeoutError
 from otel_django.store.writer import StoreWriter
-from tests.store_spans import MS, Losses, SpanSource, remote_parent, store_path
+from tests.store_spans import MS, Losses, SpanSource, remote_parent
 
 
 class SteppedClock:
@@ -37,11 +37,6 @@ class SteppedClock:
 @pytest.fixture
 def source() -> SpanSource:
     return SpanSource()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 def test_a_trace_in_two_slices_is_one_trace(path: Path, source: SpanSource) -> None:

@@ -14,17 +14,7 @@ import pytest
 from otel_django.store import log_schema, metric_schema, schema
 from otel_django.store.writer import LogWriter, StoreWriter
 from tests.store_logs import record
-from tests.store_spans import Losses, SpanSource, store_path
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
-
-
-@pytest.fixture
-def losses() -> Losses:
-    return Losses()
+from tests.store_spans import Losses, SpanSource
 
 
 @pytest.fixture

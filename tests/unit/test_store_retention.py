@@ -6,22 +6,15 @@ import sqlite3
 import time
 from pathlib import Path
 
-import pytest
-
 from otel_django.backends.embedded import EmbeddedReader
 from otel_django.contracts import TraceQuery
 from otel_django.store.retention import Retention
 from otel_django.store.slices import Limits
 from otel_django.store.writer import StoreWriter
-from tests.store_spans import Losses, SpanSource, store_path
+from tests.store_spans import Losses, SpanSource
 from tests.unit.test_embedded_reader import SteppedClock
 
 HOUR_NS = 3_600 * 10**9
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 def slices(path: Path) -> list[int]:

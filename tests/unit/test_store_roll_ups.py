@@ -28,7 +28,7 @@ from otel_django.store.fingerprint import kind_of, text_of
 from otel_django.store.writer import LogWriter, StoreWriter
 from otel_django.tracing.span import Span
 from tests.store_logs import RESOURCES, record
-from tests.store_spans import MS, Losses, SpanSource, remote_parent, store_path
+from tests.store_spans import MS, Losses, SpanSource, remote_parent
 
 MINUTE = 60_000_000_000
 HOUR = 60 * MINUTE
@@ -43,16 +43,6 @@ TRACEBACK = """Traceback (most recent call last):
     raise JSONDecodeError
 shop.Refused: {message}
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
-
-
-@pytest.fixture
-def losses() -> Losses:
-    return Losses()
 
 
 @pytest.fixture

@@ -20,22 +20,12 @@ from otel_django.errors import StoreError
 from otel_django.store import schema
 from otel_django.store.connection import _own_version, check_sqlite, open_writer
 from otel_django.store.writer import MAX_WAITING_SPANS, StoreWriter
-from tests.store_spans import MS, Losses, SpanSource, remote_parent, store_path
+from tests.store_spans import MS, Losses, SpanSource, remote_parent
 
 
 @pytest.fixture
 def source() -> SpanSource:
     return SpanSource()
-
-
-@pytest.fixture
-def losses() -> Losses:
-    return Losses()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return store_path(tmp_path)
 
 
 @pytest.fixture
