@@ -87,11 +87,17 @@ def add_callees(number: int) -> str:
         source.service, callee.service, {EDGE_KINDS.index("service")}, callee.bucket,
         1, callee.failed, callee.duration_ns
     """
-    host = f"edge.target, callee.service, {EDGE_KINDS.index('peer')}, 0, 1, 0, 0"
-    asked = f"""{calls}
-        CROSS JOIN edge_{number} AS edge ON edge.minute = caller.start_ns / {MINUTE_NS}
-            AND edge.source = source.service AND edge.kind = {EDGE_KINDS.index("http")}
-        CROSS JOIN text_{number} AS host ON host.id = edge.target AND host.value = {_HOST}
+    host = f"edge.target, asked.callee, {EDGE_KINDS.index('peer')}, 0, 1, 0, 0"
+    asked = f"""
+        FROM (
+            SELECT DISTINCT callee.minute AS minute, caller.start_ns / {MINUTE_NS} AS at,
+                source.service AS caller, callee.service AS callee, {_HOST} AS host
+            {calls} {where}
+        ) AS asked
+        CROSS JOIN edge_{number} AS edge ON edge.minute = asked.at
+            AND edge.source = asked.caller AND edge.kind = {EDGE_KINDS.index("http")}
+        CROSS JOIN text_{number} AS text ON text.id = edge.target AND text.value = asked.host
+        WHERE true
     """
     rest = ", ".join(f"value ->> {index}" for index in range(1, len(CALLEE_COLUMNS)))
     return f"""
@@ -101,7 +107,7 @@ def add_callees(number: int) -> str:
         ON CONFLICT DO NOTHING;
 
     {roll_up_schema.add_selected(number, EDGE, columns, calls + where, minute="callee.minute")}
-    {roll_up_schema.add_selected(number, EDGE, host, asked + where, minute="callee.minute")}
+    {roll_up_schema.add_selected(number, EDGE, host, asked, minute="asked.minute")}
 
     DELETE FROM callee_{number}
         WHERE trace IN (SELECT {in_batch} FROM json_each(NEW.traces) AS batch)
