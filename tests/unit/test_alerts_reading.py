@@ -172,6 +172,7 @@ def test_error_groups_are_new_once_and_back_when_they_were_resolved(tmp_path: Pa
     log.raised("ValueError", ago_s=60)
     log.raised("KeyError", ago_s=7200)
     log.raised("KeyError", ago_s=60)
+    log.close()
     now_ms = log.now_ns // 1_000_000
     errors = EmbeddedErrorReader(log.path)
     known = {
