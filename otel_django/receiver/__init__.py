@@ -2,7 +2,6 @@
 
 ::
 
-    a connection → connections (bounded, deadlines) → http_request → ingest: bodies → decoding
-                                                                   → writing (one thread, the store)
-                                                    → pages (Django's WSGI handler)
+    run → server → connection ┬→ intake: door → bodies → decoding → writing → the store
+                              └→ pages: door, login → the viewer, by Django
 """
