@@ -22,7 +22,10 @@ MOST_SERIES: Final = 100
 
 
 class OwnMetric(NamedTuple):
-    """``words`` say what ``value`` is: of a counter how much came, of a histogram its p95."""
+    """``words`` say what ``value`` is: of a counter how much came, of a histogram its p95.
+
+    "in part": something is missing, and the metric's own page says what.
+    """
 
     name: str
     value: float
@@ -64,5 +67,6 @@ def _told(info: MetricInfo, reading: Reading) -> OwnMetric | None:
         value, words = next((each for each in course[::-1] if each is not None), None), "now"
     if value is None:
         return None
-    words = ", ".join(filter(None, (words, reading.partial)))
+    if reading.partial:
+        words += ", in part"
     return OwnMetric(info.name, value, info.unit, words, chart.spark(course))
