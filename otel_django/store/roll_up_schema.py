@@ -3,8 +3,8 @@
 ``endpoint_7``     a minute's local roots (requests, tasks, ...) by name, as a histogram of their
                    durations; queries are those of their own process
 ``statement_7``    the same for database statements
-``edge_7``         calls from a service to another one, a database, a queue or a host; and which host
-                   is which service
+``edge_7``         calls from a service to another one, a database, a queue or a host; and which
+                   host is which service
 ``log_count_7``    log records by logger and class of severity
 ``error_count_7``  exceptions by fingerprint
 
