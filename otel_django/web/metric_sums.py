@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, TypedDict
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from otel_django.metric_points import ExponentialPoint, HistogramPoint, NumberPoint
 from otel_django.metrics import active
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from otel_django.metric_points import Metric, MetricDefinition, Point, ResourceMetrics
+
+_Row: TypeAlias = "tuple[tuple[float, float], float]"
+"""Both ends of a bucket, and how many measurements are in it."""
 
 
 class Durations(TypedDict):
@@ -130,6 +135,8 @@ class Spread:
         that is known: the bound.
         """
         rows = sorted(self._counts.items())
+        if any(later[0] < earlier[1] for (earlier, _), (later, _) in pairwise(rows)):
+            rows = _divided(rows)
         total = self.count
         return [_quantile(rows, share * total) for share in shares]
 
@@ -158,7 +165,21 @@ def _edges(scale: int, index: int) -> tuple[float, float]:
     return 2.0**low, 2.0**high
 
 
-def _quantile(rows: Sequence[tuple[tuple[float, float], float]], wanted: float) -> float:
+def _divided(rows: Sequence[_Row]) -> list[_Row]:
+    """Buckets of several sets of bounds, which overlap, cut where others begin or end."""
+    found: dict[tuple[float, float], float] = defaultdict(float)
+    edges = sorted({edge for bucket, _ in rows for edge in bucket if math.isfinite(edge)})
+    for (low, high), count in rows:
+        if high == low or math.isinf(high):
+            found[low, low] += count
+            continue
+        within = edges[bisect_left(edges, low) : bisect_right(edges, high)]
+        for begin, end in pairwise(within):
+            found[begin, end] += count * ((end - begin) / (high - low))
+    return sorted(found.items())
+
+
+def _quantile(rows: Sequence[_Row], wanted: float) -> float:
     below = 0.0
     for number, ((low, high), count) in enumerate(rows, 1):
         below += count

@@ -149,6 +149,17 @@ def test_histograms_of_other_bounds_are_added_up() -> None:
     assert found.all.quantiles(0.25)[0][0] == pytest.approx(0.05)
 
 
+def test_percentiles_of_overlapping_buckets_rise() -> None:
+    narrow = MetricSeries("shop", "two", (), (histogram(0, 0, 0), histogram(10, 90, 0)), (0.2,))
+    wide = MetricSeries("shop", "one", (), (histogram(0, 0, 0), histogram(10, 90, 10)), (9.0,))
+    (p25, p50, p75, p99) = reading(narrow, wide).all.quantiles(0.25, 0.5, 0.75, 0.99)
+    # 92 of 190 lie below 0.2, 88 evenly between it and 9, 10 above.
+    assert p25[0] == pytest.approx(0.2 * 47.5 / 92)
+    assert p50[0] == pytest.approx(0.2 + 8.8 * 3 / 88)
+    assert p75[0] == pytest.approx(0.2 + 8.8 * 50.5 / 88)
+    assert p99[0] == pytest.approx(9.0)
+
+
 def test_exponential_histograms_of_other_scales_are_taken_off_one_another() -> None:
     points = [exponential(0, 1, 0, 4, 4), exponential(10, 0, 0, 8, 6)]
     assert reading(series(*points)).all.counts[0] == pytest.approx(6)
