@@ -25,8 +25,8 @@ class Steps:
     def __init__(self, since_ns: int, until_ns: int, step_ns: int = MINUTE_NS) -> None:
         self.minutes = max(step_ns // MINUTE_NS, 1)
         self.last = max(until_ns, 0) // MINUTE_NS
-        first = max(since_ns // MINUTE_NS, self.last - (MAX_STEPS - 1) * self.minutes, 0)
-        self.first = first // self.minutes * self.minutes
+        self.asked = max(since_ns // MINUTE_NS, self.last - (MAX_STEPS - 1) * self.minutes, 0)
+        self.first = self.asked // self.minutes * self.minutes
 
     @property
     def step_ns(self) -> int:
@@ -37,6 +37,12 @@ class Steps:
     def numbers(self) -> range:
         """Minute of the epoch divided by the length of a step."""
         return range(self.first // self.minutes, self.last // self.minutes + 1)
+
+    @property
+    def parts(self) -> list[tuple[tuple[int, int], bool]]:
+        """First and last minute of the range, and of what its first step has before it: False."""
+        before = [((self.first, self.asked - 1), False)] if self.first < self.asked else []
+        return [*before, ((self.asked, self.last), True)]
 
     def start_ns(self, number: int) -> int:
         """When one begins."""

@@ -53,19 +53,21 @@ class EmbeddedTimelineReader:
             try:
                 for part in read.slices:
                     where, arguments = _where(part, service, name, kind)
-                    for at, *row in sums(
-                        read,
-                        part,
-                        ENDPOINT,
-                        f"minute / {steps.minutes}, bucket",
-                        (steps.first, steps.last),
-                        where=where,
-                        arguments=arguments,
-                        fine=bool(steps.minutes % LONG_MINUTES),
-                        only=("count", "errors", "duration_ns"),
-                    ):
-                        found.setdefault(at, Histogram()).add(*row)
-                        total.add(*row)
+                    for minutes, is_asked in steps.parts:
+                        for at, *row in sums(
+                            read,
+                            part,
+                            ENDPOINT,
+                            f"minute / {steps.minutes}, bucket",
+                            minutes,
+                            where=where,
+                            arguments=arguments,
+                            fine=bool(steps.minutes % LONG_MINUTES),
+                            only=("count", "errors", "duration_ns"),
+                        ):
+                            found.setdefault(at, Histogram()).add(*row)
+                            if is_asked:
+                                total.add(*row)
             except TimeoutError:
                 if not total.count:
                     raise
