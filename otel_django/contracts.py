@@ -372,9 +372,10 @@ class MetricInfo:
 class MetricQuery:
     """Points of one metric between two times, inclusive; ``attributes`` must be equal as text.
 
-    ``step_ns`` is the least distance of points: the last one in each step is returned. A series
-    may lack points while its value stays the same, for five minutes at most. Of more than
-    ``max_series`` those with the largest values are returned.
+    ``step_ns`` is the least distance of points: the last one in each step is returned; where a sum
+    began anew in it, also the last one of before. A series may lack points while its value stays
+    the same, for five minutes at most. Of more than ``max_series`` those with the largest values
+    are returned.
     """
 
     name: str

@@ -75,10 +75,10 @@ class _Series:
         return cls(found.kind, found.metric, *owner, attributes, tuple(loads(found.bounds)))
 
     def answer(self, step_ns: int) -> MetricSeries:
-        """Its points by time; steps that two slices share have one."""
+        """Its points by time; steps that two slices share have one of each start."""
         by_time = sorted(self.points, key=attrgetter("time_ns"))
-        points = {point.time_ns // step_ns: point for point in by_time}
-        ordered = tuple(points.values())
+        points = {(point.time_ns // step_ns, point.start_ns): point for point in by_time}
+        ordered = tuple(sorted(points.values(), key=attrgetter("time_ns")))
         return MetricSeries(self.service, self.instance, self.attributes, ordered, self.bounds)
 
 

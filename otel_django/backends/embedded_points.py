@@ -38,11 +38,12 @@ LAST: Final = "p.series, max(p.time_ns), p.start_ns, p.value, p.data"
 NONE_FOLLOWS: Final = """
     AND NOT EXISTS (
         SELECT 1 FROM {table} AS next WHERE next.minute = p.minute + :length
-        AND next.metric = :metric AND next.series = p.series AND next.time_ns <= :until
+        AND next.metric = :metric AND next.series = p.series AND next.start_ns = p.start_ns
+        AND next.time_ns <= :until
         AND (p.minute + :length) % :step_minutes <> 0
     )
 """
-OF_A_STEP: Final = "GROUP BY p.series, p.time_ns / :step ORDER BY p.series, p.time_ns"
+OF_A_STEP: Final = "GROUP BY p.series, p.start_ns, p.time_ns / :step ORDER BY p.series, p.time_ns"
 SIZE: Final = "p.series, max(coalesce(p.value, p.data ->> '$[1]'))"
 
 
@@ -77,7 +78,7 @@ class Source(NamedTuple):
         return POINTS_SQL.format(**names, columns=columns, points=points.format(**names), more=more)
 
     def last_of_steps(self, step_ns: int, *, few: bool) -> str:
-        """A series' last point of each step, or not many more; ``few``: series of many."""
+        """A series' last point of each step and start; or not many more. ``few``: of many."""
         points, more = (FEW, "") if few else (ALL, OF_THESE)
         if self.length_ns > MINUTE_NS and step_ns % self.length_ns == 0:
             follows = NONE_FOLLOWS.format(table=self.table) if step_ns > self.length_ns else ""

@@ -71,7 +71,7 @@ def metrics(
 
 
 _READERS: Final = {
-    "gauge": "number",
+    "gauge": "gauge",
     "sum": "number",
     "histogram": "histogram",
     "exponential_histogram": "exponential",
@@ -115,13 +115,18 @@ class _Reader:
         return int(message.time_unix_nano) or self._now_ns
 
     def number(self, message: Any) -> tuple[tuple[float, ...], Point]:
-        """Of a gauge or a sum."""
+        """Of a sum."""
         which = message.WhichOneof("value")
         if which is None:
             raise Unfit("a point without a value")
         own, value = labels(message.attributes), getattr(message, which)
         start_ns, time_ns = message.start_time_unix_nano, self._time(message)
         return (), NumberPoint(own, value, start_ns, time_ns, _exemplars(message))
+
+    def gauge(self, message: Any) -> tuple[tuple[float, ...], Point]:
+        """It has no start: some senders tell another one each time."""
+        bounds, point = self.number(message)
+        return bounds, point._replace(start_ns=0)
 
     def histogram(self, message: Any) -> tuple[tuple[float, ...], Point]:
         """With its bounds; one without buckets has a single one."""

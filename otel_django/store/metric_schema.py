@@ -3,7 +3,7 @@
 ``metric_7``         one row a metric
 ``series_7``         one row a series: a metric's attributes, and whose they are
 ``point_7``          the last hour's points, as they were taken
-``minute_7``         older ones: a series' last point of each minute
+``minute_7``         older ones: a series' last point of each minute, of each start of its sum
 ``half_hour_7``      the same of each half hour, for ranges of days; ``minute`` is its first
 ``two_hours_7``      the same of each two hours
 ``metric_ingest_7``  a view: inserting a batch into it runs everything as one statement
@@ -73,7 +73,7 @@ def create(number: int, guard: str) -> tuple[str, ...]:
             CREATE TABLE {table}_{number} (
                 minute INTEGER NOT NULL,        -- since the epoch
                 {point},
-                PRIMARY KEY (minute, metric, series)
+                PRIMARY KEY (minute, metric, series, start_ns)
             ) WITHOUT ROWID
             """
             for table in LENGTHS
@@ -116,12 +116,15 @@ def ingest(number: int) -> str:
 
 
 def thinned(version: int) -> tuple[str, ...]:
-    """The tables of older points that a slice has: each version since 2 has brought one."""
+    """The tables of older points that a slice has: versions 2, 3 and 4 have brought one each."""
     return tuple(LENGTHS)[: version - 1]
 
 
 def roll_up(number: int, tables: Iterable[str]) -> tuple[str, ...]:
-    """Move the points of a minute, ``:minute``, to the tables of older ones: each series' last."""
+    """Move the points of a minute, ``:minute``, to the tables of older ones: each series' last.
+
+    Where a sum began anew, also the last of before: slices before version 5 don't keep it.
+    """
     low, high = f":minute * {MINUTE_NS}", f"(:minute + 1) * {MINUTE_NS}"
     columns = ", ".join(POINT_COLUMNS)
     return (
@@ -132,7 +135,7 @@ def roll_up(number: int, tables: Iterable[str]) -> tuple[str, ...]:
                 SELECT :minute / {LENGTHS[table]} * {LENGTHS[table]}, metric, series,
                     max(time_ns), start_ns, value, data
                 FROM point_{number} WHERE time_ns >= {low} AND time_ns < {high}
-                GROUP BY metric, series
+                GROUP BY metric, series, start_ns
                 ON CONFLICT DO UPDATE SET time_ns = excluded.time_ns,
                     start_ns = excluded.start_ns, value = excluded.value, data = excluded.data
                     WHERE excluded.time_ns >= {table}_{number}.time_ns

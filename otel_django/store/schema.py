@@ -20,7 +20,8 @@ and for slice 7:
 The other tables of a slice: ``log_schema``, ``metric_schema``, ``roll_up_schema``, ``call_schema``,
 ``error_schema``. Slices of version 1 have neither logs nor metrics; those before version 3 no sums
 but ``endpoint_7``, without kind and queries, and ``statement_7``, both by the minute only; those
-before version 4 no ``two_hours_7``.
+before version 4 no ``two_hours_7``; those before version 5 only the last point of a minute, half hour
+or two hours, also where a sum began anew in it.
 
 Times are nanoseconds since the Unix epoch, span ids signed 64-bit integers
 (``printf('%016x', span_id)`` shows the usual form), ``kind`` and ``status`` OpenTelemetry's codes.
@@ -40,7 +41,7 @@ from otel_django.store import (
 from otel_django.store.roll_up_schema import EDGE, ENDPOINT, STATEMENT
 
 APPLICATION_ID: Final = 0x4F54444A  # "OTDJ"
-VERSION: Final = 4
+VERSION: Final = 5
 WITH_LOGS_AND_METRICS: Final = 2
 WITH_ROLL_UPS: Final = 3
 SQLITE_FLOOR: Final = (3, 38, 0)  # ``->>``
@@ -70,11 +71,13 @@ REGISTRY_1: Final = (
 SLICES_HAVE_LOGS_AND_METRICS: Final[tuple[str, ...]] = ()
 SLICES_HAVE_ROLL_UPS: Final[tuple[str, ...]] = ()
 SLICES_HAVE_TWO_HOURS: Final[tuple[str, ...]] = ()
+SLICES_KEEP_STARTS: Final[tuple[str, ...]] = ()
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     REGISTRY_1,
     SLICES_HAVE_LOGS_AND_METRICS,
     SLICES_HAVE_ROLL_UPS,
     SLICES_HAVE_TWO_HOURS,
+    SLICES_KEEP_STARTS,
 )
 """Step n takes the registry from version n to n + 1. After a step a new slice begins; older slices
 keep the tables of their version until they are dropped."""
