@@ -23,7 +23,6 @@ MINUTE_NS = 60 * 10**9
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BUSY_SHARE = 10
 """One series in ten has a point a minute, the others one in five."""
-STEP = 0.01
 FINE_NS = 3_600 * 10**9
 
 

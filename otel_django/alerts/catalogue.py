@@ -63,8 +63,6 @@ class Parameters:
     stuck_s: int = 600
     critical_checks: tuple[str, ...] = CRITICAL_CHECKS
     availability: float = 0.999
-    latency: float = 0.95
-    latency_s: float = 1.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
 

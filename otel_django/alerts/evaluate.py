@@ -20,12 +20,9 @@ from otel_django.alerts import arithmetic
 from otel_django.alerts import expressions as forms
 from otel_django.alerts.promql import PRESENCE, during
 from otel_django.alerts.rules import COMPARE, Rule, Severity
-from otel_django.alerts.state import Breach, Key
+from otel_django.alerts.state import Breach, Key, Labels
 
 LOOKBACK_MS: Final = 300_000
-
-Labels = tuple[tuple[str, str], ...]
-"""Sorted by attribute; none is empty."""
 
 
 class Sample(NamedTuple):

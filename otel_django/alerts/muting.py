@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otel_django.alerts.promql import label_name
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from otel_django.alerts.expressions import Match
     from otel_django.alerts.state import Alert, Key
-
-DAY_MS: Final = 86_400_000
 
 
 def matches(matchers: Iterable[Match], labels: Mapping[str, str]) -> bool:

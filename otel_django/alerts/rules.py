@@ -114,11 +114,6 @@ class Rule:
         return INTERVAL_S if self.critical is None else CRITICAL_INTERVAL_S
 
     @property
-    def is_prometheus_only(self) -> bool:
-        """Whether the embedded store can't tell."""
-        return isinstance(self.expression, OnlyPromql)
-
-    @property
     def is_embedded_only(self) -> bool:
         """Whether Prometheus can't tell."""
         return isinstance(self.expression, ErrorGroups)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from otel_django.alerts.promql import label_name
 
 if TYPE_CHECKING:
-    from otel_django.alerts.evaluate import Labels
     from otel_django.alerts.rules import Rule, Severity
 
 State = Literal["pending", "firing", "resolved"]
+Labels = tuple[tuple[str, str], ...]
+"""Sorted by attribute; none is empty."""
 ALERT_NAME: Final = "alertname"
 SEVERITY: Final = "severity"
 

@@ -11,17 +11,6 @@ from otel_django.guard import LOGGER_NAME
 
 REPORT_EVERY_S: Final = 60.0
 
-CAUSES: Final = (
-    "queue_full",
-    "keep_full",
-    "spool_full",
-    "spool_error",
-    "rejected",
-    "encode_error",
-    "shutdown",
-    "store_error",
-)
-
 _logger = logging.getLogger(LOGGER_NAME)
 
 Counts = dict[tuple[str, str], int]

@@ -167,10 +167,6 @@ class Span(ApiSpan, ReadableSpan):
         self._status = Status(StatusCode.ERROR, description) if description else ERROR
         self._local.errors = True
 
-    def add_large(self, size_bytes: int) -> None:
-        """Account for a long text that was set by ``note`` or at the start."""
-        self._large_bytes += size_bytes
-
     def local_root(self) -> LocalTrace:
         """What the spans of this process's part of the trace share."""
         return self._local

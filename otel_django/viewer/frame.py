@@ -25,7 +25,6 @@ NAVIGATION: Final = (
     ("services", "Services"),
     ("health", "Health"),
 )
-_ENDS: Final = {"from": None, "to": None}
 _PARENT: Final = {"trace": "traces", "error": "errors"}
 
 
@@ -46,10 +45,7 @@ def frame(visit: Visit) -> dict[str, Any]:
             Item(title, visit.url(name), name == here, name) for name, title in NAVIGATION
         ],
         "ranges": [
-            Item(
-                key, visit.here(**{"range": key, "from": None, "to": None}), key == visit.range.key
-            )
-            for key in LENGTHS
+            Item(length, visit.over(length), length == visit.range.key) for length in LENGTHS
         ],
         "services": _services(visit),
         "kept": _kept(visit),

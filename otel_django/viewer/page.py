@@ -159,8 +159,7 @@ def _unread(visit: Visit, error: ReadError) -> HttpResponse:
         return _trouble(visit, 404, "Not here", MISTYPED)
     why = str(error)[:1].upper() + str(error)[1:].rstrip(".") + "."
     if isinstance(error, ReadTimeoutError):
-        shorter = visit.here(range="15m", **{"from": None, "to": None})
-        return _trouble(visit, 503, "That took too long", why, shorter)
+        return _trouble(visit, 503, "That took too long", why, visit.over("15m"))
     return _trouble(visit, 503, "It can't be read just now", why)
 
 

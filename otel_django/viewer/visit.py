@@ -96,6 +96,10 @@ class Visit:
         """This page's own address with some parameters changed."""
         return self._address(self.request.path, {**self.parameters, **parameters})
 
+    def over(self, length: str) -> str:
+        """This page's address for the time until now: the last ``length`` ("15m")."""
+        return self.here(**{"range": length, "from": None, "to": None})
+
     def _address(self, path: str, parameters: Mapping[str, Any]) -> str:
         query = urlencode(
             {name: value for name, value in parameters.items() if value not in (None, "")}

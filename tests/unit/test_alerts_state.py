@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from otel_django import metric_definitions as metrics
-from otel_django.alerts.evaluate import Labels
 from otel_django.alerts.expressions import Level, Match, select
 from otel_django.alerts.muting import FlapPolicy, Silence, inhibited, matches
 from otel_django.alerts.rules import Rule, Threshold
@@ -13,6 +12,7 @@ from otel_django.alerts.state import (
     Alert,
     Breach,
     Key,
+    Labels,
     acknowledge,
     advance,
     advance_all,
