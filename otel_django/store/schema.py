@@ -20,8 +20,8 @@ and for slice 7:
 The other tables of a slice: ``log_schema``, ``metric_schema``, ``roll_up_schema``, ``call_schema``,
 ``error_schema``. Slices of version 1 have neither logs nor metrics; those before version 3 no sums
 but ``endpoint_7``, without kind and queries, and ``statement_7``, both by the minute only; those
-before version 4 no ``two_hours_7``; those before version 5 only the last point of a minute, half hour
-or two hours, also where a sum began anew in it.
+before version 4 no ``two_hours_7``; those before version 5 only the last point of a minute, half
+hour or two hours, also where a sum began anew in it.
 
 Times are nanoseconds since the Unix epoch, span ids signed 64-bit integers
 (``printf('%016x', span_id)`` shows the usual form), ``kind`` and ``status`` OpenTelemetry's codes.
