@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from otel_django.metric_points import Metric, NumberPoint, Point, ResourceMetrics
 from otel_django.metrics.merging import added
@@ -11,7 +11,14 @@ from otel_django.store.json_text import INT64_MAX, dumps
 from otel_django.store.texts import text_id
 
 MAX_SERIES: Final = 50_000
+MAX_CHARACTERS: Final = 1 << 25
+"""Of all of them, written out: a single one may have megabytes of attributes."""
 _Key = tuple[object, ...]
+
+
+class _Kept(NamedTuple):
+    point: Point
+    characters: int
 
 
 class DeltaSums:
@@ -21,9 +28,11 @@ class DeltaSums:
     forgotten first, and start anew.
     """
 
-    def __init__(self, max_series: int = MAX_SERIES) -> None:
+    def __init__(self, max_series: int = MAX_SERIES, max_characters: int = MAX_CHARACTERS) -> None:
         self._max_series = max_series
-        self._sums: dict[_Key, Point] = {}
+        self._max_characters = max_characters
+        self._characters = 0
+        self._sums: dict[_Key, _Kept] = {}
 
     def cumulative(self, data: Iterable[ResourceMetrics]) -> list[ResourceMetrics]:
         """The same with each delta as the sum it leads to; to be called once for each request."""
@@ -46,15 +55,20 @@ class DeltaSums:
         return metric._replace(points=points, temporality="cumulative")
 
     def _sum(self, key: _Key, delta: Point, bounds: tuple[float, ...]) -> Point:
-        before = self._sums.pop(key, None)
+        kept = self._sums.pop(key, None)
+        before = None if kept is None else kept.point
         whole = delta if before is None else added(before, delta, bounds)
         if before is not None and _is_beyond(whole):
             whole = delta
         if before is None and not delta.start_ns:
             whole = delta._replace(start_ns=delta.time_ns)
-        self._sums[key] = whole  # as the newest
-        if len(self._sums) > self._max_series:
-            del self._sums[next(iter(self._sums))]
+        point = whole._replace(exemplars=())  # those are written now, or never
+        if kept is None:
+            kept = _Kept(point, len(repr((key, point))))
+            self._characters += kept.characters
+        self._sums[key] = kept._replace(point=point)  # as the newest
+        while len(self._sums) > self._max_series or self._characters > self._max_characters:
+            self._characters -= self._sums.pop(next(iter(self._sums))).characters
         return whole
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 REPEAT_NS: Final = 300_000_000_000
 MAX_REMEMBERED: Final = 200_000
+MAX_REMEMBERED_CHARACTERS: Final = 1 << 26
+"""Of all of them, written out: a single one may have megabytes of attributes."""
 
 
 class _Last(NamedTuple):
@@ -53,6 +55,7 @@ class MetricWriter(BatchWriter[TakenPoint]):
             clock=clock,
         )
         self._last: dict[tuple[Any, ...], _Last] = {}
+        self._characters = 0
 
     def take(self, data: Sequence[ResourceMetrics]) -> None:
         """Write what changed."""
@@ -64,7 +67,7 @@ class MetricWriter(BatchWriter[TakenPoint]):
     def after_fork(self) -> None:
         """In a child, which may be elected later."""
         super().after_fork()
-        self._last.clear()
+        self._forget_all()
 
     def _changed(self, data: Sequence[ResourceMetrics]) -> Iterator[TakenPoint]:
         for part in data:
@@ -76,16 +79,23 @@ class MetricWriter(BatchWriter[TakenPoint]):
                     last = self._last.get(key)
                     since = 0 if last is None else last.time_ns
                     if last is None or last.value != value or point.time_ns >= since + REPEAT_NS:
+                        if last is None:
+                            self._characters += len(repr(key))
                         self._last[key] = _Last(value, point.time_ns)
                         yield TakenPoint(part.resource, metric, point, since)
 
     def _forget(self) -> None:
         """Let go of series that have ended; of all, where there are too many."""
-        if len(self._last) > MAX_REMEMBERED:
-            self._last.clear()
+        if len(self._last) > MAX_REMEMBERED or self._characters > MAX_REMEMBERED_CHARACTERS:
+            self._forget_all()
         ended = self._clock.now_ns() - 2 * REPEAT_NS
         for key in [key for key, last in self._last.items() if last.time_ns < ended]:
             del self._last[key]
+            self._characters -= len(repr(key))
+
+    def _forget_all(self) -> None:
+        self._last.clear()
+        self._characters = 0
 
 
 def _value(point: Point) -> tuple[Any, ...]:

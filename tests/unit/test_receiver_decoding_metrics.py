@@ -342,6 +342,15 @@ def test_what_was_heard_of_longest_ago_is_forgotten_first() -> None:
     assert [values(sums.cumulative(each))[0][0] for each in again] == [4, 1]
 
 
+def test_few_series_of_very_large_attributes_are_forgotten_as_many_small_ones_are() -> None:
+    sums = DeltaSums(max_characters=20_000)
+    long = ("a" * 6_000, "b" * 6_000)
+    for name in (*long, "c"):
+        sums.cumulative(deltas(NumberPoint((("k", name),), 1, 10, 20)))
+    again = [deltas(NumberPoint((("k", name),), 1, 10, 20)) for name in ("c", *reversed(long))]
+    assert [values(sums.cumulative(each))[0][0] for each in again] == [2, 2, 1]
+
+
 def test_a_sum_beyond_what_the_store_holds_begins_anew() -> None:
     sums = DeltaSums()
     sums.cumulative(deltas(NumberPoint((), 2**63 - 1, 10, 20)))

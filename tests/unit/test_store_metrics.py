@@ -13,6 +13,7 @@ import pytest
 from otel_django.backends.embedded_metrics import EmbeddedMetricReader
 from otel_django.contracts import MetricQuery
 from otel_django.metric_points import NumberPoint
+from otel_django.store import metric_writer
 from otel_django.store.batch_writer import MAX_WAITING
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
@@ -84,6 +85,17 @@ def test_series_of_two_services_that_name_no_instance_are_two(
     writer.take(services)
     writer.release()
     assert points(path) == [(now, 1), (now, 1)]
+
+
+def test_series_of_very_large_attributes_are_not_remembered_for_long(
+    path: Path, writer: MetricWriter, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metric_writer, "MAX_REMEMBERED_CHARACTERS", 1_000)
+    for size in (1, 10_000, 1, 1):
+        writer.take([of(counter(1, clock.now_ns(), k="x" * size))])
+        clock.s += 1
+    writer.release()
+    assert len(points(path)) == 3
 
 
 def test_more_points_than_may_wait_are_written_as_they_come(
