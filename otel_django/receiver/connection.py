@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from otel_django.receiver.answers import Answer, Refused
 from otel_django.receiver.login import PATH as LOGIN
-from otel_django.receiver.stream import SocketReader, TooMuchError
+from otel_django.receiver.stream import HeadReader, MalformedError, SocketReader, TooMuchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,13 +60,22 @@ class Connection(BaseHTTPRequestHandler):
             self.raw_requestline = self.rfile.readline(_LONGEST_LINE)
             if not self.raw_requestline.endswith(b"\n"):
                 self._refuse(414, "The address is too long.")
-            elif self.parse_request():
+            elif self._has_head():
                 self._reader.allow_more(sys.maxsize)
                 self._serve()
+        except MalformedError:
+            self._refuse(400, "The head of the request isn't lines of HTTP/1.1.")
         except TooMuchError:
             self._refuse(431, "The head of the request is too large.")
         except TimeoutError:
             self._refuse(408, "The request took too long to come.")
+
+    def _has_head(self) -> bool:
+        whole, self.rfile = self.rfile, HeadReader(self.rfile)
+        try:
+            return self.parse_request()
+        finally:
+            self.rfile = whole
 
     def handle_expect_100(self) -> bool:
         """Said when the body is to be read: most refusals come before."""
@@ -188,7 +197,10 @@ class Connection(BaseHTTPRequestHandler):
 
     def _write(self, data: bytes) -> None:
         self.connection.settimeout(self.server.limits.answer_s)
-        self.connection.sendall(data)
+        try:
+            self.connection.sendall(data)
+        except TimeoutError:  # to who doesn't read nothing more is said
+            raise BrokenPipeError from None
 
     def _leave(self) -> None:
         """Closed at once, with something unread, the answer would be lost on its way."""

@@ -97,12 +97,12 @@ class Intake:
         """The body; the room it takes is free again when it is done with."""
         taken = 0
         try:
-            found = []
+            found = bytearray()
             for part in bodies.parts(stream, length, self._limits.body_bytes):
                 self._room.take(len(part))
                 taken += len(part)
-                found.append(part)
-            body = b"".join(found)
+                found += part  # not kept apart: small chunks are much larger than what they hold
+            body = bytes(found)
             found.clear()
             yield body
         finally:

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from io import BufferedReader
 
     from typing_extensions import Buffer
 
 
+_LINE: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)?\r?\n")
+
+
 class TooMuchError(OSError):
     """More came than was allowed for."""
+
+
+class MalformedError(Exception):
+    """A header that others may read differently."""
+
+
+class HeadReader:
+    """The lines of a head, each a header by itself (RFC 9112, 5).
+
+    The standard library's parser takes what follows any other line for the body, and a bare CR for
+    the end of a line: what a proxy said of length and origin would go past it.
+    """
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self._stream = stream
+
+    def readline(self, size: int) -> bytes:
+        """The next; MalformedError where it isn't one, TooMuchError past ``size``."""
+        line = self._stream.readline(size)
+        if len(line) >= size:
+            raise TooMuchError
+        if not _LINE.fullmatch(line):
+            raise MalformedError
+        return line
 
 
 class SocketReader(io.RawIOBase):

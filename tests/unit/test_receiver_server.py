@@ -6,6 +6,7 @@ import csv
 import gzip
 import http.client
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -169,6 +170,41 @@ def test_requests_that_are_none_are_refused(receiver: Receiver) -> None:
     )
     assert b" 431 " in receiver.say(b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 100_000)[:20]
     assert receiver.ask("GET", "/traces/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Transfer-Encoding : chunked",
+        b"nonsense",
+        b" folded: into the line before",
+        b"A: b\rTransfer-Encoding: chunked",
+        b"A: b\0c",
+        b": nameless",
+    ],
+)
+def test_a_header_that_a_proxy_may_read_differently_is_refused(
+    receiver: Receiver, line: bytes
+) -> None:
+    """What it says, or what follows it, would be overlooked: a length, whom a proxy asks for."""
+    head = b"GET /traces/ HTTP/1.1\r\nHost: localhost\r\n%b\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    answer = receiver.say(head % line)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_who_does_not_read_the_answer_is_told_nothing_else_in_it(tmp_path: Path) -> None:
+    with receiving(tmp_path / "s", replace(LIMITS, answer_s=0.2)) as receiver:
+        assert receiver.post(request("x" * 1_000, count=10_000)) == 200
+        with receiver.connect() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            ask = b"GET /traces/?format=otlp HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            connection.sendall(ask)
+            time.sleep(1)
+            answer = everything(connection)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"HTTP/1.1 408 " not in answer
+        assert not answer.endswith(b"\r\n0\r\n\r\n")
 
 
 def test_a_body_too_large_is_refused_before_it_comes(tmp_path: Path) -> None:
