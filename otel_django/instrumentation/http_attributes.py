@@ -36,6 +36,7 @@ _CLIENT: Final = names.CLIENT_ADDRESS
 _MOST_ROUTES = 4096
 _MOST_SHAPES = 4096
 _LONGEST_HOST = 255
+_LONGEST_LENGTH = 18
 _MAX_TEXT = 2048
 TOKEN_LENGTH: Final = 22
 """A random text that keeps a secret has as many characters (16 bytes in base 64)."""
@@ -223,10 +224,17 @@ def _app_label(view: Any, match: ResolverMatch) -> str | None:
     return config.label if config is not None else match.app_name or None
 
 
+def length_of(text: str | None) -> int | None:
+    """What a ``Content-Length`` says; None where it is no length that a body can have."""
+    if text and len(text) <= _LONGEST_LENGTH and text.isascii() and text.isdigit():
+        return int(text)
+    return None
+
+
 def _connection(host: str, scheme: str, version: str) -> dict[str, Plain]:
     """What every request to one Host over one protocol shares."""
     address, colon, port = host.rpartition(":")
-    if not colon or not port.isdigit() or len(port) > 5:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5:
         address, port = host, "443" if scheme == "https" else "80"
     attributes: dict[str, Plain] = {
         names.URL_SCHEME: scheme,

@@ -8,7 +8,7 @@ from django.conf import settings as site
 
 from otel_django import metric_definitions as metrics
 from otel_django.instrumentation import api_statistics
-from otel_django.instrumentation.http_attributes import route_template
+from otel_django.instrumentation.http_attributes import length_of, route_template
 from otel_django.metrics.gathering import Gathering
 from otel_django.tracing.exceptions import exception_type
 
@@ -104,6 +104,7 @@ class RequestMetrics:
 
     def _record(self, finished: list[_Finished]) -> None:
         known: dict[_Finished, _Alike] = {}
+        telling_more: list[tuple[_Finished, _Alike]] = []
         for each in finished:
             key = each[:6]
             alike = known.get(key)
@@ -117,20 +118,23 @@ class RequestMetrics:
             if queries is not None:
                 alike.queries.append(queries)
             if request_size or queries or exception is not None or client is not None:
-                self._record_more(each, alike)
+                telling_more.append((each, alike))
         for alike in known.values():
             self._duration.record_all(alike.durations, alike.values, alike.spans)
             if alike.response_sizes:
                 self._response_size.record_all(alike.response_sizes, alike.values)
             if alike.queries:
                 self._queries.record_all(alike.queries, (alike.route, alike.values[0]))
+        for each, alike in telling_more:
+            self._record_more(each, alike)
 
     def _record_more(self, each: _Finished, alike: _Alike) -> None:
         """What many requests don't have."""
         method, _, status, _, _, _, _, span, request_size, _, queries, query_ns, *rest = each
         exception, client = rest
-        if request_size and request_size.isdigit():
-            self._request_size.record(int(request_size), alike.values)
+        size = length_of(request_size)
+        if size is not None:
+            self._request_size.record(size, alike.values)
         if queries:
             self._query_time.record(query_ns / 1e9, (alike.route, method))
         if exception is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context
 
 from otel_django import guard, names
+from otel_django.instrumentation.http_attributes import length_of
 from otel_django.instrumentation.http_headers import (
     REQUEST_ID_KEY,
     add_server_timing,
@@ -200,8 +201,7 @@ class ServedRequest:
     @property
     def request_bytes(self) -> int | None:
         """The size of the request's body, if it says so."""
-        length = None if self.request is None else self.request.META.get("CONTENT_LENGTH")
-        return int(length) if length and length.isdigit() else None
+        return None if self.request is None else length_of(self.request.META.get("CONTENT_LENGTH"))
 
     def close(self) -> None:
         """The last byte is sent, or nobody is left to send it to: end the span, and measure."""

@@ -67,6 +67,19 @@ def test_requests_are_counted_by_method_route_and_status(
     }
 
 
+@pytest.mark.parametrize("length", ["9" * 400, "9" * 5_000, "\u00b2", "-1", "1.5", "1e9"])
+def test_a_length_that_is_none_costs_no_other_request_its_measurement(
+    measured: Measured, client: Client, length: str
+) -> None:
+    client.get("/plain/")
+    client.get("/plain/", CONTENT_LENGTH=length)
+    client.post("/methods/", {"a": "b"}, headers={"host": "localhost"})
+    client.get("/plain/", headers={"host": "localhost:\u00b2"})
+
+    assert sum(measured.counts(DURATION, "http.route").values()) == 4
+    assert sum(measured.counts(metrics.HTTP_SERVER_REQUEST_BODY_SIZE, "http.route").values()) == 1
+
+
 def test_requests_that_no_trace_records_are_measured_too(client: Client) -> None:
     measured = Measured()
     with traced_requests("always_off", recorder=measured.recorder) as traced:
