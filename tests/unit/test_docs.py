@@ -1,0 +1,35 @@
+"""What is written by hand for developers names all that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import otel_django
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = sorted(path.parent.name for path in Path(otel_django.__file__).parent.glob("*/*.py"))
+DEPENDENCY = re.compile(r'^(?:\w+ = \[| {4})"([\w.-]+)', re.MULTILINE)
+STUBS_OR_INSTRUMENTORS = re.compile("types-|opentelemetry-instrumentation-(?!django|celery)")
+
+
+@pytest.mark.parametrize("package", sorted(set(PACKAGES)))
+def test_how_it_works_names_each_package(package: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"`{package}/`" in text
+
+
+def test_each_dependency_has_its_line() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = project[project.index("\ndependencies = [") : project.index("[tool.hatch")]
+    found = {name.lower().removesuffix("-binary") for name in DEPENDENCY.findall(listed)}
+    assert {"django", "grafana-foundation-sdk", "mypy"} <= found
+    assert [
+        name
+        for name in sorted(found)
+        if not STUBS_OR_INSTRUMENTORS.match(name)
+        and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
+    ] == []
