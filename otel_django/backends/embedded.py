@@ -6,15 +6,13 @@ vanishes below it while other processes write and drop. Connections live as long
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.backends import embedded_rows as rows
 from otel_django.backends import embedded_search as search
 from otel_django.backends.embedded_arrivals import arrived, cursor_at
 from otel_django.backends.embedded_roll_ups import MINUTE_NS, sums, texts
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import (
     OperationStats,
     SpanPage,
@@ -38,18 +36,11 @@ MAX_OPERATIONS: Final = 500
 LATE: Final = "time was up: older traces may be missing; ask for a shorter range"
 
 
-class EmbeddedReader:
+class EmbeddedReader(StoreReader):
     """A ``TraceReader`` and ``OperationReader`` of the store at ``path``; cheap to make.
 
     Where there is no file yet, there is nothing to read: answers are empty.
     """
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     # --- TraceReader
 

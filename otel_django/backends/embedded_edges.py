@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from otel_django.backends.embedded_roll_ups import (
@@ -15,7 +13,7 @@ from otel_django.backends.embedded_roll_ups import (
     with_roll_ups,
 )
 from otel_django.backends.embedded_rows import Histogram
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import StoreReader
 from otel_django.roll_ups import Edge, EdgeAnswer
 from otel_django.store.roll_up_schema import EDGE, EDGE_KINDS
 
@@ -28,15 +26,8 @@ OLDER: Final = "calls that an older version wrote aren't counted"
 TOO_MANY: Final = f"the {MAX_EDGES} edges with most calls"
 
 
-class EmbeddedEdgeReader:
+class EmbeddedEdgeReader(StoreReader):
     """An ``EdgeReader`` of the store at ``path``; cheap to make."""
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def edges(self, since_ns: int, until_ns: int) -> EdgeAnswer:
         """At most 500."""

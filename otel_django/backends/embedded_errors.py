@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django import names
@@ -16,7 +14,7 @@ from otel_django.backends.embedded_roll_ups import (
     texts,
     with_roll_ups,
 )
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.roll_ups import ErrorDetail, ErrorGroup, ErrorPage
 from otel_django.store.fingerprint import number_of, text_of
 from otel_django.store.json_text import dumps, loads
@@ -82,18 +80,11 @@ class _Group:
         )
 
 
-class EmbeddedErrorReader:
+class EmbeddedErrorReader(StoreReader):
     """An ``ErrorReader`` of the store at ``path``; cheap to make.
 
     In ranges of hours, ``minutes`` may count half hours by their first.
     """
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def groups(
         self, since_ns: int, until_ns: int, service: str | None = None, limit: int = 200

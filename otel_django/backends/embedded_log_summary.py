@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otel_django.backends import embedded_log_search
 from otel_django.backends.embedded_log_search import LEVEL_CLASS, Row, newest_time
 from otel_django.backends.embedded_roll_ups import LATE, MINUTE_NS, Steps, sums, texts
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import LogQuery
 from otel_django.roll_ups import Facet, LevelMoment, LogSummary
 from otel_django.store.log_rows import level_class
@@ -29,15 +27,8 @@ MANY: Final = "so many match that only the newest are counted: narrow the search
 OLDER: Final = "records that an older version wrote aren't counted by logger"
 
 
-class EmbeddedLogSummaryReader:
+class EmbeddedLogSummaryReader(StoreReader):
     """A ``LogSummaryReader`` of the store at ``path``; cheap to make."""
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def summary(
         self, since_ns: int, until_ns: int, step_ns: int, query: LogQuery | None = None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.backends import embedded_log_search as search
 from otel_django.backends.embedded_arrivals import arrived, cursor_at
 from otel_django.backends.embedded_log_search import LOG_SQL, Position
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import LogPage, LogQuery, LogRow
 from otel_django.errors import UnknownPlaceError
 from otel_django.store.json_text import loads
@@ -26,18 +24,11 @@ GONE: Final = "the record is no longer kept"
 Placed = tuple[Position, tuple[Any, ...]]
 
 
-class EmbeddedLogReader:
+class EmbeddedLogReader(StoreReader):
     """A ``LogReader`` of the store at ``path``; cheap to make.
 
     Where there is no file yet, there is nothing to read: answers are empty.
     """
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def list_logs(self, query: LogQuery) -> LogPage:
         """One page; at most 1,000 records."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from otel_django.backends.embedded_points import SIZE, Part, sources
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.metric_rows import attributes_from, point_from
@@ -82,18 +80,11 @@ class _Series:
         return MetricSeries(self.service, self.instance, self.attributes, ordered, self.bounds)
 
 
-class EmbeddedMetricReader:
+class EmbeddedMetricReader(StoreReader):
     """A ``MetricReader`` of the store at ``path``; cheap to make.
 
     Where there is no file yet, there is nothing to read: answers are empty.
     """
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def list_metrics(self) -> tuple[MetricInfo, ...]:
         """All there are; the keys of attributes are those of a hundred series each."""

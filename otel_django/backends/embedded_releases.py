@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from pathlib import Path
-
 from otel_django.backends.embedded_roll_ups import texts, with_roll_ups
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import StoreReader
 from otel_django.roll_ups import Release
 
 
-class EmbeddedReleaseReader:
+class EmbeddedReleaseReader(StoreReader):
     """A ``ReleaseReader`` of the store at ``path``; cheap to make."""
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def releases(self, since_ns: int, until_ns: int) -> tuple[Release, ...]:
         """Of what versions of this package wrote that keep releases."""

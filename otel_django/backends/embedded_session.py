@@ -74,6 +74,17 @@ def session(path: Path, timeout_s: float) -> Iterator[Session]:
         raise ReadError(f"{path} can't be read: {error}{_cure(error)}") from error
 
 
+class StoreReader:
+    """Reads the store at ``path``; cheap to make. Without a file there is nothing to read."""
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self.path = path
+        self._timeout_s = timeout_s
+
+    def _session(self) -> contextlib.AbstractContextManager[Session]:
+        return session(self.path, self._timeout_s)
+
+
 def _cure(error: sqlite3.Error) -> str:
     if cause(error) != "corrupt":
         return ""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from otel_django.backends.embedded_roll_ups import LATE, MINUTE_NS, Steps, sums, texts
 from otel_django.backends.embedded_rows import KINDS, Histogram
-from otel_django.backends.embedded_session import TIMEOUT_S, Session, session
+from otel_django.backends.embedded_session import StoreReader
 from otel_django.roll_ups import Moment, Timeline
 from otel_django.store.roll_up_schema import ENDPOINT, LONG_MINUTES
 from otel_django.store.schema import WITH_ROLL_UPS
@@ -25,15 +23,8 @@ _NAMES: Final = {"requests": "[A-Z]*", "tasks": "process *"}
 """What tells them apart in slices that don't keep the kind."""
 
 
-class EmbeddedTimelineReader:
+class EmbeddedTimelineReader(StoreReader):
     """A ``TimelineReader`` of the store at ``path``; cheap to make."""
-
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
-        self._timeout_s = timeout_s
-
-    def _session(self) -> AbstractContextManager[Session]:
-        return session(self.path, self._timeout_s)
 
     def requests(
         self,
