@@ -27,6 +27,8 @@ STOP_WITHIN_S = 15.0  # a worker takes five to end, and more for a long task
 LOGGED = ("server", "worker", "beat")
 # While Python starts, SIGINT prints a traceback and SIGTERM nothing.
 SILENTLY = {"preparation": signal.SIGTERM, "visitors": signal.SIGTERM}
+# What makes the tables is nothing to look for: a migration repeats its statements.
+UNSEEN = {"preparation": {"OTEL_DJANGO_ENABLED": "false"}}
 CELERY = ("-m", "celery", "-A", "shop")
 # One worker has nobody to greet: it is ready a second sooner.
 WORKER = ("worker", "--hostname", "worker@shop", "--concurrency", "2", "--loglevel", "INFO")
@@ -174,7 +176,7 @@ class Demo:
             self.running[name] = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=SHOP,
-                env=self.environment,
+                env=self.environment | UNSEEN.get(name, {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT if log else None,
@@ -186,6 +188,7 @@ class Demo:
         return (
             f"\n  The shop    {self.options.url}/\n"
             f"  Its admin   {self.options.url}/admin/   user demo, password {self.password}\n"
+            f"  Its traces  {self.options.url}/monitoring/   with logs, metrics and errors\n"
             f"  Its metrics {self.options.url}/metrics\n"
             f"  Its data    {self.options.data_dir}\n"
             f"  Its logs    server.log, worker.log and beat.log, there\n\n"

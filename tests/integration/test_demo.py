@@ -135,6 +135,9 @@ def test_demo_runs_twice_in_a_row_on_the_same_data(environment: dict[str, str]) 
 
     assert (first.returncode, second.returncode) == (0, 0), second.stdout + second.stderr
     assert "Visitors" not in second.stdout
+    before_traces, _, _ = first.stdout.partition("Traces of its requests")
+    assert f"http://127.0.0.1:{environment['PORT']}/monitoring/" in before_traces
+    assert "query.repeated" not in before_traces
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
