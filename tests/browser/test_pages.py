@@ -36,6 +36,7 @@ def test_a_page_fits_a_phone(name: str, site: str, browser: Browser) -> None:
     browser.open(site + PATHS[name])
     browser.one("main h1")
     assert browser.width() <= 390
+    assert browser.one(".frame").size["height"] < 110  # what it shows, ranges, pages: three rows
     assert browser.faults_of_layout() == []
 
 

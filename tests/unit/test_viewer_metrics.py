@@ -123,15 +123,22 @@ def test_metrics_are_listed_by_subject_a_sites_own_first(telemetry: Telemetry) -
         "Databases",
     ]
     assert text(html).startswith("3 metrics; 1 of your own")
-    assert rows(html) == ["orders.placed counter {order} What was ordered."]
+    assert rows(html) == ["orders.placed counter order What was ordered."]
+
+
+def test_units_and_descriptions_are_shown_without_their_marks(telemetry: Telemetry) -> None:
+    described = telemetry.durations()._replace(unit="{query}", description="More than `SLOW_MS`.")
+    point = HistogramPoint((), (1, 0, 0), 2.0, telemetry.began_ns, telemetry.now_ns)
+    telemetry.put(described._replace(points=(point,)))
+    assert rows(page(EXPLORE)) == ["http.wait histogram query More than SLOW_MS."]
+    told = text(page(f"{EXPLORE}?metric=http.wait"))
+    assert "histogram in query · More than SLOW_MS." in told
 
 
 def test_the_list_is_searched_by_words_of_names_and_descriptions(telemetry: Telemetry) -> None:
     telemetry.number("celery.queue.length", 1, "gauge")
     telemetry.number("orders.placed", 1)
-    assert rows(page(f"{EXPLORE}?q=QUEUE")) == [
-        "celery.queue.length gauge {order} What was ordered."
-    ]
+    assert rows(page(f"{EXPLORE}?q=QUEUE")) == ["celery.queue.length gauge order What was ordered."]
     assert "No metric has that in its name." in text(page(f"{EXPLORE}?q=nothing"))
 
 
@@ -268,6 +275,7 @@ def test_figures_beside_one_another_have_one_unit() -> None:
     assert units.alike([0.004, 1.5], "s") == ["4.0 ms", "1,500 ms"]
     assert units.alike([250.0, 0.004], "s") == ["4.2 min", "4.0 ms"]
     assert units.alike([1911], "") == ["1,911"]
+    assert units.duration(0) == "0 s"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@
   function figure(value, unit) {
     if (value === null || value === undefined) return "–";
     if (unit === "1" || unit === "s/s") return Number((100 * value).toPrecision(3)).toLocaleString() + " %";
+    if (value === 0 && unit === "s") return "0 s";
     const [plain, per] = (unit || "").split("/");
     if (per) return figure(value, SCALES[plain] ? plain : "") + "/" + per;
     const scale = (SCALES[unit] || [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]]).find((each) => Math.abs(value) >= each[0]);
