@@ -29,8 +29,13 @@ class Door:
         self._access = Access(tokens, "none" if tokens else "loopback", "never")
 
     def may_look(self, environ: Environ) -> bool:
-        """By token, by the cookie of the login, or from this machine."""
-        return self._access.verdict(environ) == "allowed" or self._has_cookie(environ)
+        """By token, by the cookie of the login, or from this machine.
+
+        A page of another site may lead here, and no more: how long answers take tells of them, too.
+        """
+        if self._access.verdict(environ) == "allowed":
+            return bool(self.tokens) or not _is_a_part_elsewhere(environ)
+        return self._has_cookie(environ)
 
     def check_sender(self, environ: Environ) -> None:
         """Raises Refused: who sends isn't let in.
@@ -72,6 +77,13 @@ class Door:
     def _signature(self, until: str) -> str:
         key = "\0".join(self.tokens).encode("utf-8", "surrogateescape")
         return hmac.new(key, f"pages until {until}".encode(), hashlib.sha256).hexdigest()
+
+
+def _is_a_part_elsewhere(environ: Environ) -> bool:
+    """An image, a script, a frame, a ``fetch`` of another site's page."""
+    leads = environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+    whole = environ.get("HTTP_SEC_FETCH_DEST", "document") == "document"
+    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in _SAME and not (leads and whole)
 
 
 def _is_from_another_site(environ: Environ) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 MIB = 1 << 20
@@ -34,3 +35,11 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+def asker(address: str) -> str:
+    """Whose rate a request of a peer counts for: one host can have all addresses of an IPv6 /64."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if found.version == 4 or found.ipv4_mapped is not None:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))

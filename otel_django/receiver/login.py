@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from otel_django.receiver.answers import Answer, Refused
+from otel_django.receiver.limits import asker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,7 @@ def login(
         return _page(200, "These pages are for whoever has the receiver's token.", after)
     if environ["REQUEST_METHOD"] != "POST":
         raise Refused(405, "The token is sent by POST.", Allow="GET, HEAD, POST")
-    wait_s = attempts.wait_s(environ["REMOTE_ADDR"])
+    wait_s = attempts.wait_s(asker(environ["REMOTE_ADDR"]))
     if wait_s:
         return _page(429, f"That was too often: try again in {int(wait_s) + 1} seconds.", after)
     given = parse_qs(form.decode("utf-8", "replace")).get("token", [""])[0]

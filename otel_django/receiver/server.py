@@ -17,6 +17,7 @@ from otel_django import guard
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.receiver.answers import Refused
 from otel_django.receiver.connection import Connection
+from otel_django.receiver.limits import asker
 from otel_django.web.rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     def check_rate(self, peer: str) -> None:
         """Raises Refused: ``peer`` asks too often."""
-        wait_s = self._rate.wait_s(peer)
+        wait_s = self._rate.wait_s(asker(peer))
         if wait_s:
             text = "Too many requests of one address."
             raise Refused(429, text, Retry_After=str(math.ceil(wait_s)))

@@ -8,6 +8,7 @@ import pytest
 
 from otel_django.receiver.answers import Refused
 from otel_django.receiver.door import COOKIE, Door
+from otel_django.receiver.limits import asker
 from otel_django.receiver.login import login
 from otel_django.web.rate_limit import RateLimit
 
@@ -56,6 +57,20 @@ def test_without_a_token_only_programs_on_this_machine_come_in() -> None:
 )
 def test_a_web_page_of_another_site_can_not_write(headers: dict[str, str]) -> None:
     assert sends(Door(()), **headers) == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_web_page_of_another_site_can_lead_to_a_page_and_not_load_it(site: str) -> None:
+    def looks(mode: str, dest: str, **more: str) -> bool:
+        fetch = {"HTTP_SEC_FETCH_MODE": mode, "HTTP_SEC_FETCH_DEST": dest, **more}
+        return Door(()).may_look({**HERE, "HTTP_SEC_FETCH_SITE": site, **fetch})
+
+    assert looks("navigate", "document")
+    assert not looks("no-cors", "image")
+    assert not looks("no-cors", "script")
+    assert not looks("cors", "empty")
+    assert not looks("navigate", "iframe")
+    assert looks("cors", "empty", HTTP_SEC_FETCH_SITE="same-origin")
 
 
 def test_a_web_page_of_the_receiver_itself_could() -> None:
@@ -122,6 +137,25 @@ def test_tokens_can_not_be_tried_out_quickly() -> None:
     answer = login(post, b"token=sesame", door, attempts, "")
     assert answer.status == 429
     assert "Set-Cookie" not in answer.headers
+
+
+def test_the_addresses_of_one_ipv6_network_count_as_one() -> None:
+    door, attempts = Door(("sesame",)), RateLimit(Still(), 3, 10)
+    found = [
+        login(
+            {"REMOTE_ADDR": f"2001:db8::{number}", "REQUEST_METHOD": "POST"},
+            b"token=x",
+            door,
+            attempts,
+            "",
+        ).status
+        for number in range(4)
+    ]
+    assert found == [403, 403, 403, 429]
+    assert asker("2001:db8:0:1::1") != asker("2001:db8:0:2::1")
+    assert asker("fe80::1%eth0") == asker("fe80::2%eth0")
+    assert asker("::ffff:192.0.2.1") != asker("::ffff:192.0.2.2")
+    assert asker("192.0.2.1") != asker("192.0.2.2")
 
 
 def test_what_the_address_says_is_shown_as_text() -> None:
