@@ -96,6 +96,7 @@ class Course:
         interval_ns, origin_ns, step_ns = reading.interval_ns, steps.start_ns, steps.step_ns
         before: Point | None = None
         before_ns = before_at = 0
+        others: dict[int, Point] = {}
         for point in one.points:
             time_ns = point.time_ns
             at = (time_ns - origin_ns) // step_ns
@@ -103,7 +104,11 @@ class Course:
             if before is not None and (time_ns - before_ns <= IDLE_NS or at - before_at <= 1):
                 self._know(before_ns, time_ns)
                 begin_ns = max(begin_ns, before_ns)
-                gain = gained(before if before.start_ns == point.start_ns else None, point)
+                if before.start_ns == point.start_ns:
+                    gain = gained(before, point)
+                else:
+                    others[before.start_ns] = before
+                    gain = _begun(others.get(point.start_ns), before_ns, point)
             else:
                 self._know(begin_ns, time_ns)
                 is_whole = self._is_whole(one, point, is_first=before is None)
@@ -147,6 +152,17 @@ class Course:
                 counts[number] = 0.0
             number += 1
         self.end_ns = max(self.end_ns, high_ns)
+
+
+def _begun(known: Point | None, before_ns: int, point: Point) -> Gain:
+    """What a point with another start than the one before it has gained.
+
+    Where that start was long before, the sum didn't begin anew: two processes that don't say which
+    they are tell by turns. ``known`` is what this one has told last.
+    """
+    if known is None and point.start_ns < before_ns - IDLE_NS:
+        return NOTHING
+    return gained(known, point)
 
 
 def gained(before: Point | None, point: Point) -> Gain:

@@ -206,3 +206,15 @@ def test_nothing_at_all_is_known_of_a_metric_that_is_not_there() -> None:
     assert found.all.levels() == [None] * 6
     assert found.all.total is None
     assert found.groups == {}
+
+
+def test_processes_that_are_told_as_one_are_added_up() -> None:
+    told = [
+        number(at_s, value, LONG_AGO + later)
+        for at_s, value, later in (
+            *((-2, 1_000, 0), (-1, 70, SECOND)),
+            *((10, 1_004, 0), (11, 75, SECOND)),
+            *((20, 1_008, 0), (21, 80, SECOND)),
+        )
+    ]
+    assert reading(series(*told)).all.total == pytest.approx(18, abs=0.5)
