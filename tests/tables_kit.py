@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
 from tests.store_metrics import metric, of
 from tests.store_spans import MS
+from tests.viewer_kit import text
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
@@ -105,16 +105,6 @@ def page(path: str, client: Client | None = None, status: int = 200) -> str:
     return response.content.decode()
 
 
-def text(html: str) -> str:
-    """What a reader sees of it, on one line."""
-    html = re.sub(r"</?em[^>]*>", "", html)
-    main = html.partition('<main id="main">')[2].partition("</main>")[0]
-    bare = re.sub(r"<script.*?</script>|<[^>]+>", " ", main, flags=re.DOTALL)
-    return " ".join(unescape(bare).split())
-
-
 def rows(html: str) -> list[str]:
     """The rows of all tables, as a reader sees them."""
-    return [
-        text(f'<main id="main">{row}</main>') for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)
-    ]
+    return [text(row) for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)]

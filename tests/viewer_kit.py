@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,3 +57,17 @@ def shown(telemetry: Kept) -> Iterator[Kept]:
     ):
         yield telemetry
     telemetry.close()
+
+
+def text(html: str) -> str:
+    """What a reader sees of a page, or of a part of one, on one line."""
+    main = html.partition('<main id="main">')[2].partition("</main>")[0] or html
+    whole = re.sub(r"</?em[^>]*>", "", main)
+    bare = re.sub(r"<script.*?</script>|<title>.*?</title>|<[^>]+>", " ", whole, flags=re.DOTALL)
+    return re.sub(r" ([;,.:])", r"\1", " ".join(unescape(bare).split()))
+
+
+def rows(html: str) -> list[str]:
+    """The rows of the first table's body, as a reader sees them."""
+    body = html.partition("<tbody>")[2].partition("</tbody>")[0]
+    return [text(row) for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)]

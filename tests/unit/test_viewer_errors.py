@@ -19,7 +19,7 @@ from otel_django.models import ErrorGroupState
 from tests import viewer_kit
 from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
-from tests.viewer_kit import shown
+from tests.viewer_kit import rows, shown, text
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 TRACE = 0xABCD << 112 | 0x1
@@ -90,21 +90,6 @@ def page(path: str = "errors/", client: Client | None = None, status: int = 200)
     response = (client or by_token()).get(f"/{path}")
     assert response.status_code == status
     return response.content.decode()
-
-
-def text(html: str) -> str:
-    """What a reader sees of it, on one line."""
-    main = html.partition('<main id="main">')[2].partition("</main>")[0]
-    bare = re.sub(r"<script.*?</script>|<[^>]+>", " ", main, flags=re.DOTALL)
-    return re.sub(r" ([;,.:])", r"\1", " ".join(unescape(bare).split()))
-
-
-def rows(html: str) -> list[str]:
-    """The rows of the table, as a reader sees them."""
-    body = html.partition("<tbody>")[2].partition("</tbody>")[0]
-    return [
-        text(f'<main id="main">{row}</main>') for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
-    ]
 
 
 def address(html: str, at: int = 0) -> str:

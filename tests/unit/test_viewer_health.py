@@ -15,7 +15,8 @@ from otel_django import metric_definitions as metrics
 from otel_django.health.results import CheckError, Result
 from tests.endpoints_kit import STRANGER, ours
 from tests.health_kit import Add, hanging, only_checks_of_the_test, site_checks
-from tests.tables_kit import HOSTILE, Telemetry, page, rows, site, text
+from tests.tables_kit import HOSTILE, Telemetry, page, rows, site
+from tests.viewer_kit import text
 
 PATH = "health/checks/"
 

@@ -23,7 +23,8 @@ from tests.endpoints_kit import by_token, ours
 from tests.store_logs import record
 from tests.store_metrics import metric, of
 from tests.store_spans import MS, SpanSource
-from tests.tables_kit import BROWSER, Telemetry, text
+from tests.tables_kit import BROWSER, Telemetry
+from tests.viewer_kit import text
 
 HOSTILE = "<script>alert(1)</script>\"'>\u202e\u2066\x07\x1b[2J\r\nx"
 HUGE = "</pre><img src=x onerror=alert(1)>" + "y" * 1_000_000

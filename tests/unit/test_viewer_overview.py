@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from tests.endpoints_kit import by_token
 from tests.health_kit import only_checks_of_the_test, site_checks
 from tests.store_metrics import counter, metric, of
 from tests.store_spans import MS
-from tests.viewer_kit import shown
+from tests.viewer_kit import shown, text
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 DAY_S = 86_400
@@ -72,13 +71,6 @@ def page(path: str = "", status: int = 200) -> str:
     response = by_token().get(f"/{path}")
     assert response.status_code == status
     return response.content.decode()
-
-
-def text(html: str) -> str:
-    """What a reader sees of it, on one line."""
-    main = html.partition('<main id="main">')[2].partition("</main>")[0]
-    bare = re.sub(r"<script.*?</script>|<[^>]+>", " ", main, flags=re.DOTALL)
-    return " ".join(unescape(bare).split()).replace(" ,", ",").replace(" ;", ";")
 
 
 def drawn(html: str, name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from otel_django.viewer.service_map import HEIGHT, WIDTH, layout
 from tests import viewer_kit
 from tests.endpoints_kit import by_token
 from tests.store_spans import MS, SpanSource
-from tests.viewer_kit import shown
+from tests.viewer_kit import rows, shown, text
 
 HOSTILE = '<script>alert(1)</script>"\u202e'
 QUEUE = {names.MESSAGING_DESTINATION_NAME: "mail", names.MESSAGING_SYSTEM: "redis"}
@@ -82,19 +82,6 @@ def page(query: str = "") -> str:
     response = by_token().get(f"/services/{query}")
     assert response.status_code == 200
     return response.content.decode()
-
-
-def text(html: str) -> str:
-    main = html.partition('<main id="main">')[2].partition("</main>")[0]
-    bare = re.sub(r"<title>.*?</title>|<[^>]+>", " ", main, flags=re.DOTALL)
-    return " ".join(unescape(bare).split())
-
-
-def rows(html: str) -> list[str]:
-    body = html.partition("<tbody>")[2].partition("</tbody>")[0]
-    return [
-        text(f'<main id="main">{row}</main>') for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
-    ]
 
 
 def told(html: str) -> list[str]:
@@ -193,7 +180,7 @@ def test_a_line_says_its_rate_failures_and_times_in_words(services: Services) ->
     [line] = [each for each in told(html) if each.startswith("front → shop:")]
     assert "(10 calls), 10 % failed, mean 99 ms, p95" in line
     assert 'class="line error"' in html
-    assert "1 failed , most of all front → shop" in text(html)
+    assert "1 failed, most of all front → shop" in text(html)
     [row] = [each for each in rows(html) if " service " in each]
     assert " 10 % 99 ms" in row
 

@@ -11,7 +11,8 @@ import pytest
 from django.test import Client
 
 from tests.endpoints_kit import by_token, ours
-from tests.tables_kit import BROWSER, HOSTILE, Telemetry, page, rows, site, text
+from tests.tables_kit import BROWSER, HOSTILE, Telemetry, page, rows, site
+from tests.viewer_kit import text
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from otel_django.observers.folder_board import FolderBoard
 from otel_django.observers.places import Places
 from otel_django.observers.runner import Runner
 from tests.host_kit import nothing
-from tests.tables_kit import Telemetry, page, rows, site, text
+from tests.tables_kit import Telemetry, page, rows, site
+from tests.viewer_kit import text
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.endpoints_kit import TOKEN, by_token
 from tests.site.databases import database_alias
 from tests.store_logs import record
 from tests.store_spans import MS
-from tests.viewer_kit import shown
+from tests.viewer_kit import shown, text
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07</pre>"
 
@@ -59,12 +59,6 @@ def page(root: Any, query: str = "", status: int = 200) -> str:
     return response.content.decode()
 
 
-def text(html: str) -> str:
-    """What there is to read, on one line."""
-    main = html.partition('<main id="main">')[2].partition("</main>")[0] or html
-    return " ".join(re.sub(r"<script.*?</script>|<[^>]+>", " ", main, flags=re.DOTALL).split())
-
-
 def data(html: str) -> dict[str, Any]:
     [found] = re.findall(r'<script id="trace-rows" type="application/json">(.*?)</script>', html)
     loaded: dict[str, Any] = json.loads(found)
@@ -76,7 +70,7 @@ def test_a_trace_says_at_the_top_what_it_is_and_where_its_time_went(store: Store
     store.keep()
     shown = text(page(root))
 
-    assert shown.startswith("GET /checkout/ 500 40 ms , 98 % of it in code; ✗ 1 span failed")
+    assert shown.startswith("GET /checkout/ 500 40 ms, 98 % of it in code; ✗ 1 span failed")
     assert "3 spans 2 queries (1.0 ms) test" in shown
     assert "code 39 ms 98 % database 1.0 ms 2.5 %" in shown
 
