@@ -33,15 +33,15 @@ NULLS: Final = (
 )
 MOST_LINES: Final = 500
 _DOES: Final = re.compile(
-    r"/\*!|/\*M!|\b(?:INTO|ANALYZE|PROCEDURE)\b(?![\"`])|"
+    r"/\*!|/\*M!|\bU&[\"']|\b(?:INTO|ANALYZE|PROCEDURE)\b(?![\"`])|"
     r"\b(?:sleep|benchmark|get_lock|release_lock|release_all_locks|load_file|sys_\w+|"
     r"load_extension|master_pos_wait|source_pos_wait|wait_\w+|set_config|pg_\w+|"
     r"lo_\w+|dblink\w*|(?:query|table|schema|database|cursor)_to_xml\w*)"
     r"[\s\"`]*(?:\(|/\*|--|#)",
     re.IGNORECASE | re.ASCII,
 )
-"""What writes, waits or reads files. Databases may call functions while they plan: what came by
-OTLP may have anything in it.
+"""What writes, waits or reads files, or may hide its name (``U&``). Databases may call functions
+while they plan: what came by OTLP may have anything in it.
 """
 _UNLIMITED: Final = {"LIMIT": "18446744073709551615", "OFFSET": "0"}
 _BEFORE_PLACES: Final = frozenset(("BY", "ASC", "DESC"))

@@ -260,6 +260,7 @@ def test_every_answer_forbids_scripts_of_others_and_keeping(route: str) -> None:
     assert "unsafe" not in policy
     if response.headers["Content-Type"].startswith("text/html"):
         assert "default-src 'none'" in policy
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
         for inline in ("<style", " style=", " onclick=", "javascript:"):
             assert inline not in body(response)
 

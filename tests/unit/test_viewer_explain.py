@@ -69,6 +69,7 @@ def test_functions_that_django_brings_are_known() -> None:
         "SELECT id FROM product WHERE id = (SELECT sleep(10))",
         "SELECT id FROM product WHERE id = `sleep` (10)",
         "SELECT id FROM product WHERE id = SLEEP/* */(10)",
+        'SELECT u&"\\0070g_sleep"(10)',
         "SELECT pg_sleep(10), pg_catalog.lo_import('/etc/passwd')",
         "SELECT load_file('/etc/passwd')",
         "SELECT query_to_xml('DELETE FROM product', true, true, '')",
