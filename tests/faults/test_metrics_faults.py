@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.host_counts import counted, env_for, exported, get_many
 from tests.server_process import gunicorn, serving
 from tests.stub_collector import StubCollector
-
-
-@pytest.fixture
-def collector() -> Iterator[StubCollector]:
-    with StubCollector() as running:
-        yield running
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=True, timeout=10
-    )
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
 
 
 def test_a_full_disk_costs_no_answer_and_what_was_counted_is_shown_when_there_is_room(

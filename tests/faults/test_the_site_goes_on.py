@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import statistics
-import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,26 +15,6 @@ from tests.server_process import Server, gunicorn, serving
 from tests.stub_collector import StubCollector
 
 REQUESTS = 200
-
-
-@pytest.fixture
-def collector() -> Iterator[StubCollector]:
-    with StubCollector() as running:
-        yield running
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=True, timeout=10
-    )
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
 
 
 def env_for(collector: StubCollector, folder: Path, **more: str) -> dict[str, str]:
