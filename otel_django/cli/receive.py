@@ -35,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -> int:
-    """Receive until SIGTERM or Ctrl-C: 0; 1 when the address can't be had."""
+    """Receive until SIGTERM or Ctrl-C: 0; 1 when the address can't be had, or no token be read."""
     from otel_django import conf
     from otel_django.errors import ConfigurationError
     from otel_django.receiver import run as receiver
@@ -48,6 +48,8 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
     for problem in found.problems:
         if problem.kind == "value":
             stderr.write(f"{problem.message} {problem.hint}")
+            if problem.name.endswith("TOKENS") and not (found.tokens or options["token"]):
+                return 1  # not open to everybody on this machine where a token was meant
     settings = receiver.settings_for(
         found,
         store=options["store"],

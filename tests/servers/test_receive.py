@@ -87,6 +87,14 @@ def test_beyond_this_machine_it_wants_a_token(tmp_path: Path) -> None:
         assert server.get("/traces/", authorization="Bearer sesame").status == 200
 
 
+def test_with_a_token_that_can_not_be_used_it_does_not_start_without_one(tmp_path: Path) -> None:
+    found = run("--port", "0", cwd=tmp_path, OTEL_DJANGO_TOKENS="open\x01sesame")
+    assert found.returncode == 1
+    assert "OTEL_DJANGO_TOKENS" in found.stderr
+    assert "sesame" not in found.stderr
+    assert not found.stdout
+
+
 def test_a_setting_that_can_not_be_used_is_said(tmp_path: Path) -> None:
     env = {"OTEL_DJANGO_STORE_RETENTION_HOURS": "soon"}
     with serving(server_process.receiver(tmp_path / "s"), env, ready="/") as server:
