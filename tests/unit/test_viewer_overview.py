@@ -187,7 +187,7 @@ def test_where_there_are_no_requests_everything_else_counts(telemetry: Telemetry
     task = telemetry.spans.root("process shop.tasks.confirm", start=start, kind=SpanKind.CONSUMER)
     task.end(start + 40 * MS)
     telemetry.keep()
-    assert text(page()).startswith("1 calls/h, 0 % failed")
+    assert text(page()).startswith("1 call/h, 0 % failed")
 
 
 def test_deployments_are_versions_that_follow_another_one() -> None:

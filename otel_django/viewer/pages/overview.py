@@ -86,10 +86,11 @@ def _answer(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[s
     before = parts.ask("the time before", lambda: _before(visit, kind))
     failed = total.errors / total.count if total.count else None
     what = "requests" if kind == "requests" else "calls"
+    number, _, time = units.rate(total.count / (visit.range.length_ns / 1e9)).partition("/")
     return {
         "total": total,
         "what": what,
-        "pace": units.rate(total.count / (visit.range.length_ns / 1e9)).replace("/", f" {what}/"),
+        "pace": f"{number} {what.removesuffix('s') if number == '1' else what}/{time}",
         "failed": failed,
         "fails_much": failed is not None and failed >= MUCH,
         "before": before,
