@@ -84,7 +84,9 @@ def decide(database: str, fingerprint: str, decision: Decision) -> None:
 
 def _table(database: str) -> QuerySet[ErrorGroupState]:
     if not apps.is_installed("otel_django"):
-        raise StatesAwayError("otel_django isn't among this program's applications.")
+        raise StatesAwayError(
+            "A Django project keeps that in its database, with otel_django in INSTALLED_APPS."
+        )
     from otel_django.models import ErrorGroupState
 
     rows: QuerySet[ErrorGroupState] = ErrorGroupState._base_manager.using(database)
