@@ -1,0 +1,1 @@
+"""Ways to tell somebody of alerts; a file each."""

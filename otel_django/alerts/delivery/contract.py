@@ -1,0 +1,134 @@
+"""What is told of alerts, who tells it, and what remembers what was told.
+
+A ``Notification`` is made once, kept in an ``Outbox`` in the same transaction as the alerts' states,
+and handed to a ``Channel`` until it is delivered or refused: at least once, always with the same
+key, so that whoever gets one twice can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+Kind = Literal["fired", "repeated", "escalated", "acknowledged", "resolved", "test"]
+Severity = Literal["warning", "critical"]
+Result = Literal["delivered", "retry", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAlert:
+    """One alert in the words in which it is told.
+
+    ``labels`` hold ``alertname`` and ``severity``, too. ``page`` is where to look first,
+    ``acknowledge`` the page on which somebody can say that they take care of it. Addresses are
+    absolute, or empty where the site's isn't known.
+    """
+
+    fingerprint: str
+    state: Literal["firing", "resolved"]
+    severity: Severity
+    labels: Mapping[str, str]
+    summary: str
+    value: float
+    started_ms: int
+    resolved_ms: int | None = None
+    description: str = ""
+    page: str = ""
+    runbook: str = ""
+    acknowledge: str = ""
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One thing to tell of a group of alerts, to all channels alike.
+
+    ``key`` is this very notification's, ``group_key`` that of all about the same group: what
+    resolves in one tool what was begun there. ``group`` are the labels that its alerts share.
+    ``alerts`` are those of the group that fire and those just resolved, the worst first, and
+    ``left_out`` counts those beyond what a notification holds. ``reason`` is in ``kind``.
+    """
+
+    key: str
+    group_key: str
+    kind: Kind
+    severity: Severity
+    group: Mapping[str, str]
+    alerts: tuple[ToldAlert, ...]
+    created_ms: int
+    level: int = 0
+    left_out: int = 0
+    page: str = ""
+
+    @property
+    def status(self) -> Literal["firing", "resolved"]:
+        """Resolved once none of its alerts fires."""
+        is_over = all(alert.state == "resolved" for alert in self.alerts)
+        return "resolved" if self.kind == "resolved" and is_over else "firing"
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``notification`` makes one of; holds numbers, texts, lists and dicts only."""
+        return asdict(self)
+
+
+def notification(said: Mapping[str, Any]) -> Notification:
+    """The one that ``as_json`` was asked of.
+
+    Raises:
+        KeyError, TypeError: it isn't one.
+    """
+    alerts = tuple(ToldAlert(**alert) for alert in said["alerts"])
+    return Notification(**{**said, "alerts": alerts})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an attempt.
+
+    ``retry`` may come to something later, not before ``after_s`` if the receiver asked for that;
+    ``refused`` never will. ``detail`` is one line, safe to show: no address, no key.
+    """
+
+    result: Result
+    detail: str = ""
+    after_s: float | None = None
+
+
+class Channel(Protocol):
+    """A way to tell somebody; called on a thread of its own, one notification at a time."""
+
+    @property
+    def name(self) -> str:
+        """As in the settings: ``slack``."""
+        ...
+
+    def send(self, notification: Notification, timeout_s: float) -> Outcome:
+        """Tell it, within ``timeout_s``. Raises nothing that is to be expected."""
+        ...
+
+
+class Due(NamedTuple):
+    """A notification that a channel has to try now; ``attempts`` were made before."""
+
+    channel: str
+    notification: Notification
+    attempts: int = 0
+
+
+class Outbox(Protocol):
+    """What was to be told, and whether it was; called from several threads."""
+
+    def due(self, now_ms: int) -> Sequence[Due]:
+        """What is to be tried now, oldest first.
+
+        One isn't due while an older one of the same channel and group is neither delivered nor
+        given up: no alert may seem to begin after it ended.
+        """
+        ...
+
+    def attempted(
+        self, key: str, channel: str, outcome: Outcome, at_ms: int, next_ms: int | None
+    ) -> None:
+        """Note an attempt, durably, before this returns; ``next_ms`` None: there is none after."""
+        ...
