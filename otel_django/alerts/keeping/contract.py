@@ -72,9 +72,10 @@ class Event:
 class Outgoing:
     """A notification on its way through one channel.
 
-    ``key`` is the same at each attempt, and for each channel. ``document`` is what the channel is
-    given, as plain values of JSON. ``fingerprints`` are the alerts it tells of. It is sent at
-    ``due_ms`` or later. At most 100 characters of ``key`` and ``channel`` count.
+    ``key`` is the same at each attempt, and for each channel. Of one ``group`` and channel it goes
+    out after those made before. ``document`` is what the channel is given, as plain values of JSON.
+    ``fingerprints`` are the alerts it tells of. It is sent at ``due_ms`` or later. ``key`` and
+    ``channel`` have at most 100 characters, ``group`` 32.
     """
 
     key: str
@@ -84,12 +85,13 @@ class Outgoing:
     document: Mapping[str, Any]
     created_ms: int
     due_ms: int
+    group: str = ""
     fingerprints: tuple[str, ...] = ()
     attempts: int = 0
 
 
 class Attempt(NamedTuple):
-    """What came of sending it once. ``due_ms`` is when to try again (outcome ``retry``).
+    """What came of sending it once. ``next_ms`` is when to try again, None not at all.
 
     ``detail`` is safe to show.
     """
@@ -97,10 +99,9 @@ class Attempt(NamedTuple):
     key: str
     channel: str
     at_ms: int
-    outcome: Literal["delivered", "retry", "refused"]
+    result: Literal["delivered", "retry", "refused"]
     detail: str = ""
-    due_ms: int = 0
-    duration_ms: int = 0
+    next_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,8 @@ class Keeper(Protocol):
 
     def due(self, now_ms: int, fence: Fence, limit: int = 100) -> list[Outgoing]:
         """What is to be sent now, the oldest first; given again only after ``SENDING_MS``.
+
+        Nothing while an older one of its channel and group waits.
 
         Raises:
             NotLeaderError: the lease is somebody else's.
