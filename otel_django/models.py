@@ -67,6 +67,15 @@ class Errors(Lease):
         verbose_name = verbose_name_plural = "errors"
 
 
+class SystemHealth(Lease):
+    """A place in the admin, as ``LogLevel``: of the page on the state of the whole system."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "system health"
+
+
 class HealthMetric(models.Model):
     """What one health check, the score or a figure of the host was at one time.
 
