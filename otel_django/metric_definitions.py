@@ -373,6 +373,22 @@ HEALTH_SCORE: Final = MetricDefinition(
     (names.HEALTH_CHECK_GROUP,),
 )
 
+# --- alerts
+ALERTS_FIRING: Final = MetricDefinition(
+    "alerts.firing",
+    "gauge",
+    "{alert}",
+    "Alerts that fire, told by the process that evaluates them.",
+    (names.ALERT_SEVERITY,),
+)
+ALERTS_NOTIFICATIONS: Final = MetricDefinition(
+    "alerts.notifications",
+    "counter",
+    "{notification}",
+    "Attempts to send a notification of alerts.",
+    (names.ALERT_CHANNEL, names.ALERT_RESULT),
+)
+
 # --- management commands
 DJANGO_COMMAND_DURATION: Final = MetricDefinition(
     "django.command.duration",

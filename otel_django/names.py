@@ -137,6 +137,13 @@ HEALTH_CHECK_GROUP: Final = "health.check.group"
 HEALTH_CHECK_CRITICAL: Final = "health.check.critical"
 HEALTH_CHECK_STATUS: Final = "health.check.status"
 HEALTH_CHECK_STATUS_BEFORE: Final = "health.check.status_before"
+ALERT_RULE: Final = "alert.rule"
+ALERT_SEVERITY: Final = "alert.severity"
+ALERT_FINGERPRINT: Final = "alert.fingerprint"
+ALERT_VALUE: Final = "alert.value"
+ALERT_BY: Final = "alert.by"
+ALERT_CHANNEL: Final = "alert.channel"
+ALERT_RESULT: Final = "alert.result"
 
 # --- management commands
 COMMAND_SPAN: Final = "command"
@@ -199,6 +206,9 @@ PERMISSION_DENIED: Final = "security.permission.denied"
 SUSPICIOUS_OPERATION: Final = "security.suspicious_operation"
 CSRF_FAILED: Final = "security.csrf.failed"
 HEALTH_CHECK_CHANGED: Final = "health.check.changed"
+ALERT_FIRED: Final = "alert.fired"
+ALERT_RESOLVED: Final = "alert.resolved"
+ALERT_ACKNOWLEDGED: Final = "alert.acknowledged"
 TELEMETRY_DROPPED: Final = "telemetry.dropped"
 TELEMETRY_REJECTED: Final = "telemetry.rejected"
 TELEMETRY_REDUCED: Final = "telemetry.reduced"
@@ -450,6 +460,10 @@ ATTRIBUTES: Final = {
         CELERY_QUEUE_LENGTH_BEFORE: "How many did when it began to grow.",
         DURATION: "How long it took, in seconds.",
         HEALTH_CHECK_STATUS_BEFORE: "What the check found before.",
+        ALERT_RULE: "The alert rule.",
+        ALERT_FINGERPRINT: "The same for the same rule, severity and labels.",
+        ALERT_VALUE: "The value that was at fault last.",
+        ALERT_BY: "Who acknowledged it.",
         MESSAGE: "What Django's logger, or the check, said of it.",
         HTTP_REQUEST_BODY_SIZE: "Bytes of the request's body, if it says so.",
         HTTP_RESPONSE_BODY_SIZE: "Bytes of the answer's body, if they are known.",
@@ -467,6 +481,9 @@ ATTRIBUTES: Final = {
         "`offline`.",
         CELERY_WORKER_TASK_STATE: "`active`: it runs; `reserved`: it waits in the worker for its "
         "turn; `scheduled`: for its eta.",
+        ALERT_SEVERITY: "`warning` or `critical`; log records have it, too.",
+        ALERT_CHANNEL: "The channel, such as `slack`.",
+        ALERT_RESULT: "What came of an attempt: `delivered`, `retry` or `refused`.",
         CPU_MODE: "What the time went to: `user`, `system` and, of a host, more.",
         CPYTHON_GC_GENERATION: "The garbage collector's generation: 0, 1 or 2.",
         DISK_IO_DIRECTION: "`read` or `write`.",
@@ -524,6 +541,9 @@ LOG_EVENTS: Final = {
     HEALTH_CHECK_CHANGED: "What a health check finds is worse or better than before, of one "
     "instance where it has several. Level error for unhealthy, warning for degraded, else info. "
     "Once a host.",
+    ALERT_FIRED: "An alert begins to fire. Level error if it is critical, else warning.",
+    ALERT_RESOLVED: "An alert that fired has ended.",
+    ALERT_ACKNOWLEDGED: "Somebody takes care of an alert.",
     TELEMETRY_DROPPED: "Telemetry was lost; says how much, of which signal and why. Once a minute.",
     TELEMETRY_REJECTED: "The receiver refused some, or took it with a warning; gives its words.",
     TELEMETRY_REDUCED: "Telemetry takes more than `OTEL_DJANGO_MAX_OVERHEAD`: less is recorded of "

@@ -74,6 +74,22 @@ ALERTS: Final = (
         "[Write alert rules](../how-to/write-alert-rules.md).",
     ),
     _alert(
+        "ALERTS_EVALUATOR",
+        "alerts_evaluator",
+        p.choice("embedded", "prometheus"),
+        "embedded",
+        "Who evaluates alert rules and tells of alerts: `manage.py run_monitoring`, or Prometheus "
+        "with its Alertmanager, which then posts to `/monitoring/alerts/receive/`.",
+    ),
+    _alert(
+        "ALERTS_HEARTBEAT_URL",
+        "alerts_heartbeat_url",
+        p.secret_url(),
+        "",
+        "An address that `run_monitoring` gets once a minute for as long as alerts are evaluated: "
+        "of a service that tells you when nothing comes any more.",
+    ),
+    _alert(
         "ALERTS_QUEUE_CAPACITY",
         "alerts_queue_capacity",
         p.number("tasks", above=True),

@@ -120,6 +120,8 @@ class Settings:
     health_certificates: tuple[str, ...] = ()
     stuck_s: float = 600.0
     alert_rules: tuple[Mapping[str, Any], ...] = ()
+    alerts_evaluator: Literal["embedded", "prometheus"] = "embedded"
+    alerts_heartbeat_url: str = ""
     alerts_queue_capacity: float = 1000.0
     slo_availability_percent: float = 99.9
     alert_thresholds: SimpleNamespace = field(default_factory=_alert_thresholds)
