@@ -1,15 +1,15 @@
-"""Alerts: what they look like. None are evaluated yet, so there is none to be found."""
+"""Alerts as JSON: what there is, and what people and Alertmanager say of them.
+
+The answers are imported when they are asked for: commands load the URLconf, too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from otel_django.clock import SYSTEM_CLOCK
-from otel_django.health.report_json import timestamp
 from otel_django.web.json_endpoint import (
     Asked,
     Choice,
-    Refused,
     class_of,
     get,
     json_view,
@@ -111,14 +111,21 @@ class AlertTest(TypedDict):
 
 @get(parameters=(Choice("state", "Which alerts.", ("active", "history")),))
 def _list(asked: Asked) -> Alerts:
-    """The active alerts, or those that are over."""
-    return {"timestamp": timestamp(SYSTEM_CLOCK.now_ns()), "active": 0, "alerts": []}
+    """The active alerts, or those that are over: 500 at most."""
+    from otel_django.web import alert_answers
+
+    return alert_answers.listed(asked)
 
 
-@post(body=AlertChangeBody, errors={404: "There is no such alert."})
+@post(
+    body=AlertChangeBody,
+    errors={404: "There is no such alert.", 409: "It doesn't fire any more."},
+)
 def _change(asked: Asked) -> Alert:
-    """Acknowledge an alert, or silence it for some minutes."""
-    raise Refused(404, "unknown alert", "There is no alert of that fingerprint.")
+    """Acknowledge an alert, or silence it for some minutes (60)."""
+    from otel_django.web import alert_answers
+
+    return alert_answers.changed(asked)
 
 
 def _by_token(request: HttpRequest, settings: Settings) -> Verdict:
@@ -129,8 +136,10 @@ def _by_token(request: HttpRequest, settings: Settings) -> Verdict:
 
 @post(may=_by_token, body=Webhook)
 def _receive(asked: Asked) -> Received:
-    """Take alerts from Alertmanager's webhook. They are checked, and not kept yet."""
-    return {"received": len(asked.body["alerts"])}
+    """Keep alerts that Alertmanager's webhook (version 4) tells of."""
+    from otel_django.web import alert_answers
+
+    return alert_answers.taken(asked)
 
 
 def _may_test(request: HttpRequest, settings: Settings) -> Verdict:
@@ -140,11 +149,9 @@ def _may_test(request: HttpRequest, settings: Settings) -> Verdict:
 @post(may=_may_test)
 def _test(asked: Asked) -> AlertTest:
     """Send a test alert through each channel."""
-    return {
-        "timestamp": timestamp(SYSTEM_CLOCK.now_ns()),
-        "channels": [],
-        "detail": "No channel is set up.",
-    }
+    from otel_django.web import alert_answers
+
+    return alert_answers.tested(asked)
 
 
 alerts = json_view("alerts", _list, _change)

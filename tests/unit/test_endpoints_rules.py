@@ -39,7 +39,7 @@ PUBLIC = ("/monitoring/uptime/",)
 
 
 @pytest.fixture(autouse=True)
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowClock]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path) -> Iterator[SlowClock]:
     """A site with a token; nobody has asked anything yet."""
     clock = SlowClock()
     monkeypatch.setattr(json_endpoint, "_rate", RateLimit(clock))

@@ -1,0 +1,182 @@
+"""Alerts that Alertmanager tells of, kept as those that were evaluated here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from django.db import transaction
+from django.utils.dateparse import parse_datetime
+
+from otel_django import names
+from otel_django.alerts.expressions import labels as labels_of_form
+from otel_django.alerts.promql import label_name
+from otel_django.alerts.state import ALERT_NAME, SEVERITY, Key, fingerprint
+from otel_django.web import alert_records
+from otel_django.web.alert_decisions import Decider, DecisionError, note
+from otel_django.web.alert_records import storable, tables
+from otel_django.web.alert_rules import rules_of
+
+if TYPE_CHECKING:
+    from otel_django.alerts.rules import Severity
+    from otel_django.conf import Settings
+    from otel_django.models import SystemAlert
+
+BY: Final = "Alertmanager"
+MOST: Final = 5000
+_BATCH: Final = 200
+_LONGEST_NAME: Final = 100
+_LONGEST_MESSAGE: Final = 2000
+_CRITICAL: Final = frozenset({"critical", "page", "error", "emergency"})
+_OURS: Final = {label_name(key): key for key in (names.SERVICE_NAME, names.SERVICE_INSTANCE_ID)}
+
+
+class _Told(NamedTuple):
+    key: Key
+    since_ms: int
+    resolved_ms: int | None
+    message: str
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+
+def keep(settings: Settings, alerts: Sequence[Mapping[str, Any]], now_ms: int) -> int:
+    """Keep them; the same one twice is once. How many there were.
+
+    Raises:
+        DecisionError: one of them can't be understood.
+    """
+    if len(alerts) > MOST:
+        raise DecisionError(f"There may be {MOST} alerts at most.")
+    rules = rules_of(settings).rules
+    told: dict[tuple[str, int], _Told] = {}
+    for given in alerts:
+        name = given["labels"].get(ALERT_NAME, "")
+        rule = rules.get(name)
+        keys = labels_of_form(rule.expression) if rule else ()
+        one = _read(given, {**_OURS, **{label_name(key): key for key in keys}}, now_ms)
+        told[one.fingerprint, one.since_ms] = one
+    decider = Decider(settings.database, BY, now_ms)
+    ordered = sorted(told.values(), key=lambda one: one.since_ms)
+    with tables(settings.database), transaction.atomic(using=settings.database):
+        for begin in range(0, len(ordered), _BATCH):
+            _save(decider, ordered[begin : begin + _BATCH])
+    alert_records.count_anew()
+    return len(alerts)
+
+
+def _read(given: Mapping[str, Any], ours: Mapping[str, str], now_ms: int) -> _Told:
+    labels = dict(given["labels"])
+    name = labels.pop(ALERT_NAME, "")
+    if not name:
+        raise DecisionError("An alert has no label alertname.")
+    severity: Severity = "critical" if labels.pop(SEVERITY, "") in _CRITICAL else "warning"
+    pairs = ((ours.get(key, key), value) for key, value in labels.items() if value)
+    since_ms = _milliseconds(given["startsAt"]) or now_ms
+    over_ms = None
+    if given["status"] == "resolved":
+        over_ms = max(since_ms, _milliseconds(given["endsAt"]) or now_ms)
+    notes = given["annotations"]
+    message = notes.get("summary") or notes.get("description") or name
+    key = Key(storable(name, _LONGEST_NAME), severity, tuple(sorted(pairs)))
+    return _Told(key, since_ms, over_ms, storable(message, _LONGEST_MESSAGE))
+
+
+def _milliseconds(text: str) -> int | None:
+    """Of RFC 3339; None of the time that stands for none."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise DecisionError(f"{text[:40]!r} is no time as RFC 3339 has them.")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return round(moment.timestamp() * 1000) if moment.year > 1970 else None
+
+
+def _save(decider: Decider, told: Sequence[_Told]) -> None:
+    from otel_django.models import SystemAlert
+
+    rows = SystemAlert._base_manager.using(decider.database)
+    wanted = rows.filter(fingerprint__in={one.fingerprint for one in told})
+    known = list(wanted.filter(resolved=False).select_for_update())
+    known += wanted.filter(resolved=True, since_ms__in={one.since_ms for one in told})
+    by_occurrence = {(row.fingerprint, row.since_ms): row for row in known}
+    made: list[SystemAlert] = []
+    ended: dict[int, SystemAlert] = {}
+    changed: dict[int, SystemAlert] = {}
+    for one in told:
+        for row in _left_open(known, one):
+            _end(row, one.since_ms, decider)
+            ended[row.pk] = row
+        found = by_occurrence.get((one.fingerprint, one.since_ms))
+        if found is None:
+            found = _row(one, decider)
+            made.append(found)
+            by_occurrence[one.fingerprint, one.since_ms] = found
+        elif found.resolved:
+            continue
+        elif one.resolved_ms is not None:
+            _end(found, one.resolved_ms, decider)
+            ended[found.pk] = found
+        found.message = one.message
+        found.at_ms = decider.now_ms
+        if found.pk is not None:
+            changed[found.pk] = found
+    rows.bulk_create(made, batch_size=100)
+    rows.bulk_update({**changed, **ended}.values(), _FIELDS, batch_size=100)
+    note(decider, "fired", made)
+    note(decider, "resolved", [*ended.values(), *(row for row in made if row.resolved)])
+
+
+_FIELDS: Final = (
+    *("state", "resolved", "resolved_at", "resolved_ms", "message", "at_ms"),
+    *("told_state", "told_ms"),
+)
+
+
+def _left_open(known: Sequence[SystemAlert], one: _Told) -> Iterator[SystemAlert]:
+    """Occurrences before this one, whose end was never told."""
+    for row in known:
+        is_before = row.fingerprint == one.fingerprint and row.since_ms < one.since_ms
+        if is_before and not row.resolved and row.source == "prometheus":
+            yield row
+
+
+def _end(row: SystemAlert, at_ms: int, decider: Decider) -> None:
+    row.state = row.told_state = "resolved"
+    row.resolved, row.resolved_ms, row.resolved_at = True, at_ms, _moment(at_ms)
+    row.told_ms = row.at_ms = decider.now_ms
+
+
+def _row(one: _Told, decider: Decider) -> SystemAlert:
+    from otel_django.models import SystemAlert
+
+    row = SystemAlert(
+        fingerprint=one.fingerprint,
+        alert_type=one.key.rule,
+        severity=one.key.severity,
+        message=one.message,
+        labels=json.dumps(dict(one.key.labels)),
+        state="firing",
+        created_at=_moment(one.since_ms),
+        since_ms=one.since_ms,
+        fired_ms=one.since_ms,
+        breached_ms=one.since_ms,
+        told_state="firing",  # Alertmanager tells of it
+        told_ms=decider.now_ms,
+        source="prometheus",
+        at_ms=decider.now_ms,
+    )
+    if one.resolved_ms is not None:
+        _end(row, one.resolved_ms, decider)
+    return row
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, timezone.utc)
