@@ -23,6 +23,10 @@ class TransportError(OtelDjangoError):
     """A request to the receiver failed before an answer came (connection, TLS, time-out)."""
 
 
+class ForbiddenAddressError(TransportError):
+    """A host has only addresses that must not be connected to."""
+
+
 class ReadError(OtelDjangoError):
     """A backend could not answer; the text says what to do."""
 

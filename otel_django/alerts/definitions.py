@@ -155,10 +155,15 @@ def _selector(given: Mapping[str, Any]) -> forms.Selector:
 
 
 def _matches(where: Mapping[str, Any]) -> tuple[forms.Match, ...]:
-    return tuple(_match(str(key), str(value)) for key, value in where.items())
+    return tuple(match(str(key), str(value)) for key, value in where.items())
 
 
-def _match(key: str, value: str) -> forms.Match:
+def match(key: str, value: str) -> forms.Match:
+    """``~`` begins a regular expression; ``!`` turns the condition round.
+
+    Raises:
+        RuleError: the expression is none.
+    """
     negated = value.startswith("!")
     value = value[negated:]
     if not value.startswith("~"):

@@ -123,6 +123,28 @@ class Settings:
     alerts_evaluator: Literal["embedded", "prometheus"] = "embedded"
     alerts_heartbeat_url: str = ""
     alerts_queue_capacity: float = 1000.0
+    alerts_site_url: str = ""
+    alert_log: bool = True
+    alert_email: bool | None = None
+    alert_email_to: tuple[str, ...] = ()
+    alert_slack: bool | None = None
+    slack_webhook_url: str = ""
+    alert_pagerduty: bool | None = None
+    pagerduty_routing_key: str = ""
+    pagerduty_events_url: str = "https://events.pagerduty.com/v2/enqueue"
+    alert_webhook: bool | None = None
+    alert_webhook_url: str = ""
+    alert_webhook_secret: str = ""
+    alert_apprise_urls: tuple[str, ...] = ()
+    alert_routes: tuple[Mapping[str, Any], ...] = ()
+    alerts_group_by: tuple[str, ...] = ("alertname", "severity")
+    alerts_group_interval_s: float = 15.0
+    alerts_repeat_s: float = 14_400.0
+    alerts_escalate_s: tuple[int, ...] = ()
+    alerts_private_addresses: Literal["none", "any"] | tuple[IPv4Network | IPv6Network, ...] = (
+        "none"
+    )
+    alerts_timeout_s: float = 10.0
     slo_availability_percent: float = 99.9
     alert_thresholds: SimpleNamespace = field(default_factory=_alert_thresholds)
     database: str = "default"

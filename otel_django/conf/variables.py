@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_django.conf.alert_variables import ALERTS
+from otel_django.conf.delivery_variables import DELIVERY
 from otel_django.conf.health_variables import HEALTH
 from otel_django.conf.log_variables import LOGS
 from otel_django.conf.metric_variables import METRICS
@@ -27,6 +28,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     *OURS,
     *HEALTH,
     *ALERTS,
+    *DELIVERY,
 )
 
 CONFIG_FILE: Final = "OTEL_CONFIG_FILE"

@@ -8,10 +8,11 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from otel_django.errors import TransportError
+from otel_django.errors import ForbiddenAddressError, TransportError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from otel_django.clock import Clock
     from otel_django.pipeline.waiting import Wait
@@ -165,14 +166,22 @@ def _await_connection(sock: socket.socket, wait: Wait, patience_s: float) -> Non
 class Resolver:
     """Finds a host's addresses on a short-lived daemon thread: the system's resolver may hang.
 
-    At most one look-up is under way; a later call waits for the same one.
+    At most one look-up is under way; a later call waits for the same one. Addresses of which
+    ``may_reach`` says no are never given.
     """
 
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        clock: Clock,
+        may_reach: Callable[[str], bool] | None = None,
+    ) -> None:
         self._host = host
         self._port = port
         self._clock = clock
-        self._numeric = _numeric_addresses(host, port)
+        self._may_reach = may_reach
+        self._numeric = numeric_addresses(host, port)
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -207,12 +216,20 @@ class Resolver:
         except RuntimeError:  # no new threads while the interpreter shuts down
             raise TransportError(f"can't look up {self._host} at exit") from None
         if lookup is None:
-            return self._numeric
+            return self._allowed(self._numeric)
         wait.for_event(lookup.done, f"looking up {self._host}")
         if not lookup.addresses:
             self.forget()
             raise TransportError(f"can't look up {self._host}: {lookup.failure}")
-        return lookup.addresses
+        return self._allowed(lookup.addresses)
+
+    def _allowed(self, addresses: list[Address]) -> list[Address]:
+        if self._may_reach is None:
+            return addresses
+        allowed = [one for one in addresses if self._may_reach(str(one[4][0]))]
+        if not allowed:
+            raise ForbiddenAddressError(f"{self._host} has no address that may be reached")
+        return allowed
 
 
 class _Lookup:
@@ -237,7 +254,7 @@ class _Lookup:
             self.done.set()
 
 
-def _numeric_addresses(host: str, port: int) -> list[Address]:
+def numeric_addresses(host: str, port: int) -> list[Address]:
     """Addresses that need no resolver: numbers, and ``localhost`` (RFC 6761), IPv4 first."""
     names = ["127.0.0.1", "::1"] if host.rstrip(".").lower() == "localhost" else [host]
     found: list[Address] = []

@@ -63,11 +63,18 @@ class HttpTransport:
     """Posts encoded export requests to one URL, or gets it. For one thread at a time.
 
     ``proxy`` is the URL of an HTTP proxy (spoken to without TLS): absolute-form requests for
-    http, CONNECT for https. ``destination`` names the receiver without secrets.
+    http, CONNECT for https. ``destination`` names the receiver without secrets. ``may_reach`` says
+    of each address that was looked up whether it may be connected to.
     """
 
     def __init__(
-        self, settings: OtlpSettings, *, proxy: str | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        settings: OtlpSettings,
+        *,
+        proxy: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        content_type: str = "application/x-protobuf",
+        may_reach: Callable[[str], bool] | None = None,
     ) -> None:
         url = urlsplit(settings.endpoint)
         self.destination = f"{url.scheme}://{_authority(url)}{url.path}"
@@ -78,7 +85,8 @@ class HttpTransport:
         self._gzip = settings.compression == "gzip"
         self._clock = clock
         peer = self._proxy or url
-        self._resolver = Resolver(peer.hostname or "", _port(peer), clock)
+        self._content_type = content_type
+        self._resolver = Resolver(peer.hostname or "", _port(peer), clock, may_reach)
         self._tls_context: ssl.SSLContext | None = None
         self._stream: Stream | None = None
 
@@ -133,7 +141,7 @@ class HttpTransport:
     @functools.cached_property
     def _head(self) -> bytes:
         """Of a POST, all but ``Content-Length``, which comes last."""
-        headers = {"Content-Type": "application/x-protobuf"}
+        headers = {"Content-Type": self._content_type}
         if self._gzip:
             headers["Content-Encoding"] = "gzip"
         return self._make_head("POST", headers)
@@ -148,7 +156,7 @@ class HttpTransport:
     def _make_headers(self) -> dict[str, str]:
         headers = {"Host": _authority(self._url), "User-Agent": USER_AGENT}
         if self._proxy is not None and self._proxy.username is not None and not self._tls:
-            headers["Proxy-Authorization"] = _basic(self._proxy)
+            headers["Proxy-Authorization"] = basic(self._proxy)
         lower = {name.lower(): name for name in headers}
         for name, value in self._settings.headers.items():
             if name.lower() not in _OURS:
@@ -223,7 +231,7 @@ class HttpTransport:
         target = f"{_host(self._url)}:{_port(self._url)}"
         headers = {"Host": target, "User-Agent": USER_AGENT}
         if proxy.username is not None:
-            headers["Proxy-Authorization"] = _basic(proxy)
+            headers["Proxy-Authorization"] = basic(proxy)
         parser = ResponseParser(tunnel=True)
         _talk(stream, [request_head("CONNECT", target, headers)], parser, wait)
         status = parser.response.status
@@ -298,7 +306,8 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def _basic(url: SplitResult) -> str:
+def basic(url: SplitResult) -> str:
+    """What ``Authorization`` says of the URL's user and password."""
     pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
 

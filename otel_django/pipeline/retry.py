@@ -106,11 +106,11 @@ def judge_grpc(code: str, message: str, details: bytes = b"") -> Verdict:
     return Verdict(Outcome.RETRY if code in RETRYABLE_GRPC else Outcome.REJECTED, text, wish)
 
 
-def retry_after_s(value: str, now_s: float) -> float | None:
+def retry_after_s(value: str, now_s: float, most_s: float = MAX_RETRY_AFTER_S) -> float | None:
     """``Retry-After`` in seconds or as an HTTP date; None where it is missing or unreadable."""
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return min(float(value[:9]), MAX_RETRY_AFTER_S)
+        return min(float(value[:9]), most_s)
     if not value:
         return None
     from email.utils import parsedate_to_datetime
@@ -119,7 +119,7 @@ def retry_after_s(value: str, now_s: float) -> float | None:
         wish = parsedate_to_datetime(value).timestamp() - now_s
     except (ValueError, OverflowError, TypeError):
         return None
-    return min(max(wish, 0.0), MAX_RETRY_AFTER_S)
+    return min(max(wish, 0.0), most_s)
 
 
 def _is_html(headers: Mapping[str, str], body: bytes) -> bool:

@@ -1,15 +1,15 @@
-"""What is told of alerts, who tells it, and what remembers what was told.
+"""What is told of alerts, and who tells it.
 
-A ``Notification`` is made once, kept in an ``Outbox`` in the same transaction as the alerts' states,
-and handed to a ``Channel`` until it is delivered or refused: at least once, always with the same
-key, so that whoever gets one twice can tell.
+A ``Notification`` is made once, kept in the outbox (``keeping.contract.Outgoing``) in the same
+transaction as the alerts' states, and handed to a ``Channel`` until it is delivered or refused: at
+least once, always with the same key, so that whoever gets one twice can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 Kind = Literal["fired", "repeated", "escalated", "acknowledged", "resolved", "test"]
 Severity = Literal["warning", "critical"]
@@ -105,30 +105,4 @@ class Channel(Protocol):
 
     def send(self, notification: Notification, timeout_s: float) -> Outcome:
         """Tell it, within ``timeout_s``. Raises nothing that is to be expected."""
-        ...
-
-
-class Due(NamedTuple):
-    """A notification that a channel has to try now; ``attempts`` were made before."""
-
-    channel: str
-    notification: Notification
-    attempts: int = 0
-
-
-class Outbox(Protocol):
-    """What was to be told, and whether it was; called from several threads."""
-
-    def due(self, now_ms: int) -> Sequence[Due]:
-        """What is to be tried now, oldest first.
-
-        One isn't due while an older one of the same channel and group is neither delivered nor
-        given up: no alert may seem to begin after it ended.
-        """
-        ...
-
-    def attempted(
-        self, key: str, channel: str, outcome: Outcome, at_ms: int, next_ms: int | None
-    ) -> None:
-        """Note an attempt, durably, before this returns; ``next_ms`` None: there is none after."""
         ...
