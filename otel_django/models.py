@@ -240,23 +240,18 @@ class AlertSilence(models.Model):
 class AlertMaintenance(models.Model):
     """A window in which alerts that match aren't told of, once or again and again.
 
-    ``every`` is in seconds from one beginning to the next. ``matchers`` as in ``AlertSilence``;
-    an empty list is every alert.
+    ``every`` is in seconds from one beginning to the next, 0 for once. ``matchers`` as in
+    ``AlertSilence``; an empty list is every alert.
     """
 
-    class Every(models.IntegerChoices):
-        """How often it comes."""
-
-        ONCE = 0, "once"
-        DAY = 86400, "every day"
-        WEEK = 604800, "every week"
+    EVERY = ((0, "once"), (86400, "every day"), (604800, "every week"))
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=100)
     matchers = models.TextField(default="[]", blank=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
-    every = models.PositiveIntegerField(choices=Every.choices, default=Every.ONCE)
+    every = models.PositiveIntegerField(choices=EVERY, default=0)
     enabled = models.BooleanField(default=True)
     by = models.CharField(max_length=150, default="", blank=True)
     comment = models.TextField(default="", blank=True)

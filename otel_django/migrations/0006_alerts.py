@@ -240,11 +240,11 @@ class Migration(migrations.Migration):
                         fields=("fingerprint", "since_ms"), name="otel_alert_once"
                     )
                 ],
-                "permissions": [
+                "permissions": (
                     ("acknowledge_alerts", "Can acknowledge alerts"),
                     ("silence_alerts", "Can silence alerts and plan maintenance"),
                     ("resolve_alerts", "Can resolve and archive alerts"),
-                ],
+                ),
             },
         ),
         migrations.CreateModel(

@@ -8,42 +8,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.core.exceptions import ImproperlyConfigured
-from django.db import NotSupportedError, connections
-from django.db.models import BigIntegerField, F, Func, Q
-from django.db.utils import Error
-from django.utils.connection import ConnectionDoesNotExist
+from django.db.models import F, Q
 
 from otel_django.observers.board import BoardAway, Result
+from otel_django.site_database import AWAY, NowMs, connected
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from otel_django.models import Lease
-
-
-class NowMs(Func):
-    """Milliseconds since the epoch, by the clock of the database and at this moment."""
-
-    output_field = BigIntegerField()
-
-    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
-        """Of a database whose clock isn't known here."""
-        raise NotSupportedError("otel_django doesn't know this database's clock")
-
-    def as_sqlite(self, *args: Any, **kwargs: Any) -> Any:
-        """SQLite."""
-        return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", ()
-
-    def as_postgresql(self, *args: Any, **kwargs: Any) -> Any:
-        """PostgreSQL."""
-        return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)", ()
-
-    def as_mysql(self, *args: Any, **kwargs: Any) -> Any:
-        """MySQL and MariaDB; without summer time."""
-        return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)", ()
 
 
 class DatabaseBoard:
@@ -57,15 +32,9 @@ class DatabaseBoard:
         from otel_django.models import Lease
 
         try:
-            connection = connections[self._alias]
-            try:
-                connection.ensure_connection()
-                if not connection.get_autocommit():
-                    connection.set_autocommit(True)
+            with connected(self._alias):
                 yield Lease._base_manager.using(self._alias).all()
-            finally:
-                connection.close()
-        except (Error, ImproperlyConfigured, ConnectionDoesNotExist) as error:
+        except AWAY as error:
             raise BoardAway(type(error).__name__) from error  # its text may hold a password
 
     def claim(self, name: str, owner: str, ttl_s: float) -> bool:
