@@ -182,6 +182,19 @@ def proxy_variables() -> dict[str, str]:
     }
 
 
+def notify_socket() -> str:
+    """Where systemd wants to be told of a service that it started; empty: nowhere."""
+    return os.environ.get("NOTIFY_SOCKET", "")
+
+
+def watchdog_s() -> float | None:
+    """Within how long systemd wants to hear of this process again; None: it doesn't watch."""
+    watched, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    if not watched.isdigit() or pid not in ("", str(os.getpid())):
+        return None
+    return int(watched) / 1e6
+
+
 def host_name() -> str:
     """The machine's or container's name."""
     return socket.gethostname()

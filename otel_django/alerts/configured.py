@@ -23,11 +23,15 @@ class Configured(NamedTuple):
     problems: tuple[str, ...]
 
 
-def configured(settings: Settings, critical_checks: Iterable[str] | None = None) -> Configured:
+def configured(
+    settings: Settings,
+    critical_checks: Iterable[str] | None = None,
+    rows: Iterable[Mapping[str, Any]] = (),
+) -> Configured:
     """Every rule, switched-off ones included.
 
     ``critical_checks`` are the health checks that are critical; None: those that are so by default
-    and by the settings.
+    and by the settings. ``rows`` are rules that the admin has, which come after the settings'.
     """
     if critical_checks is None:
         critical_checks = _critical(settings.health_critical)
@@ -42,7 +46,7 @@ def configured(settings: Settings, critical_checks: Iterable[str] | None = None)
     )
     rules = {rule.name: rule for rule in made}
     problems: list[str] = []
-    for given in settings.alert_rules:
+    for given in (*settings.alert_rules, *rows):
         try:
             rule = _rule(rules, given)
         except RuleError as error:

@@ -1,0 +1,1 @@
+"""The running service: one process evaluates alerts, tells of them and tidies up."""

@@ -1,0 +1,87 @@
+"""What rules are evaluated on: the embedded store, or for want of one a small one of the service.
+
+That one holds metrics only: the sums of this host's processes, from the run folder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_django.alerts.reading import StoreSource
+from otel_django.backends.embedded_errors import EmbeddedErrorReader
+from otel_django.backends.embedded_metrics import EmbeddedMetricReader
+from otel_django.errors import ReadError
+from otel_django.metrics import active
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from otel_django.clock import Clock
+    from otel_django.conf import Settings
+
+NAME: Final = "alerts.sqlite3"
+EVERY_S: Final = 10.0
+"""How often the host's sums are taken."""
+
+
+class Measured:
+    """``resolved`` says when groups of errors were dealt with, in nanoseconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path | None,
+        *,
+        clock: Clock,
+        resolved: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._resolved = resolved
+        self._own = None if settings.store is not None or folder is None else folder / NAME
+        self._writer: Any = None
+
+    @property
+    def path(self) -> Path | None:
+        """The store's file; None: nothing can be evaluated."""
+        return self._settings.store or (None if active.host() is None else self._own)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether ``take`` is to be called."""
+        return self._own is not None
+
+    def source(self) -> StoreSource:
+        """For one evaluation.
+
+        Raises:
+            ReadError: nothing is measured here.
+        """
+        path = self.path
+        if path is None:
+            raise ReadError("Nothing is measured here.")
+        known = self._resolved()
+        return StoreSource(
+            EmbeddedMetricReader(path), EmbeddedErrorReader(path), resolved=lambda _: known
+        )
+
+    def take(self) -> None:
+        """Keep the host's sums as they are now.
+
+        Raises:
+            ReadError: they could not be read just now.
+        """
+        host = active.host()
+        if self._own is None or host is None:
+            return
+        if self._writer is None:
+            self._writer = self._made(self._own)
+        self._writer.take(host.read())
+        self._writer.poll(self._clock.monotonic_s())
+
+    def _made(self, path: Path) -> Any:
+        from otel_django.pipeline.drops import Drops
+        from otel_django.store.sinks import sinks
+
+        return sinks(path, self._settings, Drops(), lambda: None)["metrics"][0]
