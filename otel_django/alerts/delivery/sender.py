@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from opentelemetry.context import Context, attach
+
 from otel_django import guard, own_thread
 from otel_django.alerts.delivery.contract import Outcome, notification
 from otel_django.alerts.delivery.retrying import MOST_PATIENCE_S, delay_s, settled
 from otel_django.alerts.keeping.contract import SENDING_MS, Attempt, Outgoing
 from otel_django.clock import SYSTEM_CLOCK
+from otel_django.tracing.current import SUPPRESS_KEY
 
 if TYPE_CHECKING:
     from otel_django.alerts.delivery.contract import Channel
@@ -156,6 +159,7 @@ class _Line:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        attach(Context({SUPPRESS_KEY: True}))  # addresses in spans would show secrets
         while (one := self._next()) is not None:
             try:
                 if self._may_send(one):
