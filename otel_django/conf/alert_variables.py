@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from otel_django.conf import parsers as p
 from otel_django.conf.alert_thresholds import DEFAULTS, words
+from otel_django.conf.secret_parsers import secret_url
 from otel_django.conf.variable import PREFIX, Variable
 
 _SECTION: Final = "Alerts"
@@ -84,7 +85,7 @@ ALERTS: Final = (
     _alert(
         "ALERTS_HEARTBEAT_URL",
         "alerts_heartbeat_url",
-        p.secret_url(),
+        secret_url("https://hc-ping.com/…"),
         "",
         "An address that `run_monitoring` gets once a minute for as long as alerts are evaluated: "
         "of a service that tells you when nothing comes any more.",

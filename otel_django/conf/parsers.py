@@ -327,24 +327,6 @@ def endpoint() -> Parser:
     )
 
 
-def secret_url() -> Parser:
-    """A URL that is itself a secret: whoever knows it may use it."""
-
-    def parse(raw: Raw) -> str:
-        value = _endpoint(raw)
-        if "://" not in value:
-            raise Unusable("it doesn't begin with http:// or https://")
-        return value
-
-    return Parser(
-        parse,
-        str,
-        "a URL that begins with `https://` or `http://`",
-        public=lambda _: MASK,
-        mask=lambda _: MASK,
-    )
-
-
 def _endpoint(raw: Raw) -> str:
     value = one_text(raw)
     if not value.isprintable() or " " in value:
