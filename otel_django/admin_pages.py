@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ICONS: Final = {
     "overview": "monitoring",
+    "dashboard": "dashboard",
     "traces": "account_tree",
     "logs": "article",
     "metrics": "show_chart",
@@ -26,6 +27,7 @@ ICONS: Final = {
     "errors": "bug_report",
     "services": "hub",
     "health": "health_and_safety",
+    "alerts": "notifications_active",
 }
 """Of Material Symbols, by the page's name."""
 

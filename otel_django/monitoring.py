@@ -10,10 +10,10 @@ from typing import Any
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.health import active
 from otel_django.health.report_json import document
+from otel_django.viewer.dashboard_views import MonitoringDashboardView, monitoring_dashboard
 from otel_django.web.alert_views import TestAlertsView, test_alerts
 from otel_django.web.cached_answers import ClearMonitoringCacheView, clear_monitoring_cache
 from otel_django.web.dashboard import measured
-from otel_django.web.dashboard_views import MonitoringDashboardView, monitoring_dashboard
 from otel_django.web.health_views import (
     HealthCheckSimpleView,
     HealthCheckView,

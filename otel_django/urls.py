@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
+from otel_django.viewer import dashboard_views
 from otel_django.viewer import urls as viewer
 from otel_django.viewer.beside_json import beside_json
 from otel_django.web import (
     alert_views,
     cached_answers,
-    dashboard_views,
     health_views,
     metrics_views,
     performance_views,
@@ -35,10 +35,14 @@ urlpatterns = [
         beside_json(performance_views.performance_cache, viewer.view_of("cache")),
         name="performance_cache",
     ),
-    path("alerts/", alert_views.alerts, name="alerts"),
+    path("alerts/", beside_json(alert_views.alerts, viewer.view_of("alerts")), name="alerts"),
     path("alerts/receive/", alert_views.receive_alerts, name="receive_alerts"),
     path("alerts/test/", alert_views.test_alerts, name="test_alerts"),
     path("cache/clear/", cached_answers.clear_monitoring_cache, name="clear_monitoring_cache"),
-    path("dashboard/", dashboard_views.monitoring_dashboard, name="monitoring_dashboard"),
+    path(
+        "dashboard/",
+        beside_json(dashboard_views.monitoring_dashboard, viewer.view_of("dashboard")),
+        name="monitoring_dashboard",
+    ),
     *viewer.urlpatterns,
 ]

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.errors import ReadError
 from otel_django.viewer.login import login_address, person
-from otel_django.viewer.ranges import LENGTHS
+from otel_django.viewer.ranges import LENGTHS, USUAL
+from otel_django.web import alert_records
 
 if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 NAVIGATION: Final = (
     ("overview", "Overview"),
+    ("dashboard", "Dashboard"),
     ("traces", "Traces"),
     ("logs", "Logs"),
     ("metrics", "Metrics"),
@@ -24,8 +26,14 @@ NAVIGATION: Final = (
     ("errors", "Errors"),
     ("services", "Services"),
     ("health", "Health"),
+    ("alerts", "Alerts"),
 )
-_PARENT: Final = {"trace": "traces", "error": "errors"}
+_PARENT: Final = {
+    "part": "dashboard",
+    "trace": "traces",
+    "error": "errors",
+    **dict.fromkeys(("alert", "silences", "rules", "rule"), "alerts"),
+}
 
 
 class Item(NamedTuple):
@@ -35,6 +43,7 @@ class Item(NamedTuple):
     address: str
     current: bool
     name: str = ""
+    number: int = 0
 
 
 def frame(visit: Visit) -> dict[str, Any]:
@@ -42,10 +51,12 @@ def frame(visit: Visit) -> dict[str, Any]:
     here = _PARENT.get(visit.page, visit.page)
     return {
         "navigation": [
-            Item(title, visit.url(name), name == here, name) for name, title in NAVIGATION
+            Item(title, visit.url(name), name == here, name, _number(visit, name))
+            for name, title in NAVIGATION
         ],
         "ranges": [
-            Item(length, visit.over(length), length == visit.range.key) for length in LENGTHS
+            Item(length, visit.over(length), length == visit.range.key)
+            for length in (LENGTHS if visit.page == "part" else USUAL)
         ],
         "services": _services(visit),
         "kept": _kept(visit),
@@ -54,6 +65,11 @@ def frame(visit: Visit) -> dict[str, Any]:
         "person": person(visit.request),
         "login": login_address(visit.request),
     }
+
+
+def _number(visit: Visit, name: str) -> int:
+    """How many alerts fire, behind the name of their page."""
+    return alert_records.count_active(visit.settings.database) if name == "alerts" else 0
 
 
 class Kept(NamedTuple):
@@ -66,7 +82,7 @@ class Kept(NamedTuple):
 
 def _kept(visit: Visit) -> Kept | None:
     since_ns = None
-    if visit.found is not None and visit.page not in _PARENT:
+    if visit.found is not None and visit.page not in {"alerts", *_PARENT}:
         with contextlib.suppress(ReadError):
             since_ns = visit.found.kept.since_ns()
     if since_ns is None or since_ns <= visit.range.since_ns:

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 PATHS: Final = {
     "overview": "",
+    "dashboard": "dashboard/",
+    "part": "dashboard/<slug:part>/",
     "traces": "traces/",
     "trace": "traces/<hex:trace_id>/",
     "logs": "logs/",
@@ -20,6 +22,11 @@ PATHS: Final = {
     "errors": "errors/",
     "error": "errors/<hex:fingerprint>/",
     "services": "services/",
+    "alerts": "alerts/",
+    "alert": "alerts/<hex:fingerprint>/",
+    "silences": "alerts/silences/",
+    "rules": "alerts/rules/",
+    "rule": "alerts/rules/<slug:name>/",
     "static": "static/<path:name>",
 }
 """Name → path with Django's converters."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
-LENGTHS: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
+USUAL: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 """What can be chosen, in seconds until now."""
+LENGTHS: Final = {**USUAL, "30d": 2_592_000}
+"""The longest is for what is kept that long: snapshots of health."""
 DEFAULT: Final = "1h"
 STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 21_600, 86_400)
 MOST_STEPS: Final = 120
@@ -52,6 +54,7 @@ class TimeRange:
             "6h": "last 6 hours",
             "24h": "last 24 hours",
             "7d": "last 7 days",
+            "30d": "last 30 days",
         }.get(self.key, "chosen range")
 
     def before(self) -> TimeRange:

@@ -53,6 +53,10 @@ class Group:
         self._reading = reading
         self._steps = reading.steps
 
+    def among(self, series: Sequence[MetricSeries]) -> Group:
+        """Some of its series as one."""
+        return Group(self._reading, series)
+
     # --- of sums and histograms
 
     @cached_property

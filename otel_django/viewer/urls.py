@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 register_converter(HexConverter, "hex")
 VIEWS: Final = {
     "overview": "pages.overview",
+    "dashboard": "pages.dashboard",
+    "part": "pages.dashboard",
     "traces": "pages.traces",
     "trace": "pages.trace",
     "endpoints": "pages.endpoints",
@@ -34,6 +36,11 @@ VIEWS: Final = {
     "logs": "pages.logs",
     "metrics": "pages.metrics",
     "services": "pages.services",
+    "alerts": "pages.alerts",
+    "alert": "pages.alert",
+    "silences": "pages.silences",
+    "rules": "pages.rules",
+    "rule": "pages.rule",
     "health": "pages.health",
     "static": "assets",
 }

@@ -6,7 +6,7 @@ Counts are of all processes of this host since its metrics began; what wasn't me
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from otel_django import metric_definitions as metrics
 from otel_django import names
@@ -120,17 +120,86 @@ class Measured(TypedDict):
     host: Host
 
 
+class FigureNow(TypedDict):
+    """A value in a unit of OpenTelemetry's, and what it was an hour ago."""
+
+    name: str
+    title: str
+    unit: str
+    value: float | None
+    hour_ago: float | None
+    status: State | Literal["unknown"]
+
+
+class Part(TypedDict):
+    """A part of the system. ``course`` is of its first figure, a value a minute.
+
+    ``reason`` says what is wrong, ``missing`` what can't be read, ``age_s`` how old the checks'
+    findings are.
+    """
+
+    name: str
+    title: str
+    status: State | Literal["unknown"]
+    reason: str
+    figures: list[FigureNow]
+    course: list[float | None]
+    checks: dict[str, State]
+    age_s: float | None
+    missing: str
+
+
+class ActiveAlert(TypedDict):
+    """An alert that fires, or is about to (``firing`` false)."""
+
+    fingerprint: str
+    name: str
+    severity: str
+    firing: bool
+    message: str
+    started: str
+    acknowledged_by: str
+
+
+class CustomCard(TypedDict):
+    """A metric that users defined in the admin; ``missing`` says why there is no figure."""
+
+    name: str
+    title: str
+    status: State | Literal["unknown"]
+    figures: list[FigureNow]
+    missing: str
+
+
+class ErrorRecord(TypedDict):
+    """A log record from the level error on."""
+
+    time: str
+    service: str
+    logger: str
+    event: str
+    trace_id: str
+
+
 class Dashboard(Measured):
-    """All of it."""
+    """All of it. ``errors`` are the newest of the last hour; ``missing`` says what can't be read.
 
+    What stands beside ``parts`` is of this host's processes since their metrics began.
+    """
+
+    status: State | Literal["unknown"]
     health: Health
+    parts: list[Part]
+    alerts: list[ActiveAlert]
+    custom: list[CustomCard]
+    errors: list[ErrorRecord]
+    missing: list[str]
 
 
-def dashboard(report: Report, sums: Sums, now_ns: int) -> Dashboard:
-    """What ``report`` and ``sums`` say."""
+def health_of(report: Report) -> Health:
+    """What the checks found, in short."""
     states = {check.name: check.status for check in report.checks}
-    health: Health = {"status": report.status, "score": score(report.checks), "checks": states}
-    return {**measured(sums, now_ns, states), "health": health}
+    return {"status": report.status, "score": score(report.checks), "checks": states}
 
 
 def measured(sums: Sums, now_ns: int, states: dict[str, State] | None = None) -> Measured:

@@ -387,5 +387,5 @@ def test_clearing_has_the_checks_asked_again() -> None:
 
     cleared = by_token().post("/monitoring/cache/clear/")
 
-    assert cleared.json()["cleared"] == ["health"]
+    assert cleared.json()["cleared"] == ["health", "dashboard"]
     assert not engine.last()

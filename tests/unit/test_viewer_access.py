@@ -31,7 +31,12 @@ from tests.tables_kit import BROWSER, Telemetry
 
 MARK = "only-for-staff"
 FINGERPRINT = "0" * 16
-SAMPLES = {"hex:trace_id": "1" * 32, "hex:fingerprint": FINGERPRINT, "path:name": "viewer.css"}
+SAMPLES = {
+    "hex:trace_id": "1" * 32,
+    "hex:fingerprint": FINGERPRINT,
+    "path:name": "viewer.css",
+    "slug:part": "site",
+}
 """What stands for the parts of paths that vary; the test sees to it that none is missing."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 FORMATS = ("", "html", "json", "csv", "otlp", "ndjson", "prometheus", "openmetrics")

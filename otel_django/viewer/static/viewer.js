@@ -1,7 +1,7 @@
 // What pages do beyond reading, which works without it. No page's own script is in here.
 (function () {
   "use strict";
-  const PAGES = { o: "overview", t: "traces", l: "logs", m: "metrics", e: "endpoints", d: "database", c: "cache", k: "tasks", r: "errors", s: "services", h: "health" };
+  const PAGES = { o: "overview", b: "dashboard", t: "traces", l: "logs", m: "metrics", e: "endpoints", d: "database", c: "cache", k: "tasks", r: "errors", s: "services", h: "health", a: "alerts" };
 
   // --- times: local, with the zone in the title; ages go on
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
