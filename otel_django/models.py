@@ -405,7 +405,7 @@ class AlertAttempt(models.Model):
 
 
 class AlertArchive(models.Model):
-    """Resolved alerts of a month (``2026-10``, in UTC), at most a thousand a row.
+    """Resolved alerts of a month (``2026-10``, in UTC), some hundred a row.
 
     ``document`` has one JSON object a line.
     """

@@ -9,9 +9,12 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOutError
 from typing import Any, Final, TypeVar
 
+from opentelemetry.context import Context, attach
+
 from otel_django import own_thread
 from otel_django.errors import OtelDjangoError
 from otel_django.site_database import AWAY
+from otel_django.tracing.current import SUPPRESS_KEY
 
 PATIENCE_S: Final = 5.0
 RETRY_S: Final = 5.0
@@ -77,6 +80,7 @@ class Asker:
             own_thread.start(self._run, "otel_django alerts database")
 
     def _run(self) -> None:
+        attach(Context({SUPPRESS_KEY: True}))
         while True:
             work, answer = self._asked.get()
             if not answer.set_running_or_notify_cancel():

@@ -1,0 +1,110 @@
+"""What becomes of alerts long resolved: put by month by month, and let go of in the end.
+
+What was told of them goes with them; who did what is kept as long as the archive.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from otel_django.alerts.keeping.documents import entry_document, written
+from otel_django.alerts.keeping.rows import entry_of
+from otel_django.models import (
+    AlertArchive,
+    AlertAttempt,
+    AlertEvent,
+    AlertNotification,
+    SystemAlert,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.models import QuerySet
+
+HISTORY_DAYS: Final = 31
+"""For at least so long resolved alerts stay where they are."""
+AT_ONCE: Final = 500
+
+
+def archive(now_ms: int, keep_months: int, *, database: str = "default") -> bool:
+    """Put some alerts of one month by, else drop something too old; True: there may be more.
+
+    Months are those of UTC.
+
+    Raises:
+        django.db.Error: the database, by its alias, can't be used.
+    """
+    before_ms = _month_begins_ms(now_ms - HISTORY_DAYS * 86_400_000)
+    rows = SystemAlert._base_manager.using(database)
+    old = rows.filter(resolved=True, resolved_ms__lt=before_ms)
+    with transaction.atomic(using=database):
+        found = list(old.select_for_update().order_by("resolved_ms", "id")[:AT_ONCE])
+        if found:
+            _put_by([row for row in found if _month(row) == _month(found[0])], database)
+            return True
+    return _drop_told(before_ms, database) or _drop_archived(now_ms, keep_months, database)
+
+
+def _put_by(alerts: Sequence[SystemAlert], database: str) -> None:
+    """In a transaction; nothing where another process did so meanwhile."""
+    ids = [row.pk for row in alerts]
+    deleted, _ = SystemAlert._base_manager.using(database).filter(pk__in=ids).delete()
+    if deleted != len(alerts):
+        transaction.set_rollback(True, using=database)
+        return
+    times = [row.resolved_ms or 0 for row in alerts]
+    AlertArchive._base_manager.using(database).create(
+        month=_month(alerts[0]),
+        first_ms=min(times),
+        last_ms=max(times),
+        alerts=len(alerts),
+        document="".join(f"{written(entry_document(entry_of(row)))}\n" for row in alerts),
+    )
+
+
+def _drop_told(before_ms: int, database: str) -> bool:
+    done = AlertNotification._base_manager.using(database).exclude(
+        state=AlertNotification.State.WAITING
+    )
+    ids = _some(done.filter(created_ms__lt=before_ms))
+    if ids:
+        with transaction.atomic(using=database):
+            tries = AlertAttempt._base_manager.using(database).filter(notification__in=ids)
+            tries._raw_delete(database)
+            done.filter(pk__in=ids)._raw_delete(database)
+    return bool(ids)
+
+
+def _drop_archived(now_ms: int, keep_months: int, database: str) -> bool:
+    """Whole months before the last ``keep_months``, and the events of that time."""
+    first_ms = now_ms
+    for _ in range(keep_months):
+        first_ms = _month_begins_ms(_month_begins_ms(first_ms) - 1)
+    archives = AlertArchive._base_manager.using(database)
+    archives.filter(month__lt=f"{_utc(first_ms):%Y-%m}").delete()
+    events = AlertEvent._base_manager.using(database)
+    ids = _some(events.filter(at_ms__lt=first_ms))
+    events.filter(pk__in=ids).delete()
+    return bool(ids)
+
+
+def _some(rows: QuerySet[Any]) -> list[int]:
+    """Not too many at once: whoever writes meanwhile waits."""
+    return list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+
+
+def _month(row: SystemAlert) -> str:
+    return f"{_utc(row.resolved_ms or 0):%Y-%m}"
+
+
+def _month_begins_ms(at_ms: int) -> int:
+    first = _utc(at_ms).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+
+
+def _utc(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, timezone.utc)
