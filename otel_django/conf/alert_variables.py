@@ -75,6 +75,14 @@ ALERTS: Final = (
         "[Write alert rules](../how-to/write-alert-rules.md).",
     ),
     _alert(
+        "ALERTS_ARCHIVE_MONTHS",
+        "alerts_archive_months",
+        p.whole(least=1),
+        "12",
+        "For how many months resolved alerts, and who did what, are kept. After one to two months "
+        "alerts are in the archive only.",
+    ),
+    _alert(
         "ALERTS_EVALUATOR",
         "alerts_evaluator",
         p.choice("embedded", "prometheus"),

@@ -120,6 +120,7 @@ class Settings:
     health_certificates: tuple[str, ...] = ()
     stuck_s: float = 600.0
     alert_rules: tuple[Mapping[str, Any], ...] = ()
+    alerts_archive_months: int = 12
     alerts_evaluator: Literal["embedded", "prometheus"] = "embedded"
     alerts_heartbeat_url: str = ""
     alerts_queue_capacity: float = 1000.0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HISTORY_DAYS: Final = 31
 """For at least so long resolved alerts stay where they are."""
 AT_ONCE: Final = 500
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def archive(now_ms: int, keep_months: int, *, database: str = "default") -> bool:
@@ -81,13 +82,14 @@ def _drop_told(before_ms: int, database: str) -> bool:
 
 def _drop_archived(now_ms: int, keep_months: int, database: str) -> bool:
     """Whole months before the last ``keep_months``, and the events of that time."""
-    first_ms = now_ms
-    for _ in range(keep_months):
-        first_ms = _month_begins_ms(_month_begins_ms(first_ms) - 1)
+    year, month = divmod(_utc(now_ms).year * 12 + _utc(now_ms).month - 1 - keep_months, 12)
+    if year < _EPOCH.year:
+        return False
+    first = _EPOCH.replace(year=year, month=month + 1)
     archives = AlertArchive._base_manager.using(database)
-    archives.filter(month__lt=f"{_utc(first_ms):%Y-%m}").delete()
+    archives.filter(month__lt=f"{first:%Y-%m}").delete()
     events = AlertEvent._base_manager.using(database)
-    ids = _some(events.filter(at_ms__lt=first_ms))
+    ids = _some(events.filter(at_ms__lt=_ms(first)))
     events.filter(pk__in=ids).delete()
     return bool(ids)
 
@@ -102,8 +104,11 @@ def _month(row: SystemAlert) -> str:
 
 
 def _month_begins_ms(at_ms: int) -> int:
-    first = _utc(at_ms).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+    return _ms(_utc(at_ms).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+
+
+def _ms(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _utc(at_ms: int) -> datetime:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_django import guard, host_environment
 from otel_django import metric_definitions as metrics
+from otel_django.alerts.keeping.archive import archive
 from otel_django.alerts.keeping.contract import Fence, NotLeaderError
 from otel_django.alerts.liveness import LATE_INTERVALS, LEASE, Evaluated
 from otel_django.alerts.rules import CRITICAL_INTERVAL_S
@@ -173,6 +174,11 @@ class Monitoring:
             for _ in range(HOURS_A_RUN):
                 if not snapshots.tidy(
                     self._now(), settings.metrics_retention_hours, database=settings.database
+                ):
+                    break
+            for _ in range(HOURS_A_RUN):
+                if not archive(
+                    self._now_ms(), settings.alerts_archive_months, database=settings.database
                 ):
                     break
         except AWAY:
