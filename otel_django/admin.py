@@ -11,7 +11,8 @@ from django.http import HttpResponseRedirect
 from django.urls import path
 
 from otel_django import (
-    admin_levels,  # noqa: F401 - registers its page
+    admin_health,  # noqa: F401 - registers its page
+    admin_levels,  # noqa: F401 - as above
     admin_pages,
 )
 from otel_django.models import Errors, HealthMetric, Logs, Overview, Traces

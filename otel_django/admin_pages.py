@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from django.urls import NoReverseMatch, reverse
 
 from otel_django.viewer.frame import NAVIGATION
-from otel_django.web.permissions import is_staff
+from otel_django.web.permissions import has_permission, is_staff
 from otel_django.web.site_settings import site_settings
+from otel_django.web.system_health import PERMISSION
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -46,6 +47,14 @@ def unfold_group(title: str = "Monitoring") -> dict[str, Any]:
         }
         for name, page_title in NAVIGATION
     ]
+    items.append(
+        {
+            "title": "System health",
+            "icon": "monitor_heart",
+            "link": _health_link,
+            "permission": may_see_health,
+        }
+    )
     return {"title": title, "separator": True, "collapsible": True, "items": items}
 
 
@@ -60,6 +69,19 @@ def address(name: str) -> str | None:
         found: str = reverse(f"otel_django:{name}")
     except NoReverseMatch:
         return None
+    return found
+
+
+def may_see_health(request: HttpRequest) -> bool:
+    """Superusers, and staff with the permission, where the site has an admin."""
+    return has_permission(request, PERMISSION) and bool(_health_link(request))
+
+
+def _health_link(request: HttpRequest) -> str:
+    try:
+        found: str = reverse("admin:otel_django_systemhealth_changelist")
+    except NoReverseMatch:
+        return ""
     return found
 
 
