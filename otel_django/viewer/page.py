@@ -20,7 +20,7 @@ from otel_django.viewer.login import login_address
 from otel_django.viewer.paths import path_of
 from otel_django.viewer.readers import readers_of
 from otel_django.viewer.templating import render
-from otel_django.viewer.visit import Missing, NothingKept, Visit
+from otel_django.viewer.visit import Missing, NotDone, NothingKept, Visit
 from otel_django.web import csrf
 from otel_django.web.permissions import asker, is_staff, may_read
 from otel_django.web.rate_limit import RateLimit
@@ -122,6 +122,8 @@ def _made(visit: Visit, title: str, make: Maker, named: Mapping[str, Any]) -> Ht
         return _shown(visit, title, f"{name}.html", made)
     except Missing as missing:
         return _trouble(visit, 404, "Not here", str(missing))
+    except NotDone as error:
+        return _trouble(visit, error.status, "Nothing was changed", str(error))
     except NothingKept:
         return _shown(visit, title, "nothing_kept.html", {})
     except ReadError as error:

@@ -26,6 +26,14 @@ class Missing(OtelDjangoError):
     """What the address names isn't kept (any more): the page says so with this text, as a 404."""
 
 
+class NotDone(OtelDjangoError):
+    """What a form asks for can't be done, or not by this one; the page says why."""
+
+    def __init__(self, why: str, status: int = 400) -> None:
+        super().__init__(why)
+        self.status = status
+
+
 class NothingKept(OtelDjangoError):
     """No store and no backend to read from: the page says how to have one."""
 

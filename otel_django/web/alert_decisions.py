@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from otel_django.alerts.expressions import Match
+from otel_django.alerts.keeping.documents import matchers_of, matchers_text
 from otel_django.errors import OtelDjangoError
 from otel_django.web import alert_records
-from otel_django.web.alert_records import all_labels, storable, tables
+from otel_django.web.alert_records import all_labels, tables
 
 if TYPE_CHECKING:
     from otel_django.models import AlertEvent, AlertMaintenance, AlertSilence, SystemAlert
@@ -47,12 +47,24 @@ class Decider:
     @property
     def now(self) -> datetime:
         """As the database has times."""
-        return datetime.fromtimestamp(self.now_ms / 1000, timezone.utc)
+        return self.after(0)
+
+    def after(self, minutes: int) -> datetime:
+        """So much later."""
+        from otel_django.alerts.keeping.rows import stored_time
+
+        return stored_time(self.now_ms + minutes * 60_000)
 
     @property
     def name(self) -> str:
         """As long as there is room for."""
-        return storable(self.by, _LONGEST_NAME)
+        return self.storable(self.by, _LONGEST_NAME)
+
+    def storable(self, text: str, longest: int) -> str:
+        """As the database takes it."""
+        from otel_django.alerts.keeping import rows
+
+        return rows.storable(text, connections[self.database].vendor, longest)
 
 
 @contextmanager
@@ -84,8 +96,8 @@ def _event(decider: Decider, kind: str, fingerprint: str, rule: str, text: str) 
         kind=kind,
         by=decider.name,
         fingerprint=fingerprint,
-        alert_type=storable(rule, 100),
-        text=storable(text, LONGEST_NOTE),
+        alert_type=decider.storable(rule, 100),
+        text=decider.storable(text, LONGEST_NOTE),
     )
 
 
@@ -110,7 +122,7 @@ def acknowledge(decider: Decider, alerts: Iterable[SystemAlert], text: str = "")
         rows.update(
             acknowledged_by=decider.name,
             acknowledged_ms=decider.now_ms,
-            acknowledged_note=storable(text, LONGEST_NOTE),
+            acknowledged_note=decider.storable(text, LONGEST_NOTE),
         )
         note(decider, "acknowledged", taken, text)
     return len(taken)
@@ -164,11 +176,11 @@ def silence(
     text = f"for {minutes} minutes: {written(matchers)} {comment}".strip()
     with _decided(decider):
         made: AlertSilence = AlertSilence._base_manager.using(decider.database).create(
-            matchers=stored(matchers),
+            matchers=matchers_text(tuple(matchers)),
             starts_at=decider.now,
-            ends_at=_later(decider, minutes * 60_000),
+            ends_at=decider.after(minutes),
             by=decider.name,
-            comment=storable(comment, LONGEST_NOTE),
+            comment=decider.storable(comment, LONGEST_NOTE),
         )
         if alert is None:
             note_of(decider, "silenced", text=text)
@@ -187,19 +199,19 @@ def end_silence(decider: Decider, pk: int) -> None:
         if row is None:
             raise DecisionError("That silence is over.")
         rows.filter(pk=pk).update(ends_at=decider.now)
-        text = written(alert_records.matchers_of(row.matchers))
-        note_of(decider, "silence_ended", text=text)
+        note_of(decider, "silence_ended", text=_written_row(row.matchers))
 
 
 def plan(
     decider: Decider,
     name: str,
     matchers: Sequence[Match],
-    starts_at: datetime,
+    begins_ms: int,
     minutes: int,
     every_s: int = 0,
 ) -> AlertMaintenance:
     """A maintenance window; without matchers it is of all alerts."""
+    from otel_django.alerts.keeping.rows import stored_time
     from otel_django.models import AlertMaintenance
 
     longest = every_s // 60 or MOST_MINUTES
@@ -207,21 +219,27 @@ def plan(
         raise DecisionError(f"Such a window lasts from 1 to {longest} minutes.")
     if not name.strip():
         raise DecisionError("A maintenance window needs a name.")
-    ends_at = datetime.fromtimestamp(starts_at.timestamp() + minutes * 60, timezone.utc)
-    text = (
-        f"{name}: {starts_at:%Y-%m-%d %H:%M} UTC, {minutes} minutes, {written(matchers) or 'all'}"
-    )
+    begins = datetime.fromtimestamp(begins_ms / 1000, timezone.utc)
+    when = f"{begins:%Y-%m-%d %H:%M} UTC, {minutes} minutes"
+    text = f"{name}: {when}, {written(matchers) or 'all'}"
     with _decided(decider):
         made: AlertMaintenance = AlertMaintenance._base_manager.using(decider.database).create(
-            name=storable(name, 100),
-            matchers=stored(matchers),
-            starts_at=starts_at,
-            ends_at=ends_at,
+            name=decider.storable(name, 100),
+            matchers=matchers_text(tuple(matchers)),
+            starts_at=stored_time(begins_ms),
+            ends_at=stored_time(begins_ms + minutes * 60_000),
             every=every_s,
             by=decider.name,
         )
         note_of(decider, "maintenance", text=f"planned {text}")
     return made
+
+
+def _written_row(text: str) -> str:
+    try:
+        return written(matchers_of(text))
+    except ValueError:
+        return ""
 
 
 def end_maintenance(decider: Decider, pk: int) -> None:
@@ -235,10 +253,6 @@ def end_maintenance(decider: Decider, pk: int) -> None:
             raise DecisionError("That window is over.")
         rows.filter(pk=pk).update(enabled=False)
         note_of(decider, "maintenance", text=f"ended {row.name}")
-
-
-def _later(decider: Decider, after_ms: int) -> datetime:
-    return datetime.fromtimestamp((decider.now_ms + after_ms) / 1000, timezone.utc)
 
 
 # --- matchers as people write them
@@ -275,8 +289,3 @@ def _matcher(line: str) -> Match:
 def written(matchers: Iterable[Match]) -> str:
     """As people write them, on one line."""
     return ", ".join(f'{one.key}{one.operator}"{one.value}"' for one in matchers)
-
-
-def stored(matchers: Iterable[Match]) -> str:
-    """As a row has them."""
-    return json.dumps([[one.key, one.operator, one.value] for one in matchers])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +21,6 @@ from otel_django.alerts.state import ALERT_NAME, SEVERITY
 from otel_django.errors import ReadError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from otel_django.models import (
         AlertEvent,
         AlertMaintenance,
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 MOST: Final = 500
 MOST_EVENTS: Final = 100
 COUNT_TTL_S: Final = 5.0
+AWAY_TTL_S: Final = 30.0
 EVERYTHING: Final = Match(ALERT_NAME, "=~", ".+")
 
 
@@ -69,12 +68,6 @@ def all_labels(alert: SystemAlert) -> dict[str, str]:
     return {**labels_of(alert), **named}
 
 
-def storable(text: str, longest: int) -> str:
-    """As every database takes it: no half characters, no zeros, and not too long."""
-    whole = text[:longest].encode("utf-8", "replace").decode("utf-8")
-    return whole.replace("\0", "\ufffd")
-
-
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -82,19 +75,14 @@ def _json(text: str) -> Any:
         return None
 
 
-def milliseconds(moment: datetime) -> int:
-    """Since the epoch."""
-    return round(moment.timestamp() * 1000)
-
-
 # --- alerts
 
 
 def active(database: str, limit: int = MOST) -> list[SystemAlert]:
     """Those that fire or are about to: critical ones first, then the newest."""
-    from otel_django.models import SystemAlert
-
     with tables(database):
+        from otel_django.models import SystemAlert
+
         rows = SystemAlert._base_manager.using(database).filter(resolved=False)
         found = list(rows.order_by("-created_at", "-id")[:limit])
     return sorted(found, key=lambda one: (one.state != "firing", one.severity != "critical"))
@@ -104,33 +92,34 @@ def history(
     database: str, since_ms: int = 0, until_ms: int | None = None, limit: int = MOST
 ) -> list[SystemAlert]:
     """Those that are over and ended in that time; the latest first."""
-    from otel_django.models import SystemAlert
-
     ended = Q(resolved_ms__gte=since_ms)
     if until_ms is not None:
         ended &= Q(resolved_ms__lte=until_ms)
     with tables(database):
+        from otel_django.models import SystemAlert
+
         rows = SystemAlert._base_manager.using(database).filter(ended, resolved=True)
         return list(rows.order_by("-resolved_ms", "-id")[:limit])
 
 
 def occurrences(database: str, fingerprint: str, limit: int = 20) -> list[SystemAlert]:
     """All times that one alert came, the newest first."""
-    from otel_django.models import SystemAlert
-
     with tables(database):
+        from otel_django.models import SystemAlert
+
         rows = SystemAlert._base_manager.using(database).filter(fingerprint=fingerprint)
         return list(rows.order_by("-since_ms")[:limit])
 
 
 def count_active(database: str) -> int:
     """How many fire, by a look at most every few seconds; 0 where nobody knows."""
-    now_s = time.monotonic()
-    known = _counted.get(database)
-    if known is None or now_s - known[0] > COUNT_TTL_S:
-        known = (now_s, _count(database))
-        _counted[database] = known
-    return known[1]
+    until_s, number = _counted.get(database, (0.0, 0))
+    if time.monotonic() >= until_s:
+        found = _count(database)
+        number = found or 0
+        ttl_s = AWAY_TTL_S if found is None else COUNT_TTL_S
+        _counted[database] = (time.monotonic() + ttl_s, number)
+    return number
 
 
 _counted: dict[str, tuple[float, int]] = {}
@@ -141,38 +130,42 @@ def count_anew() -> None:
     _counted.clear()
 
 
-def _count(database: str) -> int:
-    from otel_django.models import SystemAlert
-
+def _count(database: str) -> int | None:
     try:
         with tables(database):
+            from otel_django.models import SystemAlert
+
             rows = SystemAlert._base_manager.using(database)
             return int(rows.filter(resolved=False, state="firing").count())
     except AlertsAwayError:
-        return 0
+        return None
 
 
 # --- what else there is of one
 
 
 def events(
-    database: str, fingerprint: str = "", rule: str = "", limit: int = MOST_EVENTS
+    database: str,
+    fingerprint: str = "",
+    rule: str = "",
+    kinds: Sequence[str] = (),
+    limit: int = MOST_EVENTS,
 ) -> list[AlertEvent]:
-    """Who did what, the latest first: of one alert, one rule, or all."""
-    from otel_django.models import AlertEvent
-
-    given = {"fingerprint": fingerprint, "alert_type": rule}
+    """Who did what, the latest first: of one alert, one rule, some kinds, or all."""
+    given = {"fingerprint": fingerprint, "alert_type": rule, "kind__in": kinds}
     wanted = {key: value for key, value in given.items() if value}
     with tables(database):
+        from otel_django.models import AlertEvent
+
         rows = AlertEvent._base_manager.using(database).filter(**wanted)
         return list(rows.order_by("-at_ms", "-id")[:limit])
 
 
 def notifications(database: str, fingerprint: str, limit: int = 20) -> list[AlertNotification]:
     """Those that tell of one alert, the latest first, each with its attempts."""
-    from otel_django.models import AlertNotification
-
     with tables(database):
+        from otel_django.models import AlertNotification
+
         rows = AlertNotification._base_manager.using(database)
         found = rows.filter(fingerprints__contains=f" {fingerprint} ").prefetch_related("tries")
         return list(found.order_by("-created_ms", "-id")[:limit])
@@ -200,48 +193,34 @@ class Quiet:
         return one.until_ms + rounds * one.every_ms
 
 
-def matchers_of(text: str) -> tuple[Match, ...]:
-    """Those of a row; what can't be read matches nothing."""
-    found = _json(text)
-    try:
-        return tuple(Match(key, operator, value) for key, operator, value in found or ())
-    except (TypeError, ValueError):
-        return ()
-
-
 def silences(database: str, now_ms: int, limit: int = MOST) -> list[Quiet]:
     """Those that hold now or will, the next to end first."""
-    from otel_django.models import AlertSilence
-
     with tables(database):
+        from otel_django.alerts.keeping import rows as kept
+        from otel_django.models import AlertSilence
+
         rows = AlertSilence._base_manager.using(database).order_by("ends_at", "id")
-        found = list(rows.filter(ends_at__gt=_moment(now_ms))[:limit])
-    return [Quiet(row, _silence(row, matchers_of(row.matchers))) for row in found]
+        found = rows.filter(ends_at__gt=kept.stored_time(now_ms))[:limit]
+        return list(_readable(found, kept.silence_of))
 
 
 def maintenance(database: str, now_ms: int, limit: int = MOST) -> list[Quiet]:
     """The windows that will come (again), or hold now."""
-    from otel_django.models import AlertMaintenance
-
     with tables(database):
+        from otel_django.alerts.keeping import rows as kept
+        from otel_django.models import AlertMaintenance
+
         rows = AlertMaintenance._base_manager.using(database).order_by("starts_at", "id")
-        coming = Q(ends_at__gt=_moment(now_ms)) | Q(every__gt=0)
-        found = list(rows.filter(coming, enabled=True)[:limit])
-    return [
-        Quiet(row, _silence(row, matchers_of(row.matchers) or (EVERYTHING,), row.every))
-        for row in found
-    ]
+        coming = Q(ends_at__gt=kept.stored_time(now_ms)) | Q(every__gt=0)
+        found = rows.filter(coming, enabled=True)[:limit]
+        return list(_readable(found, kept.maintenance_of))
 
 
-def _silence(row: Any, matchers: tuple[Match, ...], every_s: int = 0) -> Silence:
-    since_ms, until_ms = milliseconds(row.starts_at), milliseconds(row.ends_at)
-    return Silence(matchers, since_ms, until_ms, row.by, row.comment, every_s * 1000)
-
-
-def _moment(now_ms: int) -> datetime:
-    from datetime import datetime, timezone
-
-    return datetime.fromtimestamp(now_ms / 1000, timezone.utc)
+def _readable(rows: Iterable[Any], meaning: Callable[[Any], Silence]) -> Iterator[Quiet]:
+    """What can't be read silences nothing."""
+    for row in rows:
+        with suppress(ValueError):
+            yield Quiet(row, meaning(row))
 
 
 def quiet_now(alert: SystemAlert, among: Iterable[Quiet], now_ms: int) -> Quiet | None:

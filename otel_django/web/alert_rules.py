@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +12,7 @@ from otel_django.web.alert_records import AlertsAwayError, tables
 if TYPE_CHECKING:
     from otel_django.alerts.rules import Rule, Severity
     from otel_django.conf import Settings
-    from otel_django.models import AlertRule, CustomMetric
+    from otel_django.models import CustomMetric
 
 Origin = Literal["built in", "settings", "environment", "admin"]
 
@@ -73,52 +72,21 @@ def _thresholds(settings: Settings) -> dict[tuple[str, str], str]:
 
 
 def _rows(database: str) -> tuple[list[Mapping[str, Any]], str]:
-    from otel_django.models import AlertRule, CustomMetric
-
     try:
         with tables(database):
+            from otel_django.alerts.keeping.rows import metric_of, rule_of
+            from otel_django.models import AlertRule, CustomMetric
+
             rules = list(AlertRule._base_manager.using(database).order_by("name"))
             metrics = CustomMetric._base_manager.using(database).filter(enabled=True)
             return [
-                *map(of_rule, rules),
-                *(of_metric(one) for one in metrics.order_by("name") if has_threshold(one)),
+                *map(rule_of, rules),
+                *(metric_of(one) for one in metrics.order_by("name") if has_threshold(one)),
             ], ""
     except AlertsAwayError as error:
         return [], str(error)
 
 
-def of_rule(row: AlertRule) -> dict[str, Any]:
-    """A row as ``definitions`` reads it."""
-    given = _object(row.definition)
-    return {**given, "name": row.name, **({} if row.enabled else {"enabled": False})}
-
-
 def has_threshold(row: CustomMetric) -> bool:
     """Whether it is a rule, too."""
     return row.warning is not None or row.critical is not None
-
-
-def of_metric(row: CustomMetric) -> dict[str, Any]:
-    """A row as ``definitions`` reads it."""
-    known = {"kind": row.kind, "unit": row.unit}
-    title = (row.title or row.name).replace("{", "(").replace("}", ")")
-    return {
-        "summary": f"{title} is {{value}} {row.unit}".rstrip(),
-        **_object(row.options),
-        **{key: value for key, value in known.items() if value},
-        "name": row.name,
-        "metric": row.metric,
-        "form": row.form,
-        "window": row.window,
-        "operator": row.operator,
-        "warning": row.warning,
-        "critical": row.critical,
-    }
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

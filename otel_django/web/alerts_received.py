@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import transaction
@@ -12,11 +11,12 @@ from django.utils.dateparse import parse_datetime
 
 from otel_django import names
 from otel_django.alerts.expressions import labels as labels_of_form
+from otel_django.alerts.keeping.documents import written
 from otel_django.alerts.promql import label_name
 from otel_django.alerts.state import ALERT_NAME, SEVERITY, Key, fingerprint
 from otel_django.web import alert_records
 from otel_django.web.alert_decisions import Decider, DecisionError, note
-from otel_django.web.alert_records import storable, tables
+from otel_django.web.alert_records import tables
 from otel_django.web.alert_rules import rules_of
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def keep(settings: Settings, alerts: Sequence[Mapping[str, Any]], now_ms: int) -
     if len(alerts) > MOST:
         raise DecisionError(f"There may be {MOST} alerts at most.")
     rules = rules_of(settings).rules
+    decider = Decider(settings.database, BY, now_ms)
     told: dict[tuple[str, int], _Told] = {}
     for given in alerts:
         name = given["labels"].get(ALERT_NAME, "")
         rule = rules.get(name)
         keys = labels_of_form(rule.expression) if rule else ()
-        one = _read(given, {**_OURS, **{label_name(key): key for key in keys}}, now_ms)
+        one = _read(decider, given, {**_OURS, **{label_name(key): key for key in keys}})
         told[one.fingerprint, one.since_ms] = one
-    decider = Decider(settings.database, BY, now_ms)
     ordered = sorted(told.values(), key=lambda one: one.since_ms)
     with tables(settings.database), transaction.atomic(using=settings.database):
         for begin in range(0, len(ordered), _BATCH):
@@ -69,21 +69,21 @@ def keep(settings: Settings, alerts: Sequence[Mapping[str, Any]], now_ms: int) -
     return len(alerts)
 
 
-def _read(given: Mapping[str, Any], ours: Mapping[str, str], now_ms: int) -> _Told:
+def _read(decider: Decider, given: Mapping[str, Any], ours: Mapping[str, str]) -> _Told:
     labels = dict(given["labels"])
     name = labels.pop(ALERT_NAME, "")
     if not name:
         raise DecisionError("An alert has no label alertname.")
     severity: Severity = "critical" if labels.pop(SEVERITY, "") in _CRITICAL else "warning"
     pairs = ((ours.get(key, key), value) for key, value in labels.items() if value)
-    since_ms = _milliseconds(given["startsAt"]) or now_ms
+    since_ms = _milliseconds(given["startsAt"]) or decider.now_ms
     over_ms = None
     if given["status"] == "resolved":
-        over_ms = max(since_ms, _milliseconds(given["endsAt"]) or now_ms)
+        over_ms = max(since_ms, _milliseconds(given["endsAt"]) or decider.now_ms)
     notes = given["annotations"]
     message = notes.get("summary") or notes.get("description") or name
-    key = Key(storable(name, _LONGEST_NAME), severity, tuple(sorted(pairs)))
-    return _Told(key, since_ms, over_ms, storable(message, _LONGEST_MESSAGE))
+    key = Key(decider.storable(name, _LONGEST_NAME), severity, tuple(sorted(pairs)))
+    return _Told(key, since_ms, over_ms, decider.storable(message, _LONGEST_MESSAGE))
 
 
 def _milliseconds(text: str) -> int | None:
@@ -149,12 +149,15 @@ def _left_open(known: Sequence[SystemAlert], one: _Told) -> Iterator[SystemAlert
 
 
 def _end(row: SystemAlert, at_ms: int, decider: Decider) -> None:
+    from otel_django.alerts.keeping.rows import stored_time
+
     row.state = row.told_state = "resolved"
-    row.resolved, row.resolved_ms, row.resolved_at = True, at_ms, _moment(at_ms)
+    row.resolved, row.resolved_ms, row.resolved_at = True, at_ms, stored_time(at_ms)
     row.told_ms = row.at_ms = decider.now_ms
 
 
 def _row(one: _Told, decider: Decider) -> SystemAlert:
+    from otel_django.alerts.keeping.rows import stored_time
     from otel_django.models import SystemAlert
 
     row = SystemAlert(
@@ -162,9 +165,9 @@ def _row(one: _Told, decider: Decider) -> SystemAlert:
         alert_type=one.key.rule,
         severity=one.key.severity,
         message=one.message,
-        labels=json.dumps(dict(one.key.labels)),
+        labels=written(dict(one.key.labels)),
         state="firing",
-        created_at=_moment(one.since_ms),
+        created_at=stored_time(one.since_ms),
         since_ms=one.since_ms,
         fired_ms=one.since_ms,
         breached_ms=one.since_ms,
@@ -176,7 +179,3 @@ def _row(one: _Told, decider: Decider) -> SystemAlert:
     if one.resolved_ms is not None:
         _end(row, one.resolved_ms, decider)
     return row
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, timezone.utc)

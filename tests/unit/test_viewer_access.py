@@ -24,6 +24,7 @@ from otel_django.metrics import active
 from otel_django.tracing.trust import FORWARDING_HEADERS
 from otel_django.viewer.paths import PATHS
 from otel_django.viewer.urls import VIEWS
+from tests.alerts_kit import alert
 from tests.endpoints_kit import STRANGER, TOKEN, as_sums_of_the_host, by_token, ours
 from tests.store_logs import record
 from tests.store_metrics import counter, of
@@ -36,6 +37,7 @@ SAMPLES = {
     "hex:fingerprint": FINGERPRINT,
     "path:name": "viewer.css",
     "slug:part": "site",
+    "slug:name": "HighErrorRate",
 }
 """What stands for the parts of paths that vary; the test sees to it that none is missing."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
@@ -106,7 +108,7 @@ def _fingerprint(made: Telemetry) -> str:
 
 
 @pytest.fixture(autouse=True)
-def site(store: Telemetry, tmp_path: Path) -> Iterator[None]:
+def site(store: Telemetry, tmp_path: Path, migrated: Path) -> Iterator[None]:
     changed = {"TOKENS": ["sesame"], "STORE": str(store.path), "RUN_DIR": str(tmp_path)}
     as_sums_of_the_host(of(counter(1.0, store.now_ns, name=MARK, of=MARK)))
     with ours(**changed), override_settings(ROOT_URLCONF=__name__):
@@ -246,6 +248,7 @@ def test_staff_sees_what_is_for_staff(database: None) -> None:
     client = Client(REMOTE_ADDR=STRANGER)
     client.force_login(User.objects.create(username="staff", is_staff=True))
     only_by_post = {"alerts/receive/", "alerts/test/", "cache/clear/"}
+    alert(fingerprint=SAMPLES["hex:fingerprint"])
     for route in GUARDED:
         assert client.get(address(route)).status_code == (405 if route in only_by_post else 200)
     assert client.post("/alerts/test/").status_code == 403

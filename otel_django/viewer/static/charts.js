@@ -36,7 +36,7 @@
     if (!source || drawn.some((each) => each[1] === host)) return;
     const chart = JSON.parse(source.textContent);
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px system-ui" };
-    const top = Math.max(0, ...(chart.dots || []).map((dot) => dot.value));
+    const top = Math.max(0, ...(chart.dots || []).map((dot) => dot.value), ...(chart.thresholds || []).slice(0, 1).map((limit) => limit.value));
     const options = {
       width: Math.max(200, host.clientWidth), height: Number(element.dataset.height) || 160,
       legend: { markers: { dash: (plot, index) => (index && chart.series[index - 1].dash ? "dashed" : "solid") } },

@@ -1,0 +1,123 @@
+"""Silences and maintenance: of what nobody is told, until when, and who wanted it so."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import HttpResponseRedirect
+
+from otel_django.viewer.alert_rows import MS, tabs
+from otel_django.viewer.alert_story import event_lines
+from otel_django.viewer.page import Context, page
+from otel_django.viewer.pages.alert import MINUTES, decider, minutes_of
+from otel_django.viewer.visit import NotDone
+from otel_django.web import alert_decisions, alert_records, csrf
+from otel_django.web.alert_decisions import SILENCE, DecisionError, written
+from otel_django.web.permissions import has_permission
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse, QueryDict
+
+    from otel_django.viewer.visit import Visit
+    from otel_django.web.alert_decisions import Decider
+    from otel_django.web.alert_records import Quiet
+
+EVERY: Final = {"0": "once", "86400": "every day", "604800": "every week"}
+"""Seconds from one beginning to the next, and the words for it."""
+_KINDS: Final = ("silenced", "silence_ended", "maintenance")
+
+
+def _change(visit: Visit) -> HttpResponse:
+    """Begin one or end one; then the page again."""
+    given = visit.request.POST
+    do = _ACTIONS.get(given.get("action", ""))
+    if do is None:
+        raise NotDone("A silence or a maintenance window is begun or ended.")
+    try:
+        do(decider(visit, SILENCE), given)
+    except DecisionError as error:
+        raise NotDone(str(error)) from error
+    return HttpResponseRedirect(visit.url("silences"))
+
+
+def _silence(who: Decider, given: QueryDict) -> None:
+    matchers = alert_decisions.matchers(given.get("matchers", ""))
+    minutes = minutes_of(given.get("minutes", ""))
+    alert_decisions.silence(who, matchers, minutes, given.get("comment", "").strip())
+
+
+def _plan(who: Decider, given: QueryDict) -> None:
+    every = given.get("every", "0")
+    if every not in EVERY:
+        raise DecisionError("It comes once, every day or every week.")
+    alert_decisions.plan(
+        who,
+        given.get("name", "").strip(),
+        alert_decisions.matchers(given.get("matchers", "")),
+        _begins_ms(given.get("starts", "")),
+        minutes_of(given.get("minutes", "")),
+        int(every),
+    )
+
+
+def _begins_ms(text: str) -> int:
+    """Of a form's field, in UTC."""
+    try:
+        found = datetime.fromisoformat(text.strip()).replace(tzinfo=timezone.utc)
+    except ValueError:
+        found = None
+    if found is None or not 2000 < found.year < 2200:
+        raise DecisionError("When it begins is a date and a time: 2026-11-22 18:00, in UTC.")
+    return round(found.timestamp() * 1000)
+
+
+_ACTIONS: Final[dict[str, Any]] = {
+    "silence": _silence,
+    "plan": _plan,
+    "end_silence": lambda who, given: alert_decisions.end_silence(
+        who, minutes_of(given.get("id", ""))
+    ),
+    "end_maintenance": lambda who, given: alert_decisions.end_maintenance(
+        who, minutes_of(given.get("id", ""))
+    ),
+}
+
+
+@page("silences", "Silences", _change)
+def silences(visit: Visit) -> Context:
+    """Those that hold now or will; below them who did what of late."""
+    now_ms, database = visit.now_ns // MS, visit.settings.database
+    ask = visit.parts.ask
+    found = ask("silences", lambda: alert_records.silences(database, now_ms)) or []
+    planned = ask("maintenance", lambda: alert_records.maintenance(database, now_ms)) or []
+    rows = [_row(each, now_ms) for each in (*found, *planned)]
+    events = ask("who did what", lambda: alert_records.events(database, kinds=_KINDS)) or ()
+    may = has_permission(visit.request, SILENCE)
+    return {
+        "tabs": tabs(visit, "silences"),
+        "rows": rows,
+        "now": [row for row in rows if row["active"]],
+        "events": event_lines(events),
+        "minutes": MINUTES.items(),
+        "every": EVERY.items(),
+        "csrf_token": csrf.token(visit.request) if may else "",
+        "starts": datetime.fromtimestamp(now_ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _row(quiet: Quiet, now_ms: int) -> dict[str, Any]:
+    one, row = quiet.silence, quiet.row
+    is_all = one.matchers == (alert_records.EVERYTHING,)
+    return {
+        "id": row.pk,
+        "maintenance": quiet.is_maintenance,
+        "name": getattr(row, "name", ""),
+        "matchers": "every alert" if is_all else written(one.matchers),
+        "active": one.is_active(now_ms),
+        "since_ns": one.since_ms * MS,
+        "until_ns": quiet.until_ms(now_ms) * MS,
+        "every": EVERY.get(str(getattr(row, "every", "")), ""),
+        "by": row.by,
+        "comment": row.comment,
+    }
