@@ -66,13 +66,10 @@ class NotificationLine(NamedTuple):
 
 def notification_lines(found: Iterable[Any]) -> list[NotificationLine]:
     """Rows of ``AlertNotification``, as they are told."""
-    return [
-        NotificationLine(
-            each.created_ms * MS,
-            each.channel,
-            each.kind,
-            *_STATES.get(each.state, ("quiet", each.state)),
-            [Try(one.at_ms * MS, one.result, one.detail) for one in each.tries.all()],
-        )
-        for each in found
-    ]
+    return [_line(each) for each in found]
+
+
+def _line(row: Any) -> NotificationLine:
+    colour, word = _STATES.get(row.state, ("quiet", row.state))
+    tries = [Try(one.at_ms * MS, one.result, one.detail) for one in row.tries.all()]
+    return NotificationLine(row.created_ms * MS, row.channel, row.kind, colour, word, tries)
