@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from otel_django.alerts.keeping.keeper import AlertKeeper
 from otel_django.alerts.keeping.merging import Backlog, merged, settled
 from otel_django.alerts.telling import Told
 from otel_django.models import AlertAttempt, AlertEvent, AlertNotification, SystemAlert
+from otel_django.testing import capture
 from tests.keeping_kit import (
     ALIAS,
     FENCE,
@@ -220,3 +222,25 @@ def test_of_two_hosts_that_were_on_their_own_one_story_is_left(folder: Path) -> 
     assert count(SystemAlert) == 2
     ours.close()
     theirs.close()
+
+
+def test_what_comes_after_the_end_is_for_the_database_only(kept: AlertKeeper, folder: Path) -> None:
+    kept.save(Changes(outgoing=[outgoing()]), FENCE)
+    kept.close()
+    kept.attempted(delivered())
+    assert states() == {"n1": "delivered"}
+    next_one = keeper(folder)
+    next_one.load(NOW_MS)
+    assert (folder / "journal" / NAME).stat().st_size > 0  # it has got the journal
+    next_one.close()
+
+
+def test_its_queries_are_no_spans_and_no_thread_is_left(kept: AlertKeeper) -> None:
+    before = set(threading.enumerate())
+    with capture() as captured:
+        kept.save(Changes([entry()], outgoing=[outgoing()]), FENCE)
+        kept.load(NOW_MS)
+    assert not captured.spans
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()

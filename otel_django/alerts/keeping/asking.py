@@ -1,8 +1,7 @@
-"""The database asked on a thread of its own: whoever asks waits for a limited time only."""
+"""The database asked on threads of ours: whoever asks waits for a limited time only."""
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -27,7 +26,7 @@ class DatabaseAwayError(OtelDjangoError):
 
 
 class Asker:
-    """Does one thing after the other, each on the thread that it starts when it is needed."""
+    """Has each thing done on a thread of its own, one after the other; to be called so."""
 
     def __init__(
         self,
@@ -39,8 +38,6 @@ class Asker:
         self._patience_s = patience_s
         self._retry_s = retry_s
         self._now_s = now_s
-        self._asked: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        self._is_running = False
         self._why = ""
         self._not_before_s = 0.0
         self._slow: Future[Any] | None = None
@@ -55,17 +52,18 @@ class Asker:
         is_hanging = self._slow is not None and not self._slow.done()
         if is_hanging or (self._why and self._now_s() < self._not_before_s):
             raise DatabaseAwayError(self._why)
-        self._start()
         answer: Future[_T] = Future()
-        self._asked.put((work, answer))
+        try:
+            own_thread.start(lambda: _do(work, answer), "otel_django alerts database")
+        except RuntimeError as error:  # none can be started at the process's end
+            raise self._is_away(type(error).__name__) from error
         try:
             found = answer.result(self._patience_s)
-        except AWAY as error:
-            raise self._is_away(type(error).__name__) from error
         except TimedOutError:
             self._slow = answer
-            answer.cancel()
             raise self._is_away("TimeoutError") from None
+        except AWAY as error:
+            raise self._is_away(type(error).__name__) from error
         self._why = ""
         return found
 
@@ -74,18 +72,11 @@ class Asker:
         self._not_before_s = self._now_s() + self._retry_s
         return DatabaseAwayError(why)
 
-    def _start(self) -> None:
-        if not self._is_running:
-            self._is_running = True
-            own_thread.start(self._run, "otel_django alerts database")
 
-    def _run(self) -> None:
-        attach(Context({SUPPRESS_KEY: True}))
-        while True:
-            work, answer = self._asked.get()
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                answer.set_result(work())
-            except BaseException as error:
-                answer.set_exception(error)
+def _do(work: Callable[[], _T], answer: Future[_T]) -> None:
+    """Its queries are no spans."""
+    attach(Context({SUPPRESS_KEY: True}))
+    try:
+        answer.set_result(work())
+    except BaseException as error:
+        answer.set_exception(error)

@@ -45,6 +45,7 @@ class AlertKeeper:
         self._backlog = Backlog()
         self._is_first = True
         self._has_journal = False
+        self._is_closed = False
         self._is_behind = False
         self._written: Any = None
         self._said: set[str] = set()
@@ -101,10 +102,10 @@ class AlertKeeper:
             self._ask(_nothing)
 
     def close(self) -> None:
-        """Let another process have the journal."""
+        """Let another process have the journal; what comes later is for the database only."""
         with self._lock:
             self._journal.close()
-            self._has_journal = False
+            self._has_journal, self._is_closed = False, True
 
     # --- the database
 
@@ -156,7 +157,7 @@ class AlertKeeper:
 
     def _open(self) -> None:
         """Take it as soon as no other process has it, and read what one left."""
-        if self._has_journal:
+        if self._has_journal or self._is_closed:
             return
         try:
             records = self._journal.open()
