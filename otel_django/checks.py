@@ -38,6 +38,7 @@ ABOUT: Final = {
     "command": ("012", "OTEL_DJANGO_COMMANDS names a command that no app has."),
     "model": ("013", "OTEL_DJANGO_MODEL_EVENTS names a model that no app has."),
     "health": ("014", "A setting names a health check that there isn't."),
+    "channel": ("015", "A channel for alerts isn't set up, but is switched on or named."),
 }
 """By kind of problem: the number in the check's id, and what it says."""
 
@@ -64,6 +65,7 @@ def check_settings(
             *_missing_commands(settings),
             *_missing_models(settings),
             *_missing_health_checks(settings),
+            *_missing_channels(settings),
         ]
         messages += [_message(problem, settings.strict) for problem in problems]
     return messages
@@ -208,6 +210,12 @@ def _health_checks(settings: conf.Settings) -> list[str]:
     from otel_django.health.registry import SITE, Registry
 
     return [check.name for check in Registry(below=(builtin(settings), SITE)).checks("all")]
+
+
+def _missing_channels(settings: conf.Settings) -> Iterator[conf.Problem]:
+    from otel_django.alerts.delivery.configured import problems
+
+    return problems(settings)
 
 
 def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:

@@ -28,6 +28,7 @@ Kind = Literal[
     "command",
     "model",
     "health",
+    "channel",
 ]
 
 _LONGEST_SHOWN: Final = 100

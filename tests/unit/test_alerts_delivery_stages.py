@@ -81,7 +81,7 @@ def test_critical_alerts_reach_all_channels_and_warnings_wake_nobody_up() -> Non
 
 
 def test_the_first_route_that_fits_counts() -> None:
-    given = [
+    given: list[dict[str, Any]] = [
         {"match": {"http.route": "~/api/.*"}, "channels": ["slack"]},
         {"match": {"severity": "critical", "service.name": "!billing"}, "channels": ["pagerduty"]},
         {"channels": ["log", "no-such"]},

@@ -67,6 +67,8 @@ def test_a_wrong_value_is_a_warning_with_name_value_and_cure(
         ({"OTEL_DJANGO_MODEL_EVENTS": "shop.Oder"}, "otel_django.W013"),
         ({"OTEL_DJANGO_HEALTH_CRITICAL": "disk,-cahce"}, "otel_django.W014"),
         ({"OTEL_DJANGO_COMMANDS": "own,all"}, "otel_django.W001"),
+        ({"ALERT_SLACK_ENABLED": "true"}, "otel_django.W015"),
+        ({"OTEL_DJANGO_ALERT_ROUTES": '[{"channels": ["pager"]}]'}, "otel_django.W015"),
         ({"OTEL_CONFIG_FILE": "x.yaml"}, "otel_django.W007"),
         (
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_django.alerts.delivery.private_addresses import reachable
+from otel_django.conf import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,37 @@ def wanted(settings: Settings) -> list[Wanted]:
             found.append(Wanted(name, "" if value or _is_known(name) else variable))
     found += [Wanted(name) for name, _ in _apprise(settings)]
     return found
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """Channels that are switched on without their address, or named in routes without being on."""
+    on = wanted(settings)
+    for one in on:
+        if one.missing:
+            variable = settings.origins[f"alert_{one.name}"].variable
+            yield Problem(
+                variable,
+                "true",
+                f"{variable} is on, but nothing says where to: no alert leaves that way.",
+                f"Set {one.missing}.",
+                "channel",
+            )
+    there = [one.name for one in on if not one.missing]
+    for name in dict.fromkeys(_named(settings)):
+        if name not in there:
+            variable = settings.origins["alert_routes"].variable
+            yield Problem(
+                variable,
+                name,
+                f"{variable} names the channel {name!r}, but there is no such channel.",
+                f"There are: {', '.join(there) or 'none'}.",
+                "channel",
+            )
+
+
+def _named(settings: Settings) -> Iterator[str]:
+    for route in settings.alert_routes:
+        yield from (*route["channels"], *route.get("escalate", ()))
 
 
 def _is_known(name: str) -> bool:
