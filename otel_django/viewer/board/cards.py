@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_django.viewer.readers import Readers
 
 MOST: Final = 40
+IN_A_CARD: Final = 4
 KEPT_S: Final = 15.0
 NOT_KEPT: Final = "Nothing is kept that it could be made of: OTEL_DJANGO_STORE=on"
 NO_VALUE: Final = "There is nothing of this metric in the last hour"
@@ -37,9 +38,9 @@ _drawn: Final = KeptAWhile[object, "Card"](SYSTEM_CLOCK, KEPT_S)
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A figure for each set of labels, the largest first, and its course of an hour.
+    """A figure for each set of labels, the largest first; of the first one the course of an hour.
 
-    ``problem`` says why there is none.
+    ``more`` is how many others there are, ``problem`` why there is none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Card:
     figures: tuple[Figure, ...] = ()
     course: list[float | None] = field(default_factory=list)
     problem: str = ""
+    more: int = 0
 
     @property
     def spark(self) -> list[str]:
@@ -95,16 +97,16 @@ def _card(row: CustomMetric, reader: MetricReader, when: TimeRange) -> Card:
         return Card(name, title, problem=BROKEN)
     if drawn is None:
         return Card(name, title, problem=NO_VALUE)
-    lines = drawn["series"]
-    figures = tuple(_figure(row, rule, line, drawn) for line in lines)
-    return Card(name, title, figures, lines[0]["points"])
+    lines = sorted(drawn["series"], key=lambda line: -(line["points"][-1] or 0.0))
+    figures = tuple(_figure(row, rule, line, drawn) for line in lines[:IN_A_CARD])
+    return Card(name, title, figures, lines[0]["points"], more=len(lines) - len(figures))
 
 
 def _rule(row: CustomMetric) -> Rule:
     """A rule needs a threshold: what has none gets one that nothing reaches."""
     from otel_django.alerts.keeping.rows import metric_of
 
-    given = metric_of(row)
+    given = {**metric_of(row), "summary": "{value}"}
     if not alert_rules.has_threshold(row):
         given["warning"] = inf if row.operator.startswith(">") else -inf
     return defined(given)
