@@ -27,7 +27,6 @@ RENEW_MS: Final = 60_000
 """How often what is kept of an alert is renewed while only its value changes."""
 MOST_OF_A_RULE: Final = 1000
 """Alerts of one rule at a time; those beyond are left out, and it is said."""
-_EARLY_MS: Final = CRITICAL_INTERVAL_S * 500
 
 Rules = Callable[[Sequence[Mapping[str, Any]]], "Iterable[Rule]"]
 """The site's rules, given those that users have written in the admin."""
@@ -70,7 +69,11 @@ class _Found:
 
 
 class Evaluation:
-    """Evaluates what is due; one step at a time, a second one begun meanwhile goes before."""
+    """Evaluates what is due; one step at a time, a second one begun meanwhile goes before.
+
+    ``interval_s`` is how often there is a step: critical rules are due at each, if it is no shorter
+    than theirs all others are, too.
+    """
 
     def __init__(
         self,
@@ -80,12 +83,15 @@ class Evaluation:
         source: Callable[[], Source],
         announce: Announce,
         policy: Policy,
+        interval_s: float = CRITICAL_INTERVAL_S,
     ) -> None:
         self._keeper = keeper
         self._rules = rules
         self._source = source
         self._announce = announce
         self._policy = policy
+        self._early_ms = interval_s * 500
+        self._pace = min(1.0, interval_s / CRITICAL_INTERVAL_S)
         self._evaluated_ms: dict[str, int] = {}
         self._turn = 0
 
@@ -155,7 +161,7 @@ class Evaluation:
 
     def _is_due(self, rule: Rule, now_ms: int) -> bool:
         last_ms = self._evaluated_ms.get(rule.name)
-        passed_ms = rule.interval_s * 1000 - _EARLY_MS
+        passed_ms = rule.interval_s * self._pace * 1000 - self._early_ms
         return last_ms is None or not 0 <= now_ms - last_ms < passed_ms
 
     def _notices(

@@ -71,7 +71,9 @@ class Monitoring:
         )
         self._keeper = parts.keeper(settings, folder)
         channels = parts.channels(settings)
-        self._evaluation = parts.evaluation(settings, self._keeper, self.measured.source, channels)
+        self._evaluation = parts.evaluation(
+            settings, self._keeper, self.measured.source, channels, interval_s
+        )
         self._sender = parts.sender(settings, channels, self._keeper, clock)
         url = settings.alerts_heartbeat_url
         self._heartbeat = heartbeat.Heartbeat(url, clock=clock) if url else None
@@ -228,8 +230,11 @@ class Monitoring:
         deadline_s = self._clock.monotonic_s() + timeout_s
         self._sender.stop(timeout_s / 2)
         self.duties.wait(timeout_s / 4)
-        last = Duties([Duty("release", 1.0, self._release)], clock=self._clock)
-        last.once(max(0.1, deadline_s - self._clock.monotonic_s()))
+        self.rest(max(0.1, deadline_s - self._clock.monotonic_s()))
+
+    def rest(self, timeout_s: float) -> None:
+        """Let another process go on, until this one is asked again."""
+        Duties([Duty("release", timeout_s, self._release)], clock=self._clock).once(timeout_s)
 
     def _release(self) -> None:
         self._keeper.close()

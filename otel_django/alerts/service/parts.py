@@ -60,6 +60,7 @@ def evaluation(
     keeper: AlertKeeper,
     source: Callable[[], Source],
     channels: Mapping[str, Channel],
+    interval_s: float,
 ) -> Evaluation:
     """The site's rules, told of as its settings say."""
     told = Delivery(
@@ -76,6 +77,7 @@ def evaluation(
             notices, entries, rules, told, now_ms
         ),
         policy=Policy(int(settings.alerts_repeat_s), tuple(settings.alerts_escalate_s)),
+        interval_s=interval_s,
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from otel_django.alerts import liveness
 from otel_django.health.check import Registered
-from otel_django.health.results import CheckError, Result
+from otel_django.health.results import Result
 
 if TYPE_CHECKING:
+    from otel_django.alerts.keeping.asking import Asker
     from otel_django.conf import Settings
     from otel_django.observers.board import Board
 
 NAME: Final = "monitoring"
+PATIENCE_S: Final = 1.0
+"""With a database that hangs."""
 _NAMED: Final = 5
 
 
@@ -31,12 +35,13 @@ class MonitoringCheck:
         self._settings = settings
         self._opened = False
         self._shared: Board | None = None
+        self._asker: Asker | None = None
 
     def run(self) -> Result:
-        """A site on which nobody has ever evaluated alerts is healthy: it may not want any."""
+        """A site on which nobody is known to have evaluated alerts is healthy: it may want none."""
         found = self._last()
         if found is None:
-            return Result(message="Nobody evaluates alerts here: `run_monitoring` never ran.")
+            return Result(message="Nobody is known to have evaluated alerts here.")
         last, age_s = found
         observed = {
             "age_s": round(age_s, 1),
@@ -58,20 +63,26 @@ class MonitoringCheck:
         known = self._ask(self._host())
         if known is not None and known[1] <= known[0].interval_s:
             return known
-        from otel_django.observers.board import BoardAway
-
-        try:
-            left = self._ask(self._database())
-        except BoardAway as error:
-            if known is None:
-                raise CheckError("Whether alerts are evaluated can't be asked.") from error
-            return known
+        left = self._ask_database()
         return min((one for one in (known, left) if one), key=lambda one: one[1], default=None)
 
     def _ask(self, board: Board | None) -> tuple[liveness.Evaluated, float] | None:
         left = None if board is None else board.get(liveness.LEASE)
         last = None if left is None else liveness.read(left.text)
         return None if left is None or last is None else (last, left.age_s)
+
+    def _ask_database(self) -> tuple[liveness.Evaluated, float] | None:
+        """None, too, if it doesn't answer: that is what the check `database` is for."""
+        from otel_django.alerts.keeping.asking import Asker, DatabaseAwayError
+        from otel_django.observers.board import BoardAway
+        from otel_django.observers.database_board import DatabaseBoard
+
+        if self._asker is None:
+            self._asker = Asker(patience_s=PATIENCE_S)
+        board = DatabaseBoard(self._settings.database)
+        with contextlib.suppress(BoardAway, DatabaseAwayError):
+            return self._asker.ask(lambda: self._ask(board))
+        return None
 
     def _host(self) -> Board | None:
         if not self._opened:
@@ -83,8 +94,3 @@ class MonitoringCheck:
             self._shared = None if folder is None else FolderBoard(folder)
             self._opened = True
         return self._shared
-
-    def _database(self) -> Board:
-        from otel_django.observers.database_board import DatabaseBoard
-
-        return DatabaseBoard(self._settings.database)
