@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.health import active
 from otel_django.health.report_json import document
 from otel_django.viewer.dashboard_views import MonitoringDashboardView, monitoring_dashboard
+from otel_django.web.alert_records import made_since
 from otel_django.web.alert_views import TestAlertsView, test_alerts
 from otel_django.web.cached_answers import ClearMonitoringCacheView, clear_monitoring_cache
 from otel_django.web.dashboard import measured
@@ -23,7 +24,7 @@ from otel_django.web.health_views import (
 from otel_django.web.json_endpoint import finite
 from otel_django.web.metric_sums import host_sums
 from otel_django.web.metrics_views import MetricsEndpointView, metrics_endpoint
-from otel_django.web.site_settings import site_version
+from otel_django.web.site_settings import site_settings, site_version
 from otel_django.web.status_views import MonitoringStatusView, monitoring_status
 from otel_django.web.uptime_views import UptimeStatusView, uptime_status
 
@@ -51,6 +52,9 @@ __all__ = [
     "test_alerts",
     "uptime_status",
 ]
+
+
+_STOP_S: Final = 2.0
 
 
 class HealthCheckManager:
@@ -81,11 +85,24 @@ class PerformanceMonitor:
 
 
 class AlertManager:
-    """Alerts; there are no rules yet."""
+    """The alert rules of this site."""
 
-    def check_and_send_alerts(self) -> list[dict[str, Any]]:
-        """Those that were sent."""
-        return []
+    def check_and_send_alerts(self, timeout_s: float = 30.0) -> list[dict[str, Any]]:
+        """Do once what ``run_monitoring`` does all the time; the notifications that were made.
+
+        Each is ``{key, channel, kind, severity, state}``, and ``state`` is ``delivered``,
+        ``waiting`` or ``refused``. Nothing is evaluated where another process does it already.
+        """
+        from otel_django.alerts.service.monitoring import Monitoring
+
+        settings = site_settings()
+        since_ms = SYSTEM_CLOCK.now_ns() // 1_000_000
+        monitoring = Monitoring(settings, clock=SYSTEM_CLOCK)
+        try:
+            monitoring.once(timeout_s)
+        finally:
+            monitoring.stop(_STOP_S)
+        return made_since(settings.database, since_ms)
 
 
 health_check_manager = HealthCheckManager()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.health.report_json import timestamp
 from otel_django.web import alert_decisions, alert_records, alerts_received
 from otel_django.web.alert_decisions import ACKNOWLEDGE, SILENCE, Decider, DecisionError
-from otel_django.web.alert_records import labels_of
+from otel_django.web.alert_records import AlertsAwayError, labels_of
 from otel_django.web.alert_rules import rules_of
 from otel_django.web.json_endpoint import Refused, refusal
 from otel_django.web.permissions import MACHINE, has_permission, has_token, user_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from otel_django.web.json_endpoint import Asked
 
 USUAL_MINUTES: Final = 60
+TEST_TIMEOUT_S: Final = 8.0
 _PERMISSIONS: Final = {"acknowledge": ACKNOWLEDGE, "silence": SILENCE}
 
 
@@ -102,6 +104,12 @@ def _decides(asked: Asked, permission: str) -> str:
 
 def taken(asked: Asked) -> Received:
     """Keep what Alertmanager tells of."""
+    if asked.settings.alerts_evaluator != "prometheus":
+        raise Refused(
+            409,
+            "evaluated here",
+            "This site evaluates alerts itself; OTEL_DJANGO_ALERTS_EVALUATOR says who does.",
+        )
     now_ms = SYSTEM_CLOCK.now_ns() // 1_000_000
     try:
         count = alerts_received.keep(asked.settings, asked.body["alerts"], now_ms)
@@ -112,8 +120,20 @@ def taken(asked: Asked) -> Received:
 
 def tested(asked: Asked) -> AlertTest:
     """Send a test through each channel."""
+    from otel_django.alerts.delivery.configured import channels
+    from otel_django.alerts.delivery.trial import tried
+
+    settings, now_ms = asked.settings, SYSTEM_CLOCK.now_ns() // 1_000_000
+    by = str(user_of(asked.request).get_username())
+    found = tried(channels(settings), by, settings.alerts_site_url, now_ms, TEST_TIMEOUT_S)
+    text = ", ".join(f"{name}: {outcome.result}" for name, outcome in found.items())
+    with suppress(AlertsAwayError):
+        alert_decisions.note_of(Decider(settings.database, by, now_ms), "tested", text=text)
     return {
-        "timestamp": timestamp(SYSTEM_CLOCK.now_ns()),
-        "channels": [],
-        "detail": "No channel is set up.",
+        "timestamp": timestamp(now_ms * 1_000_000),
+        "channels": [
+            {"channel": name, "ok": outcome.result == "delivered", "detail": outcome.detail}
+            for name, outcome in found.items()
+        ],
+        "detail": "" if found else "No channel is set up.",
     }

@@ -171,6 +171,16 @@ def notifications(database: str, fingerprint: str, limit: int = 20) -> list[Aler
         return list(found.order_by("-created_ms", "-id")[:limit])
 
 
+def made_since(database: str, since_ms: int) -> list[dict[str, Any]]:
+    """Notifications from then on: key, channel, kind, severity, state."""
+    fields = ("key", "channel", "kind", "severity", "state")
+    with tables(database):
+        from otel_django.models import AlertNotification
+
+        rows = AlertNotification._base_manager.using(database).filter(created_ms__gte=since_ms)
+        return list(rows.order_by("id").values(*fields)[:MOST])
+
+
 # --- silences and maintenance
 
 

@@ -134,7 +134,7 @@ def _by_token(request: HttpRequest, settings: Settings) -> Verdict:
     return "unauthorized" if settings.tokens else "forbidden"
 
 
-@post(may=_by_token, body=Webhook)
+@post(may=_by_token, body=Webhook, errors={409: "Alerts are evaluated here, not by Prometheus."})
 def _receive(asked: Asked) -> Received:
     """Keep alerts that Alertmanager's webhook (version 4) tells of."""
     from otel_django.web import alert_answers

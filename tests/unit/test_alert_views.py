@@ -26,7 +26,7 @@ RECEIVE = "/monitoring/alerts/receive/"
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, database: None) -> Iterator[None]:
     alert_records.count_anew()
-    with ours(TOKENS=["sesame"], RUN_DIR=str(tmp_path)):
+    with ours(TOKENS=["sesame"], RUN_DIR=str(tmp_path), ALERTS_EVALUATOR="prometheus"):
         yield
 
 
@@ -290,3 +290,31 @@ def test_matchers_of_a_row_are_those_that_were_written() -> None:
     labels = alert_records.all_labels(made)
     assert matches(matchers_of(row.matchers), labels)
     assert not matches(matchers_of(row.matchers), {**labels, "http.route": "/"})
+
+
+def test_where_alerts_are_evaluated_here_alertmanager_is_refused() -> None:
+    with ours(ALERTS_EVALUATOR="embedded"):
+        refused = receive(told())
+    assert refused.status_code == 409
+    assert not SystemAlert._base_manager.exists()
+
+
+# --- a test of the channels
+
+
+def test_a_test_goes_through_each_channel_and_is_told_of() -> None:
+    client = staff("test_alerts")
+    answer = client.post("/monitoring/alerts/test/").json()
+    assert [(each["channel"], each["ok"]) for each in answer["channels"]] == [("log", True)]
+    [event] = AlertEvent._base_manager.all()
+    assert (event.kind, event.by, event.text) == ("tested", "ada", "log: delivered")
+
+
+def test_a_channel_that_cannot_be_reached_says_so_without_its_address() -> None:
+    url = "http://127.0.0.1:1/hook/secret-part"
+    with ours(ALERT_WEBHOOK_URL=url, ALERT_LOG_ENABLED="false"):
+        answer = staff("test_alerts").post("/monitoring/alerts/test/")
+    [result] = answer.json()["channels"]
+    assert (result["channel"], result["ok"]) == ("webhook", False)
+    assert result["detail"]
+    assert "secret-part" not in answer.content.decode()
