@@ -168,6 +168,20 @@ def test_a_restart_while_it_is_away_neither_loses_nor_repeats(folder: Path) -> N
     third.close()
 
 
+def test_what_another_host_has_delivered_is_not_sent_when_the_database_goes(folder: Path) -> None:
+    ours, theirs = keeper(folder / "a"), keeper(folder / "b")
+    ours.save(Changes(outgoing=[outgoing()]), FENCE)
+    theirs.attempted(delivered())
+    theirs.close()
+    ours.load(NOW_MS)
+    with away():
+        assert not ours.due(NOW_MS, FENCE)
+        ours.close()
+        again = keeper(folder / "a")
+        assert not again.due(NOW_MS, FENCE)
+        again.close()
+
+
 def test_killed_at_any_record_all_before_is_merged_and_again_harmless(folder: Path) -> None:
     first = keeper(folder)
     first.load(NOW_MS)
@@ -235,12 +249,15 @@ def test_what_comes_after_the_end_is_for_the_database_only(kept: AlertKeeper, fo
     next_one.close()
 
 
-def test_its_queries_are_no_spans_and_no_thread_is_left(kept: AlertKeeper) -> None:
+def test_its_queries_are_not_counted_among_the_sites_and_no_thread_is_left(
+    kept: AlertKeeper,
+) -> None:
     before = set(threading.enumerate())
     with capture() as captured:
         kept.save(Changes([entry()], outgoing=[outgoing()]), FENCE)
         kept.load(NOW_MS)
     assert not captured.spans
+    assert not [one for one in captured.metrics if one.name.startswith("db.")]
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
         assert not thread.is_alive()

@@ -55,16 +55,10 @@ class AlertKeeper:
     def load(self, now_ms: int) -> Known:
         """What is known now."""
         try:
-            known = self._ask(lambda: self._database.load(now_ms))
-            if self._is_first:
-                self._outbox.add(self._ask(self._database.waiting))
+            self._ask(lambda: (self._database.load(now_ms), self._database.waiting()), self._learn)
         except DatabaseAwayError as error:
             return replace(self._known, away=str(error))
-        with self._lock:
-            self._is_first = False
-            self._known = known
-            self._remember()
-        return known
+        return self._known
 
     def save(self, changes: Changes, fence: Fence) -> None:
         """All of it or nothing; raises NotLeaderError."""
@@ -109,8 +103,11 @@ class AlertKeeper:
 
     # --- the database
 
-    def _ask(self, work: Callable[[], _T]) -> _T:
-        """After it has been told what happened while it was away."""
+    def _ask(self, work: Callable[[], _T], learn: Callable[[_T], None] | None = None) -> _T:
+        """After it has been told what happened while it was away.
+
+        Nobody tells it anything before ``learn`` is done with what it answered.
+        """
         with self._catching_up:
             try:
                 self._catch_up()
@@ -119,6 +116,8 @@ class AlertKeeper:
                 self._say("The database of alerts can't be used (%s): a journal stands in.", error)
                 raise
             self._said.clear()
+            if learn is not None:
+                learn(found)
             return found
 
     def _catch_up(self) -> None:
@@ -129,7 +128,7 @@ class AlertKeeper:
             backlog, self._backlog = self._backlog, Backlog()
         try:
             self._asker.ask(lambda: self._database.merge(backlog))
-        except DatabaseAwayError:
+        except BaseException:
             with self._lock:
                 backlog.absorb(self._backlog)
                 self._backlog = backlog
@@ -137,6 +136,18 @@ class AlertKeeper:
         self._written = None  # what the journal has besides need not be told again
 
     # --- memory
+
+    def _learn(self, answer: tuple[Known, list[Outgoing]]) -> None:
+        """The database knows better what waits, but for attempts that it hasn't been told of."""
+        known, waiting = answer
+        with self._lock:
+            self._is_first = False
+            self._known = known
+            self._outbox = MemoryOutbox()
+            self._outbox.add(waiting)
+            for attempt in self._backlog.attempts.values():
+                self._outbox.attempted(attempt)
+            self._remember()
 
     def _apply(self, changes: Changes) -> None:
         alerts: dict[Key, Entry] = dict(self._known.alerts)
