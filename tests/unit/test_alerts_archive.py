@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from otel_django.alerts.keeping import archive as archiving
-from otel_django.alerts.keeping.archive import archive
+from otel_django.alerts.keeping.archive import archive, put_by
 from otel_django.alerts.keeping.contract import Changes, Entry
 from otel_django.alerts.keeping.database import AlertDatabase
 from otel_django.alerts.keeping.documents import entry_of
@@ -32,6 +32,7 @@ from tests.keeping_kit import (
     kept_in_sqlite,
     key,
     outgoing,
+    told,
 )
 
 
@@ -90,6 +91,17 @@ def test_alerts_of_months_long_over_are_put_by_as_they_were() -> None:
     left = rows(SystemAlert).order_by("alert_type").values_list("alert_type", flat=True)
     assert list(left) == ["D1", "E1"]
     assert run() == 1
+
+
+def test_by_hand_only_what_is_over_and_was_told_goes() -> None:
+    over, untold = ended("A1", ms(2026, 11, 20)), told(ended("B1", ms(2026, 11, 20)))
+    older = ended("C1", ms(2026, 10, 20))
+    save(alerts=[over, untold, older, entry(key("D1"), since_ms=NOW_MS)])
+    put = put_by(rows(SystemAlert).all(), ALIAS)
+    assert sorted(row.alert_type for row in put) == ["A1", "C1"]
+    assert archived() == {"2026-10": [older], "2026-11": [over]}
+    assert put_by(put, ALIAS) == []
+    assert rows(AlertArchive).count() == 2
 
 
 @pytest.mark.parametrize(("day", "months"), [(ms(2026, 12, 1), 1), (ms(2026, 12, 3), 2)])

@@ -5,6 +5,7 @@ What was told of them goes with them; who did what is kept as long as the archiv
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from otel_django.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from django.db.models import QuerySet
 
@@ -42,29 +43,47 @@ def archive(now_ms: int, keep_months: int, *, database: str = "default") -> bool
     before_ms = _month_begins_ms(now_ms - HISTORY_DAYS * 86_400_000)
     rows = SystemAlert._base_manager.using(database)
     old = rows.filter(resolved=True, resolved_ms__lt=before_ms)
-    with transaction.atomic(using=database):
-        found = list(old.select_for_update().order_by("resolved_ms", "id")[:AT_ONCE])
-        if found:
-            _put_by([row for row in found if _month(row) == _month(found[0])], database)
-            return True
+    found = list(old.order_by("resolved_ms", "id")[:AT_ONCE])
+    if found:
+        _put_by([row for row in found if _month(row) == _month(found[0])], database)
+        return True
     return _drop_told(before_ms, database) or _drop_archived(now_ms, keep_months, database)
 
 
-def _put_by(alerts: Sequence[SystemAlert], database: str) -> None:
-    """In a transaction; nothing where another process did so meanwhile."""
-    ids = [row.pk for row in alerts]
-    deleted, _ = SystemAlert._base_manager.using(database).filter(pk__in=ids).delete()
-    if deleted != len(alerts):
-        transaction.set_rollback(True, using=database)
-        return
-    times = [row.resolved_ms or 0 for row in alerts]
-    AlertArchive._base_manager.using(database).create(
-        month=_month(alerts[0]),
-        first_ms=min(times),
-        last_ms=max(times),
-        alerts=len(alerts),
-        document="".join(f"{written(entry_document(entry_of(row)))}\n" for row in alerts),
-    )
+def put_by(alerts: Iterable[SystemAlert], database: str) -> list[SystemAlert]:
+    """Those that are over, and of which that was told, now; returns which they were.
+
+    Raises as ``archive``.
+    """
+    months: dict[str, list[SystemAlert]] = defaultdict(list)
+    for row in alerts:
+        if row.resolved and row.told_state != "firing":
+            months[_month(row)].append(row)
+    return [
+        row
+        for rows in months.values()
+        for start in range(0, len(rows), AT_ONCE)
+        for row in _put_by(rows[start : start + AT_ONCE], database)
+    ]
+
+
+def _put_by(alerts: list[SystemAlert], database: str) -> list[SystemAlert]:
+    """All of one month; nothing where another process did so meanwhile."""
+    rows = SystemAlert._base_manager.using(database)
+    with transaction.atomic(using=database):
+        deleted, _ = rows.filter(pk__in=[row.pk for row in alerts]).delete()
+        if deleted != len(alerts):
+            transaction.set_rollback(True, using=database)
+            return []
+        times = [row.resolved_ms or 0 for row in alerts]
+        AlertArchive._base_manager.using(database).create(
+            month=_month(alerts[0]),
+            first_ms=min(times),
+            last_ms=max(times),
+            alerts=len(alerts),
+            document="".join(f"{written(entry_document(entry_of(row)))}\n" for row in alerts),
+        )
+    return alerts
 
 
 def _drop_told(before_ms: int, database: str) -> bool:
