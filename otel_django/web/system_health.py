@@ -8,8 +8,6 @@ from otel_django.clock import SYSTEM_CLOCK
 from otel_django.health import active
 from otel_django.health.report_json import check_document, timestamp
 from otel_django.health.results import score
-from otel_django.metrics import active as metrics
-from otel_django.web.cached_answers import KeptAWhile
 from otel_django.web.dashboard import Api, Celery, Host, measured
 from otel_django.web.json_endpoint import Asked, class_of, get, json_view
 from otel_django.web.metric_sums import host_sums
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from otel_django.web.metrics_answer import Answer
 
 PERMISSION: Final = "otel_django.view_system_health"
-KEPT_S: Final = 3.0
-_known: Final = KeptAWhile[object, "SystemHealth"](SYSTEM_CLOCK, KEPT_S)
 
 
 class SystemHealth(TypedDict):
@@ -52,11 +48,7 @@ def _system_health(asked: Asked) -> Answer:
 
 
 def system_health() -> SystemHealth:
-    """As it is now, made once for all who ask within some seconds."""
-    return _known.get((active.engine(), metrics.host()), _system_health_now)
-
-
-def _system_health_now() -> SystemHealth:
+    """As it is now."""
     report = active.engine().report("all")
     now_ns = SYSTEM_CLOCK.now_ns()
     sums = measured(host_sums(), now_ns, {check.name: check.status for check in report.checks})

@@ -224,7 +224,7 @@ class _Making:
             before,
             _judged(measure, value, self.rules),
             measure.worse,
-            since_start and measure.form != "level",
+            since_start and value is not None and measure.form != "level",
         )
 
 

@@ -18,6 +18,8 @@ State = Literal["healthy", "degraded", "unhealthy", "pending", "unknown"]
 UNKNOWN: Final = Look("–", "quiet", -1)
 SAME: Final = 0.005
 """A change by less isn't told."""
+_ROUGH: Final = 0.1
+"""From there on whole percents do."""
 MOST_CHANGE: Final = 10.0
 """Beyond that the figure of an hour ago says more than a percentage."""
 
@@ -72,7 +74,8 @@ class Figure:
             return "as before"
         if not self.before or abs(by / self.before) > MOST_CHANGE:
             return f"was {units.measured(self.before, self.unit)}"
-        return f"{_sign(by)}{units.share(abs(by / self.before))}"
+        ratio = abs(by / self.before)
+        return f"{_sign(by)}{f'{100 * ratio:.0f} %' if ratio >= _ROUGH else units.share(ratio)}"
 
     @property
     def change_colour(self) -> str:
