@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -71,12 +71,17 @@ class AlertStub:
                 length = int(self.headers.get("Content-Length", 0))
                 request = Request(self.path, dict(self.headers), self.rfile.read(length))
                 answer = stub._take(request)
+                with suppress(OSError):  # the client may be gone by now
+                    self._answer(answer)
+
+            def _answer(self, answer: Answer) -> None:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
+                self.wfile.flush()
 
             def do_GET(self) -> None:
                 self.do_POST()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from otel_django.clock import Clock
     from otel_django.pipeline.retry import Random
 
-MOST_WAITING: Final = 100
-"""A channel's notifications in memory; the others stay in the outbox."""
+MOST_WAITING: Final = 2000
+"""Alerts in the notifications that a channel has in memory; the others stay in the outbox."""
 TIMEOUT_S: Final = 10.0
 
 
@@ -123,7 +123,7 @@ class _Line:
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
-        self._keys: set[str] = set()  # of what waits or is being sent
+        self._sizes: dict[str, int] = {}  # of what waits or is being sent, by key
         self._thread: threading.Thread | None = None
         self._ends = False
         self._closed_until_s = 0.0
@@ -132,9 +132,9 @@ class _Line:
         """Send it soon; not if it is here already, or too much is."""
         until_s = self._clock.monotonic_s() + SENDING_MS / 1000 - self._timeout_s
         with self._changed:
-            if self._ends or one.key in self._keys or len(self._keys) >= MOST_WAITING:
+            if self._ends or one.key in self._sizes or sum(self._sizes.values()) >= MOST_WAITING:
                 return
-            self._keys.add(one.key)
+            self._sizes[one.key] = len(one.document.get("alerts", ()))
             self._waiting.append(_Waiting(one, until_s))
             if self._thread is None:
                 self._thread = own_thread.start(
@@ -145,7 +145,7 @@ class _Line:
     def idle(self, timeout_s: float) -> bool:
         """Wait until nothing is here."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._keys, timeout_s)
+            return self._changed.wait_for(lambda: not self._sizes, timeout_s)
 
     def end(self) -> None:
         """Begin nothing new."""
@@ -166,7 +166,7 @@ class _Line:
                     self._send(one.outgoing)
             finally:
                 with self._changed:
-                    self._keys.discard(one.outgoing.key)
+                    self._sizes.pop(one.outgoing.key, None)
                     self._changed.notify_all()
 
     def _next(self) -> _Waiting | None:
