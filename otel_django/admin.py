@@ -11,6 +11,7 @@ from django.http import HttpResponseRedirect
 from django.urls import path
 
 from otel_django import (
+    admin_alerts,  # noqa: F401 - registers its pages
     admin_health,  # noqa: F401 - registers its page
     admin_levels,  # noqa: F401 - as above
     admin_pages,

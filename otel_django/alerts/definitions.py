@@ -15,7 +15,7 @@ from otel_django.alerts.rules import SEVERITIES, Rule, Threshold
 if TYPE_CHECKING:
     from otel_django.metric_points import Kind
 
-_KINDS: Final = ("counter", "up_down_counter", "gauge", "histogram", "exponential_histogram")
+KINDS: Final = ("counter", "up_down_counter", "gauge", "histogram", "exponential_histogram")
 _TIME: Final = re.compile(r"(\d{1,9})\s*([smhd]?)")
 _UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _KNOWN: Final = {one.name: one for one in metrics.ALL}
@@ -149,7 +149,7 @@ def _selector(given: Mapping[str, Any]) -> forms.Selector:
     where = _matches(_mapping(given, "where"))
     if known is not None:
         return forms.select(known, *where)
-    if given.get("kind") not in _KINDS:
+    if given.get("kind") not in KINDS:
         raise RuleError(f"{metric!r} is no metric of this package: its kind must be given")
     return forms.Selector(metric, cast("Kind", given["kind"]), str(given.get("unit", "")), where)
 
@@ -240,3 +240,5 @@ _FORMS: Final[
     "growing": (lambda of, given: forms.Growing(of, _window(given), _by(given)), frozenset()),
     "absence": (lambda of, given: forms.Absence(of, _window(given)), frozenset()),
 }
+FORMS: Final = tuple(_FORMS)
+"""Their names, as users write them."""

@@ -55,7 +55,7 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"viewer"},
     {"admin_pages"},
-    {"admin_health"},
+    {"admin_alerts", "admin_health"},
     {"admin", "management", "bootstrap", "monitoring", "urls", "probe_urls"},
     {"apps", "tasks", "testing", "__init__", "__main__"},
     {"pytest_plugin"},
