@@ -279,7 +279,7 @@ def number(
         return value / per_unit
 
     def show(value: float) -> str:
-        units = round(value * per_unit, 9)
+        units = round(float(value) * per_unit, 9)
         return str(int(units)) if units.is_integer() else repr(units)
 
     of = f"a number of {unit}" if unit else "a number"

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from otel_django.alerts.keeping.contract import SENDING_MS, Changes
@@ -47,8 +48,7 @@ def test_twenty_kills_lose_no_notification_and_double_at_most_one_each(tmp_path:
         )
         for run in range(RUNS):
             with sending(tmp_path, stub, run):
-                before = len(stub.requests)
-                wait_until(lambda before=before: len(stub.requests) > before or is_done(stub))
+                wait_until(partial(has_more, stub, len(stub.requests)))
                 time.sleep(chance.uniform(0, 0.15))
         with sending(tmp_path, stub, RUNS + 3):
             wait_until(lambda: is_done(stub))
@@ -67,6 +67,10 @@ def fill(folder: Path, now_ms: int) -> None:
     ]
     kept.save(Changes(outgoing=[outgoing(one, "webhook") for one in said]), FENCE)
     kept.close()
+
+
+def has_more(stub: AlertStub, before: int) -> bool:
+    return len(stub.requests) > before or is_done(stub)
 
 
 def is_done(stub: AlertStub) -> bool:

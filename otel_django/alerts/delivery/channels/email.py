@@ -35,10 +35,12 @@ class EmailChannel:
 
     def send(self, notification: Notification, timeout_s: float) -> Outcome:
         """Send it. A connection of its own: the server may have hung up on an old one."""
+        backend = None
         try:
             backend = _backend(timeout_s)
             sent = backend.send_messages([message(notification, self.recipients)])
         except Exception as error:  # back-ends of all kinds
+            _drop(backend)
             return _failed(error)
         if sent == 0:
             return Outcome("retry", "The mail back-end sent nothing.")
@@ -71,6 +73,14 @@ def _backend(timeout_s: float) -> Any:
     if hasattr(backend, "timeout"):
         backend.timeout = min(backend.timeout or timeout_s, timeout_s)
     return backend
+
+
+def _drop(backend: Any) -> None:
+    """Close the socket without a further word: the server may leave us waiting once more."""
+    connection = getattr(backend, "connection", None)
+    if isinstance(connection, smtplib.SMTP):
+        connection.close()
+        backend.connection = None
 
 
 # --- what became of it
