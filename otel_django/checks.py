@@ -39,6 +39,7 @@ ABOUT: Final = {
     "model": ("013", "OTEL_DJANGO_MODEL_EVENTS names a model that no app has."),
     "health": ("014", "A setting names a health check that there isn't."),
     "channel": ("015", "A channel for alerts isn't set up, but is switched on or named."),
+    "rule": ("016", "An alert rule of the site's can't be used, and is left out."),
 }
 """By kind of problem: the number in the check's id, and what it says."""
 
@@ -66,6 +67,7 @@ def check_settings(
             *_missing_models(settings),
             *_missing_health_checks(settings),
             *_missing_channels(settings),
+            *_unusable_rules(settings),
         ]
         messages += [_message(problem, settings.strict) for problem in problems]
     return messages
@@ -216,6 +218,22 @@ def _missing_channels(settings: conf.Settings) -> Iterator[conf.Problem]:
     from otel_django.alerts.delivery.configured import problems
 
     return problems(settings)
+
+
+def _unusable_rules(settings: conf.Settings) -> Iterator[conf.Problem]:
+    if not settings.alert_rules:
+        return
+    from otel_django.alerts.configured import configured
+
+    name = settings.origins["alert_rules"].variable
+    for problem in configured(settings).problems:
+        yield conf.Problem(
+            name,
+            "",
+            f"{name}: {problem}",
+            "docs/how-to/write-alert-rules.md says what a rule can have.",
+            "rule",
+        )
 
 
 def _unnamed_service(settings: conf.Settings) -> Iterator[conf.Problem]:

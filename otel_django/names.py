@@ -312,7 +312,7 @@ SPANS: Final = (
         f"`{HEALTH_SPAN} {{check}}`",
         "INTERNAL",
         "Every run of a health check, as the root of a trace of its own; nothing is recorded below "
-        "it. Results that are shared or cached have none.",
+        "it. Results that are shared or cached have none, nor have runs in `run_monitoring`.",
         _OF_HEALTH,
     ),
     SpanShape(

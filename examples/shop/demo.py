@@ -24,11 +24,12 @@ HOST = "127.0.0.1"
 START_WITHIN_S = 60.0
 LAST_TRACES_S = 1.0
 STOP_WITHIN_S = 15.0  # a worker takes five to end, and more for a long task
-LOGGED = ("server", "worker", "beat")
+LOGGED = ("server", "worker", "beat", "monitoring")
 # While Python starts, SIGINT prints a traceback and SIGTERM nothing.
 SILENTLY = {"preparation": signal.SIGTERM, "visitors": signal.SIGTERM}
 # What makes the tables is nothing to look for: a migration repeats its statements.
 UNSEEN = {"preparation": {"OTEL_DJANGO_ENABLED": "false"}}
+GIVERS = ("preparation", "visitors", "monitoring", "beat")
 CELERY = ("-m", "celery", "-A", "shop")
 # One worker has nobody to greet: it is ready a second sooner.
 WORKER = ("worker", "--hostname", "worker@shop", "--concurrency", "2", "--loglevel", "INFO")
@@ -126,6 +127,7 @@ class Demo:
         self.start("worker", *CELERY, *WORKER, *ALONE)
         self.start("traces", "manage.py", "otel", "tail")
         self.start("beat", *CELERY, "beat")
+        self.start("monitoring", "manage.py", "run_monitoring")
         if self.options.traffic:
             self.start("visitors", "traffic.py", self.options.url)
 
@@ -161,7 +163,7 @@ class Demo:
 
     def stop(self) -> None:
         """Those who give work before those who do it and send what they hold; the traces last."""
-        for name in ("preparation", "visitors", "beat", "server", "worker", "traces"):
+        for name in (*GIVERS, "server", "worker", "traces"):
             process = self.running.pop(name, None)
             if process is None:
                 continue
@@ -191,7 +193,8 @@ class Demo:
             f"  Its traces  {self.options.url}/monitoring/   with logs, metrics and errors\n"
             f"  Its metrics {self.options.url}/metrics\n"
             f"  Its data    {self.options.data_dir}\n"
-            f"  Its logs    server.log, worker.log and beat.log, there\n\n"
+            f"  Its alerts  {self.options.url}/monitoring/alerts/   evaluated every 15 s\n"
+            f"  Its logs    server.log, worker.log, beat.log and monitoring.log, there\n\n"
             f"Traces of its requests and tasks follow, with what they log; {until}.\n"
         )
 

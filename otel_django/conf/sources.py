@@ -29,6 +29,7 @@ Kind = Literal[
     "model",
     "health",
     "channel",
+    "rule",
 ]
 
 _LONGEST_SHOWN: Final = 100

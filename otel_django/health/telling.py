@@ -17,6 +17,7 @@ from otel_django import guard, names
 from otel_django import metric_definitions as metrics
 from otel_django.health import active
 from otel_django.health.results import VALUES, CheckReport, Result, score, worst
+from otel_django.host_environment import current_process
 from otel_django.instrumentation.process_metrics import Observed, Seen, Values
 from otel_django.log_record import ERROR, INFO, WARN
 from otel_django.logs import active as logs
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 FRESH_S: Final = 60.0
 """What was found longer ago isn't told as a metric any more."""
+_ALWAYS_ASKS: Final = "run_monitoring"
+"""A command whose runs of checks are no traces: all day long they would hide those of the site."""
 _SEVERITIES: Final = {"healthy": INFO, "degraded": WARN, "unhealthy": ERROR}
 
 
@@ -58,7 +61,7 @@ class HealthTelling(Observed):
     def install(self, tracer: Tracer, settings: Settings) -> None:
         """Be told from now on; a second call only changes the tracer."""
         super().install(tracer, settings)
-        self._tracer = tracer
+        self._tracer = None if current_process().command == _ALWAYS_ASKS else tracer
         active.set_teller(self)
 
     def uninstall(self) -> None:

@@ -69,6 +69,7 @@ def test_a_wrong_value_is_a_warning_with_name_value_and_cure(
         ({"OTEL_DJANGO_COMMANDS": "own,all"}, "otel_django.W001"),
         ({"ALERT_SLACK_ENABLED": "true"}, "otel_django.W015"),
         ({"OTEL_DJANGO_ALERT_ROUTES": '[{"channels": ["pager"]}]'}, "otel_django.W015"),
+        ({"OTEL_DJANGO_ALERT_RULES": '[{"name": "Mine", "form": "sum"}]'}, "otel_django.W016"),
         ({"OTEL_CONFIG_FILE": "x.yaml"}, "otel_django.W007"),
         (
             {

@@ -39,7 +39,7 @@ TIDY_S: Final = 600.0
 START_S: Final = 30.0
 """How long the first run may take."""
 HOURS_A_RUN: Final = 100
-"""Of snapshots that are put together in one run."""
+"""Of snapshots that are put together in one run, and as many parts of the archive."""
 NOTHING_MEASURED: Final = (
     "Nothing is measured here that alerts could be evaluated on: set OTEL_DJANGO_STORE=on to keep "
     "telemetry on this host, or OTEL_EXPORTER_OTLP_ENDPOINT to send it."
@@ -82,9 +82,6 @@ class Monitoring:
         self._said_nothing = False
         self._began_s = clock.monotonic_s()
         self.duties = Duties(tuple(self._duties()), clock=clock, around=parts.around)
-        recorder = measuring.recorder()
-        if recorder is not None:
-            recorder.observe(metrics.ALERTS_FIRING, self._firing)
 
     def _duties(self) -> Iterator[Duty]:
         settings = self._settings
@@ -168,7 +165,7 @@ class Monitoring:
                 return  # who leads has said so
 
     def tidy(self) -> None:
-        """Put old snapshots together, and archive alerts."""
+        """Put old snapshots together, and old alerts by."""
         if not self.leading.leads():
             return
         settings = self._settings
@@ -218,6 +215,12 @@ class Monitoring:
         return datetime.fromtimestamp(self._clock.now_ns() / 1e9, timezone.utc)
 
     # --- life
+
+    def measure(self) -> None:
+        """Have metrics tell what fires, from now until the process ends."""
+        recorder = measuring.recorder()
+        if recorder is not None:
+            recorder.observe(metrics.ALERTS_FIRING, self._firing)
 
     def once(self, timeout_s: float) -> bool:
         """All of it once, for a scheduler that calls again; False: not all of it in time."""

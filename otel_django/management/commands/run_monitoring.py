@@ -80,6 +80,7 @@ class Command(BaseCommand):
         stopped = _Stopped()
         systemd = Systemd(host_environment.notify_socket(), host_environment.watchdog_s())
         monitoring = _made(settings, interval_s)
+        monitoring.measure()
         self.stdout.write("Monitoring has begun. Ctrl-C or SIGTERM ends it.")
         self.stdout.flush()
         systemd.tell("READY=1", "STATUS=Monitoring.")
