@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def beside_json(answer: JsonView, page: Callable[..., HttpResponseBase]) -> JsonView:
-    """``page`` for who names HTML in ``Accept``, ``answer`` for all others and ``?format=json``."""
+    """``page`` for who names HTML in ``Accept``, and for pages that go on by themselves; ``answer``
+    for all others and ``?format=json``.
+    """
 
     def view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         chosen = page if _wants_page(request) else answer
@@ -44,6 +46,8 @@ def _wants_page(request: HttpRequest) -> bool:
         return False
     if asked:
         return asked == "html"
+    if request.META.get("HTTP_HX_REQUEST") is not None:
+        return True
     accept = request.META.get("HTTP_ACCEPT") or ""
     html = _quality(accept, "text/html")
     return html > 0 and html >= _quality(accept, "application/json")

@@ -13,12 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json
+import re
 import django
 django.setup()
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
-from django.test import Client
+from django.conf import settings
+from django.test import Client, override_settings
 from django.urls import reverse
 from otel_django.models import HealthMetric
 
@@ -34,6 +36,7 @@ people = {
 }
 rows = reverse("admin:otel_django_healthmetric_changelist")
 now = reverse("admin:otel_django_health_api")
+page = reverse("admin:otel_django_systemhealth_changelist")
 row = reverse("admin:otel_django_healthmetric_change", args=[HealthMetric.objects.get().pk])
 found = {}
 for name, user in people.items():
@@ -42,6 +45,14 @@ for name, user in people.items():
     seen = (rows, f"{rows}?status=warning", row, now)
     found[name] = [client.get(each).status_code for each in seen]
     found[name] += [client.post(each).status_code for each in (f"{rows}add/", row)]
+    found[name] += [client.get(page).status_code, client.post(page).status_code]
+client.force_login(people["root"])
+html = client.get(page).content.decode()
+files = re.findall(r'(?:href|src)="([^"]*systemhealth/static/[^"]*)"', html)
+found["files"] = [client.get(each).headers["Content-Type"].partition(";")[0] for each in files]
+found["titles"] = re.findall(r'<th scope="row"><a href="([^"]*)">([^<]*)', html)
+with override_settings(OTEL_DJANGO={**settings.OTEL_DJANGO, "VIEWER": False}):
+    found["alone"] = re.findall(r'<th scope="row">([A-Za-z]+)', client.get(page).content.decode())
 kind = type(admin.site._registry[HealthMetric]).__mro__
 print(json.dumps({"found": found, "kind": [each.__module__ for each in kind]}))
 """
@@ -64,11 +75,16 @@ def test_those_with_the_right_see_and_nobody_changes(theme: str, tmp_path: Path)
     assert ended.returncode == 0, ended.stderr
     said = json.loads(ended.stdout.splitlines()[-1])
 
-    sees = [200, 200, 200, 200, 403, 403]
-    assert said["found"] == {
+    sees = [200, 200, 200, 200, 403, 403, 200, 405]
+    found = said["found"]
+    assert {name: found[name] for name in ("root", "reader", "staff", "customer")} == {
         "root": sees,
         "reader": sees,
-        "staff": [403] * 6,
-        "customer": [302, 302, 302, 403, 302, 302],
+        "staff": [403] * 8,
+        "customer": [302, 302, 302, 403, 302, 302, 302, 302],
     }
+    assert found["files"] == ["text/css", "text/javascript"]
+    parts = ["Site", "Database", "Cache", "Celery", "API", "Host", "Alerts"]
+    assert found["alone"] == parts
+    assert found["titles"] == [[f"/monitoring/dashboard/{p.lower()}/", p] for p in parts]
     assert any(module.startswith("unfold") for module in said["kind"]) == (theme == "unfold")

@@ -337,3 +337,5 @@ def test_without_a_store_the_state_stands_and_figures_of_this_host(add: Add) -> 
 def test_it_goes_on_by_itself_until_asked_not_to() -> None:
     assert 'hx-trigger="every 5s"' in page(PATH)
     assert "hx-trigger" not in page(f"{PATH}?live=0")
+    again = by_token().get(f"/monitoring/{PATH}", headers={"accept": "*/*", "hx-request": "true"})
+    assert 'id="now"' in again.content.decode()
