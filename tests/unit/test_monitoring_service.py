@@ -30,18 +30,24 @@ from otel_django.alerts.service.duties import MOST_HANGING, Duties, Duty
 from otel_django.alerts.service.evaluation import RENEW_MS, Evaluation, Step
 from otel_django.alerts.service.heartbeat import Heartbeat
 from otel_django.alerts.service.leading import AWAY_S, LEASE_S, START_S, TAKE_OVER_S, Leading
+from otel_django.alerts.service.measured import Measured
 from otel_django.alerts.state import Key
 from otel_django.alerts.telling import Policy
+from otel_django.backends.embedded_metrics import EmbeddedMetricReader
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.conf import Settings
+from otel_django.contracts import MetricQuery
 from otel_django.errors import ReadError
 from otel_django.health.checks.monitoring import MonitoringCheck
+from otel_django.metrics import active
 from otel_django.metrics.host_folder import HostFolder, usable_folder
+from otel_django.models import HealthMetric, Lease
 from otel_django.observers.board import BoardAway, Result
 from otel_django.observers.folder_board import FolderBoard
+from otel_django.tasks import monitor
 from tests import alert_stubs
 from tests.alert_series import Memory, Told, flat
-from tests.host_kit import SteppedClock
+from tests.host_kit import Process, SteppedClock
 
 FENCE = Fence(liveness.LEASE, "me")
 BUSY = defined(
@@ -482,3 +488,31 @@ def test_a_heartbeat_is_one_get_and_its_address_stays_secret(
     assert not Heartbeat(stub.url, clock=SYSTEM_CLOCK).beat()
     assert "it answered 500" in caplog.text
     assert "mark-5231" not in caplog.text
+
+
+# --- what it is evaluated on, and without a process of its own
+
+
+def test_without_a_store_the_hosts_sums_are_kept_in_one_of_the_service(tmp_path: Path) -> None:
+    process = Process(tmp_path / "run", SteppedClock())
+    process.count(3)
+    measured = Measured(Settings(), tmp_path, clock=SYSTEM_CLOCK, resolved=dict)
+    assert measured.path is None
+    active.activate(process.recorder, process.host)
+    try:
+        measured.take()
+        path = measured.path
+        assert path == tmp_path / "alerts.sqlite3"
+        (series,) = EmbeddedMetricReader(path).read(MetricQuery("requests", 0, 1 << 62)).series
+        assert [getattr(point, "value", None) for point in series.points] == [3]
+    finally:
+        active.activate(None)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_scheduler_can_have_it_done_again_and_again() -> None:
+    for _ in range(2):
+        monitor()
+    assert HealthMetric._base_manager.filter(metric_name="score").count() == 2
+    lease = Lease._base_manager.get(name=liveness.LEASE)
+    assert lease.until_ms == 0
