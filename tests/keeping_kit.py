@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +26,7 @@ from otel_django.models import Lease
 from tests.site.databases import database_alias
 
 ALIAS = "alerts"
+SQLITE = "django.db.backends.sqlite3"
 FENCE = Fence("alerts", "me")
 NOW_MS = 1_795_000_000_000
 FAR_MS = 4_000_000_000_000
@@ -79,17 +84,33 @@ def kept_in(**where: Any) -> Iterator[None]:
     """The tables, in a database of the test's own."""
     with database_alias(ALIAS, **where):
         call_command("migrate", "otel_django", database=ALIAS, verbosity=0)
-        Lease._base_manager.using(ALIAS).create(
-            name=FENCE.lease, owner=FENCE.owner, until_ms=FAR_MS
-        )
+        _lead()
         yield
         call_command("migrate", "otel_django", "zero", database=ALIAS, verbosity=0)
 
 
 @contextlib.contextmanager
 def kept_in_sqlite(folder: Path) -> Iterator[None]:
-    with kept_in(ENGINE="django.db.backends.sqlite3", NAME=str(folder / "alerts.sqlite3")):
+    """As ``kept_in``, in a copy of a file that was migrated once."""
+    path = folder / "alerts.sqlite3"
+    shutil.copy(_migrated(), path)
+    with database_alias(ALIAS, ENGINE=SQLITE, NAME=str(path)):
+        _lead()
         yield
+
+
+@functools.cache
+def _migrated() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="otel-django-alerts-")) / "alerts.sqlite3"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    with database_alias(ALIAS, ENGINE=SQLITE, NAME=str(path)):
+        call_command("migrate", "otel_django", database=ALIAS, verbosity=0)
+    return path
+
+
+def _lead() -> None:
+    leases = Lease._base_manager.using(ALIAS)
+    leases.create(name=FENCE.lease, owner=FENCE.owner, until_ms=FAR_MS)
 
 
 def keeper(folder: Path, patience_s: float = 5.0) -> AlertKeeper:

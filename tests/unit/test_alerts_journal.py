@@ -80,8 +80,9 @@ def test_what_was_known_comes_back(journal: Journal, tmp_path: Path) -> None:
 
 def test_cut_off_at_any_byte_it_has_all_whole_records_and_goes_on(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
+    records = [["attempt", delivered(name)] for name in ("a", "\u00e9\n", "c")]
     journal, _ = reopened(whole)
-    for record in RECORDS:
+    for record in records:
         journal.append(record)
     journal.close()
     data = (whole / NAME).read_bytes()
@@ -91,7 +92,7 @@ def test_cut_off_at_any_byte_it_has_all_whole_records_and_goes_on(tmp_path: Path
         (cut / NAME).write_bytes(data[:end])
         again, found = reopened(cut)
         assert len(found) == data[:end].count(b"\n")
-        assert kinds(found) == kinds(RECORDS[: len(found)])
+        assert [one[1][0] for one in found] == ["a", "\u00e9\n", "c"][: len(found)]
         assert not again.lost
         again.append(["attempt", delivered("later")])
         again.close()
