@@ -25,6 +25,7 @@ LONGEST_MS: Final = 6 * 3_600_000
 """Of longer ranges the end is drawn: rates of five minutes need points closer together."""
 MOST_LINES: Final = 8
 _MS: Final = 1_000_000
+_KNOWN: Final = frozenset({"s", "By"})
 _SCALED: Final = {"ms": ("s", 1e-3), "%": ("1", 1e-2)}
 """Units that a chart says in others, which it has more words for."""
 
@@ -79,7 +80,7 @@ def course(
     lines = _lines(values, only, dict(rule.labels))
     if not lines:
         return None
-    unit, factor = _SCALED.get(rule.unit, (rule.unit, 1.0))
+    unit, factor = _SCALED.get(rule.unit, (_unit(rule.unit), 1.0))
     scaled = [line._replace(points=_times(factor, line.points)) for line in lines]
     drawn = chart(unit, [time_ms / 1000 for time_ms in times_ms], scaled)
     drawn["thresholds"] = [
@@ -87,6 +88,11 @@ def course(
         for each in rule.severities
     ]
     return drawn
+
+
+def _unit(word: str) -> str:
+    """What is counted stands in braces, as OpenTelemetry has it, and not at an axis."""
+    return word if word in _KNOWN or not word else f"{{{word}}}"
 
 
 def _times(factor: float, points: Sequence[float | None]) -> list[float | None]:

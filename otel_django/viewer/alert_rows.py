@@ -50,7 +50,8 @@ def figure(value: float, unit: str) -> str:
         return units.measured(value / 1000, "s")
     if unit == "s":
         return units.measured(value, unit)
-    return units.count(value) if unit in _BARE else f"{units.count(value)} {unit}".rstrip()
+    word = unit.removesuffix("s") if value == 1 else unit
+    return units.count(value) if unit in _BARE else f"{units.count(value)} {word}".rstrip()
 
 
 def limit(rule: Rule, severity: Severity) -> str:

@@ -8,7 +8,7 @@ from otel_django.viewer.frame import NAVIGATION
 from otel_django.viewer.paths import PATHS
 from tests.browser.looking import Browser
 
-PAGES = [name for name, _ in NAVIGATION]
+PAGES = [*(name for name, _ in NAVIGATION), "silences", "rules"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
