@@ -55,7 +55,7 @@ def _is_route(one: object) -> bool:
 
 def _are_channels(names: object) -> bool:
     return isinstance(names, list) and all(
-        isinstance(name, str) and re.fullmatch(r"[a-z]+(-\d+)?", name) for name in names
+        isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_-]{0,49}", name) for name in names
     )
 
 
@@ -179,6 +179,16 @@ DELIVERY: Final = (
         "",
         "Further channels, `apprise`, `apprise-2`, …, by Apprise; needs "
         '`pip install "otel-django[notify]"`.',
+    ),
+    _ours(
+        "ALERT_CHANNELS",
+        "alert_channels",
+        lists.matching(
+            r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+",
+            "a comma-separated list of classes, such as `shop.alerts.SmsChannel`",
+        ),
+        "",
+        "Channels of your own: [Send alerts](../how-to/send-alerts.md#write-a-channel).",
     ),
     _ours(
         "ALERT_ROUTES",

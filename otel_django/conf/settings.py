@@ -137,6 +137,7 @@ class Settings:
     alert_webhook_url: str = ""
     alert_webhook_secret: str = ""
     alert_apprise_urls: tuple[str, ...] = ()
+    alert_channels: tuple[str, ...] = ()
     alert_routes: tuple[Mapping[str, Any], ...] = ()
     alerts_group_by: tuple[str, ...] = ("alertname", "severity")
     alerts_group_interval_s: float = 15.0

@@ -13,8 +13,8 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
+from otel_django.alerts import Channel, Notification, Outcome
 from otel_django.alerts.delivery.configured import channels, problems
-from otel_django.alerts.delivery.contract import Channel
 from otel_django.alerts.delivery.sender import Sender
 from otel_django.conf import Settings, load
 from tests import alert_kit as kit
@@ -114,6 +114,32 @@ def test_a_route_to_a_channel_that_there_is_not_is_a_problem() -> None:
     settings = loaded(SECRETS, {"ALERT_ROUTES": [{"channels": ["slack"], "escalate": ["sms"]}]})
     (problem,) = problems(settings)
     assert "'sms'" in problem.message
+
+
+class SmsChannel:
+    """A site's own, as the how-to page has it."""
+
+    name = "sms"
+
+    def send(self, notification: Notification, timeout_s: float) -> Outcome:
+        return Outcome("delivered", notification.alerts[0].summary)
+
+
+def test_a_sites_own_channel_is_one_like_the_others() -> None:
+    settings = loaded(
+        {},
+        {"ALERT_CHANNELS": [f"{__name__}.SmsChannel"], "ALERT_ROUTES": [{"channels": ["sms"]}]},
+    )
+    assert list(channels(settings)) == ["log", "sms"]
+    assert list(problems(settings)) == []
+
+
+@pytest.mark.parametrize("path", ["no.such.Channel", "builtins.dict", f"{__name__}.kit"])
+def test_what_is_no_channel_is_a_problem(path: str) -> None:
+    settings = loaded({"OTEL_DJANGO_ALERT_CHANNELS": path})
+    (problem,) = problems(settings)
+    assert (problem.kind, path in problem.message) == ("channel", True)
+    assert list(channels(settings)) == ["log"]
 
 
 # --- secrets

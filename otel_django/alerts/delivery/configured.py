@@ -57,7 +57,10 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 f"Set {one.missing}.",
                 "channel",
             )
+    own = list(_own(settings))
+    yield from (one for one in own if isinstance(one, Problem))
     there = [one.name for one in on if not one.missing]
+    there += [one.name for one in own if not isinstance(one, Problem)]
     for name in dict.fromkeys(_named(settings)):
         if name not in there:
             variable = settings.origins["alert_routes"].variable
@@ -83,7 +86,33 @@ def _is_known(name: str) -> bool:
 def channels(settings: Settings) -> dict[str, Channel]:
     """Those that can be used, by name."""
     names = [one.name for one in wanted(settings) if not one.missing]
-    return {name: channel for name, channel in _made(settings) if name in names}
+    ours = {name: channel for name, channel in _made(settings) if name in names}
+    return {**ours, **{one.name: one for one in _own(settings) if not isinstance(one, Problem)}}
+
+
+def _own(settings: Settings) -> Iterator[Channel | Problem]:
+    """The site's own, or why one can't be used."""
+    from django.utils.module_loading import import_string
+
+    for path in settings.alert_channels:
+        try:
+            channel: Channel = import_string(path)()
+            is_one = isinstance(channel.name, str) and callable(channel.send)
+        except Exception as error:  # the site's code
+            yield _unusable(settings, path, f"it can't be made ({type(error).__name__})")
+        else:
+            yield channel if is_one else _unusable(settings, path, "it is no channel")
+
+
+def _unusable(settings: Settings, path: str, why: str) -> Problem:
+    variable = settings.origins["alert_channels"].variable
+    return Problem(
+        variable,
+        path,
+        f"{variable} names {path!r}, but {why}.",
+        "Name a class that takes no arguments and is an otel_django.alerts.Channel.",
+        "channel",
+    )
 
 
 def _made(settings: Settings) -> Iterator[tuple[str, Channel]]:
