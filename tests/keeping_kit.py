@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -129,3 +130,14 @@ def away() -> Iterator[None]:
         yield
     finally:
         settings["NAME"] = name
+
+
+@contextlib.contextmanager
+def full_disk(size_bytes: int) -> Iterator[None]:
+    """No file can become longer; a part of what is written before is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

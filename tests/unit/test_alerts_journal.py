@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,7 +15,7 @@ from otel_django.alerts.keeping import documents
 from otel_django.alerts.keeping.contract import Changes, Known
 from otel_django.alerts.keeping.journal import NAME, Journal, JournalError
 from otel_django.alerts.muting import Silence
-from tests.keeping_kit import delivered, entry, event, key, outgoing, taken, told
+from tests.keeping_kit import delivered, entry, event, full_disk, key, outgoing, taken, told
 
 CHANGES = Changes(
     [told(taken(entry(key(route="\x00\ud800é😀"))))],
@@ -151,17 +149,6 @@ def test_nobody_else_can_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "run" / "alerts").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "run" / "alerts" / NAME).stat().st_mode) == 0o600
     journal.close()
-
-
-@contextlib.contextmanager
-def full_disk(size_bytes: int) -> Iterator[None]:
-    """No file can become longer; a part of what is written before is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_is_said_and_nothing_half_written_stays(

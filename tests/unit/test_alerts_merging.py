@@ -28,6 +28,7 @@ from tests.keeping_kit import (
     delivered,
     entry,
     event,
+    full_disk,
     keeper,
     kept_in_sqlite,
     key,
@@ -261,3 +262,25 @@ def test_its_queries_are_not_counted_among_the_sites_and_no_thread_is_left(
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
         assert not thread.is_alive()
+
+
+def test_a_full_disk_is_said_once_and_all_is_written_when_there_is_room(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = keeper(folder)
+    kept.load(NOW_MS)
+    with away(), full_disk(300):
+        for number in range(3):
+            one = entry(key(host=f"h{number}"))
+            kept.save(Changes([one], (), (), [outgoing(f"n{number}")]), FENCE)
+            assert kept.load(NOW_MS).away
+            assert [due.key for due in kept.due(NOW_MS, FENCE)] == [f"n{number}"]
+    said = [record for record in caplog.records if "journal of alerts" in record.msg]
+    assert len(said) == 1
+    with away():
+        kept.attempted(delivered("n1"))
+        kept.close()
+        again = keeper(folder)
+        assert len(again.load(NOW_MS).alerts) == 3
+        assert list(again._outbox.waiting) == [("n0", "slack"), ("n2", "slack")]
+        again.close()

@@ -26,6 +26,9 @@ _logger = logging.getLogger(guard.LOGGER_NAME)
 KNOWN_MS: Final = 86_400_000
 """For how long memory has resolved alerts while nobody else can tell."""
 COMPACT_BYTES: Final = 8 << 20
+_AWAY: Final = "The database of alerts can't be used (%s): a journal stands in."
+_NO_JOURNAL: Final = "There can be no journal of alerts (%s)."
+_NOT_WRITTEN: Final = "The journal of alerts can't be written (%s): memory stands in."
 _T = TypeVar("_T")
 
 
@@ -113,9 +116,9 @@ class AlertKeeper:
                 self._catch_up()
                 found = self._asker.ask(work)
             except DatabaseAwayError as error:
-                self._say("The database of alerts can't be used (%s): a journal stands in.", error)
+                self._say(_AWAY, error)
                 raise
-            self._said.clear()
+            self._said.discard(_AWAY)
             if learn is not None:
                 learn(found)
             return found
@@ -173,7 +176,7 @@ class AlertKeeper:
         try:
             records = self._journal.open()
         except OSError as error:
-            self._say("There can be no journal of alerts (%s).", type(error).__name__)
+            self._say(_NO_JOURNAL, type(error).__name__)
             return
         if records is None:
             return
@@ -234,8 +237,9 @@ class AlertKeeper:
         try:
             write()
         except OSError as error:
-            self._say("The journal of alerts can't be written (%s).", type(error).__name__)
+            self._say(_NOT_WRITTEN, error.strerror or type(error).__name__)
             return False
+        self._said.discard(_NOT_WRITTEN)
         return True
 
     def _say(self, text: str, why: object) -> None:
