@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
+from otel_django.backends.embedded_session import one_connection
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.contracts import LogQuery
 from otel_django.errors import ReadError
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from otel_django.viewer.readers import Readers
     from otel_django.web.dashboard import Measured
 
-KEPT_S: Final = 3.0
+KEPT_S: Final = 5.0
 IN_A_ROW: Final = 3
 """Figures of a part that stand in its row."""
 NEWEST: Final = 8
@@ -82,7 +83,7 @@ class Board:
 
 
 def look(settings: Settings, service: str | None = None) -> Board:
-    """At one service, or all of them; not older than three seconds, or as new as it can be had."""
+    """At one service, or all of them; not older than five seconds, or as new as it can be had."""
     key = (settings, service, health.engine(), metrics.host())
     return _looks.get(key, lambda: _made(settings, service, SYSTEM_CLOCK.now_ns()))
 
@@ -92,6 +93,7 @@ def forget() -> None:
     _looks.forget()
 
 
+@one_connection()
 def _made(settings: Settings, service: str | None, now_ns: int) -> Board:
     report = health.engine().report("all")
     readers = readers_of(settings)
