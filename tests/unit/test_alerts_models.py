@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from otel_django import guard
 from otel_django.alerts.configured import configured
 from otel_django.alerts.definitions import defined
 from otel_django.alerts.expressions import Match
@@ -71,6 +72,19 @@ def test_what_no_database_takes_is_replaced_in_texts(database: AlertDatabase) ->
     assert len(message) == 10_000
     assert storable("a😀", "mysql") == "a\ufffd"
     assert storable("a😀", "postgresql") == "a😀"
+
+
+def test_a_row_that_somebody_spoilt_leaves_the_others(
+    database: AlertDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_strict", False)
+    saved(database, entry(key("A1")), entry(key("B1")))
+    rows = SystemAlert._base_manager.using(ALIAS)
+    for labels in ("{", "[]", "7", ""):
+        rows.filter(alert_type="A1").update(labels=labels)
+        assert list(database.load(NOW_MS).alerts) == [key("B1")]
+    saved(database, entry(key("A1")))  # seen again, it is as it should be
+    assert set(database.load(NOW_MS).alerts) == {key("A1"), key("B1")}
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), 1e308])

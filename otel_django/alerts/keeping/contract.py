@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 Source = Literal["embedded", "prometheus"]
 """Who evaluated."""
-EVENTS: Final = (
-    *("fired", "resolved", "acknowledged", "silenced", "silence_ended", "maintenance"),
-    *("rule_changed", "metric_changed", "tested", "archived", "deleted", "resolved_by_hand"),
-)
 SENDING_MS: Final = 30_000
 """For how long what ``due`` gave isn't given again: longer than an attempt takes."""
 

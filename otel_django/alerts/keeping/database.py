@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.db import transaction
 from django.db.models import Q
 
+from otel_django import guard
 from otel_django.alerts.keeping import rows
 from otel_django.alerts.keeping.contract import (
     SENDING_MS,
@@ -75,10 +76,11 @@ class AlertDatabase:
         )
         found: dict[Key, Entry] = {}
         for row in self._table(SystemAlert).filter(known).order_by("-at_ms")[:MOST]:
-            entry = rows.entry_of(row)
-            other = found.get(entry.alert.key)
-            if other is None or _counts_more(entry, other):
-                found[entry.alert.key] = entry
+            with guard.guarded("alerts.row"):
+                entry = rows.entry_of(row)
+                other = found.get(entry.alert.key)
+                if other is None or _counts_more(entry, other):
+                    found[entry.alert.key] = entry
         return found
 
     def _silences(self, now_ms: int) -> Iterator[Any]:
@@ -174,8 +176,9 @@ class AlertDatabase:
         fingerprints = {entry.alert.fingerprint for entry in entries}
         kept = self._table(SystemAlert).select_for_update().order_by("id")
         for row in kept.filter(same, fingerprint__in=fingerprints):
-            entry = rows.entry_of(row)
-            found[row.fingerprint][entry.id] = entry
+            with guard.guarded("alerts.row"):
+                entry = rows.entry_of(row)
+                found[row.fingerprint][entry.id] = entry
         before = {entry.id: entry for known in found.values() for entry in known.values()}
         for entry in entries:
             known = found[entry.alert.fingerprint]
