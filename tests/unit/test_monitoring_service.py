@@ -214,16 +214,23 @@ def test_while_the_database_is_away_who_led_goes_on_and_others_wait() -> None:
 
 
 def test_a_database_that_hangs_is_away_without_an_answer() -> None:
-    clock, table = SteppedClock(), Table()
-    one = contender(table, clock, "one")
-    assert not one.is_away()
-    clock.s += START_S
-    assert one.leads()  # it has never answered
+    clock = SteppedClock()
+    seen: list[bool] = []
+
+    class Hanging(Table):
+        def claim(self, name: str, owner: str, ttl_s: float) -> bool:
+            seen.append(one.leads())
+            clock.s += max(START_S, AWAY_S)
+            seen.append(one.leads())
+            return super().claim(name, owner, ttl_s)
+
+    one = contender(Hanging(), clock, "one")
+    clock.s += 60
+    assert not one.leads()  # nobody has asked yet
     one.claim()
-    assert not one.is_away()
-    clock.s += AWAY_S
-    assert one.is_away()
-    assert one.leads()
+    assert seen == [False, True]
+    one.claim()
+    assert seen[2:] == [True, True]
 
 
 def test_of_a_hosts_processes_one_leads_whatever_the_database_says(tmp_path: Path) -> None:
@@ -240,8 +247,10 @@ def test_of_a_hosts_processes_one_leads_whatever_the_database_says(tmp_path: Pat
     other.claim()
     clock.s += 1
     assert (one.leads(), other.leads()) == (True, False)
+    clock.s += TAKE_OVER_S
     one.release()
     other.claim_host()
+    assert not other.leads()  # before it has asked the database
     other.claim()
     assert other.leads()
     other.release()

@@ -47,7 +47,7 @@ class Leading:
         self._database = database
         self._open_host = open_host
         self._clock = clock
-        self._began_s = clock.monotonic_s()
+        self._asked_s: float | None = None
         self._alone = True
         self._alone_until_s: float | None = None
         self._held_until_s = 0.0
@@ -58,8 +58,9 @@ class Leading:
 
     # --- may hang
 
-    def claim_host(self) -> None:
-        """Be the one of this host's processes, by its run folder."""
+    def claim_host(self) -> bool:
+        """Be the one of this host's processes, by its run folder; whether it is so from now on."""
+        was_alone = self._alone
         try:
             host = self._open_host()
             until_s = self._clock.monotonic_s() + LEASE_S
@@ -67,12 +68,17 @@ class Leading:
             self._alone_until_s = until_s
         except BoardAway:
             self._alone, self._alone_until_s = True, None
+        return self._alone and not was_alone
 
     def claim(self) -> None:
         """Renew the lease, or ask for it."""
         if not self._is_the_hosts():
+            self._asked_s = self._answered_s = None  # what was known is too old later
+            self._held_until_s = 0.0
             return
         asked_s = self._clock.monotonic_s()
+        if self._asked_s is None:
+            self._asked_s = asked_s
         try:
             held = self._database.claim(LEASE, self.owner, LEASE_S)
         except BoardAway as error:
@@ -133,8 +139,10 @@ class Leading:
     def is_away(self) -> bool:
         """Whether the database doesn't answer."""
         now_s = self._clock.monotonic_s()
+        if self._asked_s is None:
+            return False
         if self._answered_s is None:
-            return self._failed or now_s - self._began_s >= START_S
+            return self._failed or now_s - self._asked_s >= START_S
         return self._failed or now_s - self._answered_s >= AWAY_S
 
     def leads(self) -> bool:

@@ -85,7 +85,7 @@ class Monitoring:
 
     def _duties(self) -> Iterator[Duty]:
         settings = self._settings
-        yield Duty("host", CLAIM_S, self.leading.claim_host, 10.0)
+        yield Duty("host", CLAIM_S, self.claim_host, 10.0)
         yield Duty("lease", CLAIM_S, self.claim, 10.0)
         yield Duty("health", HEALTH_S, self.ask_health, 20.0)
         if self.evaluates:
@@ -105,6 +105,11 @@ class Monitoring:
         return self._settings.alerts_evaluator == "embedded"
 
     # --- what is done
+
+    def claim_host(self) -> None:
+        """Be the one of this host's processes; who is to be asks for the lease at once."""
+        if self.leading.claim_host():
+            self.duties.hurry("lease")
 
     def claim(self) -> None:
         """Ask whether to evaluate; who is to begins at once."""
