@@ -197,11 +197,11 @@ def test_what_the_outbox_gives_twice_is_sent_once(
 def test_more_than_a_bounded_number_of_alerts_waits_in_the_outbox(
     stub: AlertStub, outbox: Outbox, begin: Begin
 ) -> None:
+    fifty = tuple(kit.told(number) for number in range(50))
+    many = [outgoing(said(number, f"g{number}", alerts=fifty), "webhook") for number in range(200)]
     stub.answers.append(Answer(200, delay_s=0.5))
     sender = begin(hook(stub.url))
-    fifty = tuple(kit.told(number) for number in range(50))
-    for number in range(200):
-        sender.take([outgoing(said(number, f"g{number}", alerts=fifty), "webhook")])
+    sender.take(many)
     assert sender.idle(20)
     assert len(outbox.attempts) == MOST_WAITING // 50
 
