@@ -13,7 +13,13 @@ from django.test import Client, override_settings
 
 from otel_django.alerts.keeping.documents import matchers_of
 from otel_django.alerts.muting import matches
-from otel_django.models import AlertEvent, AlertMaintenance, AlertSilence, SystemAlert
+from otel_django.models import (
+    AlertEvent,
+    AlertMaintenance,
+    AlertNotification,
+    AlertSilence,
+    SystemAlert,
+)
 from otel_django.web import alert_records
 from otel_django.web.alert_records import labels_of
 from tests.alerts_kit import alert, moment, now_ms, staff
@@ -318,3 +324,18 @@ def test_a_channel_that_cannot_be_reached_says_so_without_its_address() -> None:
     assert (result["channel"], result["ok"]) == ("webhook", False)
     assert result["detail"]
     assert "secret-part" not in answer.content.decode()
+
+
+def test_what_is_made_from_now_on_is_what_was_sent() -> None:
+    for key, ago_ms in (("before", 60_000), ("after", -1000)):
+        AlertNotification._base_manager.create(
+            key=key,
+            channel="log",
+            kind="fired",
+            severity="warning",
+            document="{}",
+            created_ms=now_ms() - ago_ms,
+            due_ms=0,
+        )
+    [found] = alert_records.made_since("default", now_ms())
+    assert (found["key"], found["channel"], found["state"]) == ("after", "log", "waiting")
