@@ -92,7 +92,7 @@ def course(
 
 def _unit(word: str) -> str:
     """What is counted stands in braces, as OpenTelemetry has it, and not at an axis."""
-    return word if word in _KNOWN or not word else f"{{{word}}}"
+    return word if word in _KNOWN or not word or "{" in word else f"{{{word}}}"
 
 
 def _times(factor: float, points: Sequence[float | None]) -> list[float | None]:

@@ -211,6 +211,7 @@ def test_who_may_not_acknowledge_sees_alerts_without_a_button_and_changes_nothin
 
 def test_a_custom_metric_is_a_card_with_its_state(telemetry: Telemetry) -> None:
     level(telemetry, metrics.CELERY_QUEUE_LENGTH, 2, 9, messaging_destination_name="mail")
+    telemetry.measured(metrics.DJANGO_API_REQUESTS, *range(0, 4800, 60), http_route="/api/")
     telemetry.keep()
     CustomMetric._base_manager.create(
         name="MailQueue",
@@ -220,11 +221,15 @@ def test_a_custom_metric_is_a_card_with_its_state(telemetry: Telemetry) -> None:
         unit="{mail}",
         warning=5,
     )
+    CustomMetric._base_manager.create(
+        name="Paid", metric="django.api.requests", form="rate", unit="{order}/s"
+    )
     CustomMetric._base_manager.create(name="Unknown", metric="orders.placed", form="rate")
     html = text(page(PATH))
     assert re.search(r"Mail that waits shop 9 mails, degraded \+350 %", html)
+    assert re.search(r"Paid shop [\d.]+/(s|min) ", html)
     assert "its kind must be given" in html
-    [card, other] = asked().json()["custom"]
+    [card, _, other] = asked().json()["custom"]
     assert (card["status"], card["figures"][0]["value"]) == ("degraded", 9)
     assert (other["status"], other["figures"]) == ("unknown", [])
 
