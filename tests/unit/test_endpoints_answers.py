@@ -39,7 +39,7 @@ QUICK = "SELECT id FROM shop_product WHERE id = ?"
 
 
 @pytest.fixture(autouse=True)
-def sums() -> Iterator[None]:
+def sums(migrated: Path) -> Iterator[None]:
     before = active.recorder(), active.host()
     as_sums_of_the_host(every_built_in_metric())
     yield
