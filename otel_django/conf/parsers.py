@@ -280,7 +280,7 @@ def number(
 
     def show(value: float) -> str:
         units = round(value * per_unit, 9)
-        return str(int(units)) if units.is_integer() else repr(units)
+        return str(int(units)) if float(units).is_integer() else repr(units)
 
     of = f"a number of {unit}" if unit else "a number"
     lower = f"more than {least:g}" if above else f"{least:g} or more"
