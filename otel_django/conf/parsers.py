@@ -279,8 +279,8 @@ def number(
         return value / per_unit
 
     def show(value: float) -> str:
-        units = round(float(value) * per_unit, 9)
-        return str(int(units)) if units.is_integer() else repr(units)
+        units = round(value * per_unit, 9)
+        return str(int(units)) if float(units).is_integer() else repr(units)
 
     of = f"a number of {unit}" if unit else "a number"
     lower = f"more than {least:g}" if above else f"{least:g} or more"

@@ -223,6 +223,7 @@ class Worker:
                     self._finish()
             finally:
                 self._thread = None
+                self._lingering = False
                 for lane in self.lanes:
                     lane.queue.idle = True
                 if self._stopping:
