@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import hashlib
 import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -21,12 +19,10 @@ import pytest
 
 from otel_django.receiver.answers import PROTOBUF
 from tests import server_process
+from tests.integration.foreign_programs import HERE, cache_of, go_program
 from tests.receiver_kit import HEAD, everything, request
 from tests.server_process import Server, serving
 
-HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("TMPDIR", tempfile.gettempdir())) / "otel-django-receive"
-"""What is built and installed of other languages: kept for the next run, outside of the tree."""
 MIB = 1 << 20
 MOST_MIB = 400
 """For the whole process, whatever is sent to it; idle it takes some 60."""
@@ -35,17 +31,7 @@ MOST_MIB = 400
 @pytest.fixture(scope="module")
 def go() -> Path:
     """The Go program."""
-    source = HERE / "receive_go"
-    binary = cache_of(source) / "receive_go"
-    if not binary.exists():
-        subprocess.run(
-            ["go", "build", "-buildvcs=false", "-o", str(binary), "."],
-            cwd=source,
-            env={**os.environ, "GOFLAGS": "-mod=readonly"},
-            check=True,
-            timeout=280,
-        )
-    return binary
+    return go_program("receive_go")
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +47,6 @@ def node() -> Path:
         subprocess.run(install, cwd=folder, check=True, timeout=280)
         (folder / "installed").touch()
     return folder / "send.js"
-
-
-def cache_of(source: Path) -> Path:
-    """A folder for exactly these files."""
-    digest = hashlib.sha256()
-    for file in sorted(source.iterdir()):
-        if file.is_file():
-            digest.update(file.name.encode() + file.read_bytes())
-    folder = CACHE / f"{source.name}-{digest.hexdigest()[:12]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture
