@@ -304,8 +304,8 @@ class Bench:
             keeper=self.keeper,
             rules=lambda rows: [*self.rules, *(defined(row) for row in rows)],
             source=lambda: self.source,
-            announce=lambda notices, entries, known, now_ms: planned(
-                notices, entries, known, delivery, now_ms
+            announce=lambda notices, entries, known, now_ms, newest: planned(
+                notices, entries, known, delivery, now_ms, newest
             ),
             policy=Policy(),
         )

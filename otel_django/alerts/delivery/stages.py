@@ -17,6 +17,7 @@ from otel_django.alerts.delivery.contract import Notification, ToldAlert
 from otel_django.alerts.delivery.routes import first
 from otel_django.alerts.delivery.words import line
 from otel_django.alerts.keeping.contract import Outgoing
+from otel_django.alerts.state import CHANGES_KEPT
 from otel_django.alerts.telling import Notice, grouped
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MOST_ALERTS: Final = 50
 """What a notification holds; the rest is counted."""
 LONGEST: Final = 1000
+DAY_MS: Final = 86_400_000
 ACKNOWLEDGED_TO: Final = ("pagerduty",)
 """Channels that can do something with an acknowledgement."""
 
@@ -77,10 +79,13 @@ def planned(
     rules: Mapping[str, Rule],
     delivery: Delivery,
     now_ms: int,
+    newest: str = "",
 ) -> Plan:
     """What to send of ``notices``. ``entries`` are all alerts, with what was told of them before.
 
     An acknowledgement of which nobody was told is found here, and settled by a notice, too.
+    ``newest`` is the key of the last notification that everybody knows of: who has the same to say
+    after that gives it the same key.
     """
     outgoing: list[Outgoing] = []
     told: list[Notice] = []
@@ -90,11 +95,13 @@ def planned(
         if due and not _has_to_wait(group, due, delivery, now_ms):
             told += due
             for same in grouped(due, ()).values():
-                outgoing += _sent(group, same[0].reason, same, rules, delivery, now_ms)
+                said = _Said(group, same[0].reason, same)
+                outgoing += _sent(said, rules, delivery, now_ms, newest)
         acknowledged = _acknowledged(group)
         if acknowledged and not due:
             told += acknowledged
-            outgoing += _sent(group, "acknowledged", acknowledged, rules, delivery, now_ms)
+            said = _Said(group, "acknowledged", acknowledged)
+            outgoing += _sent(said, rules, delivery, now_ms, newest)
     told += (notice for others in of_groups.values() for notice in others)  # for nobody
     return Plan(tuple(outgoing), tuple(told))
 
@@ -172,23 +179,45 @@ def _acknowledged(group: _Group) -> list[Notice]:
 # --- put into words
 
 
+class _Said(NamedTuple):
+    """What is to be said of a group."""
+
+    group: _Group
+    kind: Kind
+    notices: Sequence[Notice]
+
+    def key(self, level: int, now_ms: int, newest: str) -> str:
+        """Between two words of one kind an alert has changed, else they are of different times."""
+        alerts = [notice.alert for notice in self.notices if notice.level == level]
+        parts: list[object] = [now_ms]
+        if self.kind in ("fired", "resolved") and all(map(_is_counted, alerts)):
+            turns = sorted(f"{alert.fingerprint}/{len(alert.changes)}" for alert in alerts)
+            parts = [now_ms // DAY_MS, newest, *turns]
+        return _digest(self.group.key, self.kind, level, *parts)
+
+
+def _is_counted(alert: Alert) -> bool:
+    """Whether its next change will be told from this one."""
+    return 0 < len(alert.changes) < CHANGES_KEPT
+
+
 def _sent(
-    group: _Group,
-    kind: Kind,
-    notices: Sequence[Notice],
+    said: _Said,
     rules: Mapping[str, Rule],
     delivery: Delivery,
     now_ms: int,
+    newest: str,
 ) -> Iterator[Outgoing]:
     """One notification for each level that was reached, on its way through each channel."""
+    group, kind, notices = said
     for level in sorted({notice.level for notice in notices}):
         of_level = [notice.alert.key for notice in notices if notice.level == level]
         about = _subjects(group, of_level)
         channels = group.route.recipients(kind, level)
         if kind == "acknowledged":
             channels = tuple(name for name in channels if name in ACKNOWLEDGED_TO)
-        said = Notification(
-            key=_digest(group.key, kind, level, now_ms),
+        made = Notification(
+            key=said.key(level, now_ms, newest),
             group_key=group.key,
             kind=kind,
             severity=_worst(about),
@@ -199,18 +228,18 @@ def _sent(
             left_out=max(0, len(about) - MOST_ALERTS),
             page=_page(delivery.site_url, "alerts/"),
         )
-        document = said.as_json() if channels else {}
+        document = made.as_json() if channels else {}
         fingerprints = tuple(one.alert.fingerprint for one in about)
         for channel in channels:
             yield Outgoing(
-                key=said.key,
+                key=made.key,
                 channel=channel,
                 kind=kind,
-                severity=said.severity,
+                severity=made.severity,
                 document=document,
                 created_ms=now_ms,
                 due_ms=now_ms,
-                group=said.group_key,
+                group=made.group_key,
                 fingerprints=fingerprints,
             )
 

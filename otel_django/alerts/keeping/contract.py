@@ -121,13 +121,14 @@ class Known:
     which the end has not been told; acknowledgements are in them. ``silences`` are those of now and
     later, maintenance windows among them. ``rules`` are rows of users as ``definitions`` reads
     them, each with its name: changes to rules there are, rules and custom metrics of their own.
-    ``away`` says why the database can't be asked, if so: this is then what was known last, and
-    what the journal has.
+    ``newest`` is the key of the notification that was made last, by whomever. ``away`` says why the
+    database can't be asked, if so: this is then what was known last, and what the journal has.
     """
 
     alerts: Mapping[Key, Entry] = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
     rules: tuple[Mapping[str, Any], ...] = ()
+    newest: str = ""
     away: str = ""
 
 

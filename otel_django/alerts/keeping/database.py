@@ -64,9 +64,14 @@ class AlertDatabase:
     # --- reading
 
     def load(self, now_ms: int) -> Known:
-        """What there is now, in five statements."""
+        """What there is now, in six statements."""
         with self._connected():
-            return Known(self._alerts(now_ms), tuple(self._silences(now_ms)), tuple(self._rules()))
+            return Known(
+                self._alerts(now_ms),
+                tuple(self._silences(now_ms)),
+                tuple(self._rules()),
+                self._newest(),
+            )
 
     def _alerts(self, now_ms: int) -> dict[Key, Entry]:
         known = (
@@ -100,6 +105,10 @@ class AlertDatabase:
         for metric in self._table(CustomMetric).filter(has_threshold)[:MOST_RULES]:
             yield rows.metric_of(metric)
 
+    def _newest(self) -> str:
+        keys = self._table(AlertNotification).order_by("-id").values_list("key", flat=True)
+        return keys.first() or ""
+
     def waiting(self) -> list[Outgoing]:
         """What has neither been delivered nor given up, the oldest first."""
         with self._connected():
@@ -121,7 +130,7 @@ class AlertDatabase:
     def merge(self, backlog: Backlog) -> None:
         """What happened while the database was away; harmless when it is done again."""
         with self._transaction(None):
-            self._write(backlog.changes())
+            self._write(backlog.changes(), is_late=True)
             self._write_attempts(tuple(backlog.attempts.values()))
 
     def due(self, now_ms: int, fence: Fence, limit: int) -> list[Outgoing]:
@@ -161,18 +170,20 @@ class AlertDatabase:
         rows: QuerySet[Any] = model._default_manager.using(self._alias).all()
         return rows
 
-    def _write(self, changes: Changes) -> None:
+    def _write(self, changes: Changes, *, is_late: bool = False) -> None:
         for alerts in _chunks(changes.alerts):
-            self._write_alerts(alerts)
+            self._write_alerts(alerts, is_late)
         for gone in _chunks(changes.gone):
             self._remove(gone)
         self._add(AlertEvent, [rows.event_row(one, self._vendor) for one in changes.events])
         self._add(AlertNotification, [rows.notification_row(one) for one in changes.outgoing])
 
-    def _write_alerts(self, entries: Sequence[Entry]) -> None:
+    def _write_alerts(self, entries: Sequence[Entry], is_late: bool) -> None:
         """What the database has of the same alerts is locked, and put together with it."""
         found: dict[str, dict[str, Entry]] = defaultdict(dict)
         same = Q(resolved=False) | Q(since_ms__in={entry.alert.since_ms for entry in entries})
+        if is_late:
+            same |= Q(resolved_ms__gte=min(entry.at_ms for entry in entries))
         fingerprints = {entry.alert.fingerprint for entry in entries}
         kept = self._table(SystemAlert).select_for_update().order_by("id")
         for row in kept.filter(same, fingerprint__in=fingerprints):
@@ -183,7 +194,8 @@ class AlertDatabase:
         for entry in entries:
             known = found[entry.alert.fingerprint]
             known[entry.id] = merged(known.get(entry.id), entry)
-        after = [entry for known in found.values() for entry in settled(known.values())]
+        late = {entry.id for entry in entries} if is_late else ()
+        after = [entry for known in found.values() for entry in settled(known.values(), late)]
         changed = [entry for entry in after if before.get(entry.id) != entry]
         self._upsert([rows.alert_row(entry, self._vendor) for entry in changed])
 

@@ -74,6 +74,7 @@ def known_document(known: Known) -> Document:
         "alerts": [entry_document(entry) for entry in known.alerts.values()],
         "silences": [asdict(one) for one in known.silences],
         "rules": [dict(one) for one in known.rules],
+        "newest": known.newest,
     }
 
 
@@ -84,6 +85,7 @@ def known_of(document: Mapping[str, Any]) -> Known:
         {entry.alert.key: entry for entry in entries},
         tuple(_silence(one) for one in document["silences"]),
         tuple(document["rules"]),
+        document.get("newest", ""),
     )
 
 

@@ -75,6 +75,8 @@ class AlertKeeper:
         else:
             with self._lock:
                 self._apply(changes)
+                if changes.outgoing:
+                    self._known = replace(self._known, newest=changes.outgoing[-1].key)
                 self._remember()
 
     def due(self, now_ms: int, fence: Fence, limit: int = 100) -> list[Outgoing]:
@@ -215,6 +217,7 @@ class AlertKeeper:
             ],
             known.silences,
             known.rules,
+            known.newest,
             list(self._outbox.waiting),
         )
         if wanted != self._written and self._rewrite():

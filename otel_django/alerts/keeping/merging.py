@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -45,13 +45,18 @@ def _later_told(one: Told | None, other: Told | None) -> Told | None:
     return max(found, key=lambda each: each.at_ms, default=None)
 
 
-def settled(occurrences: Iterable[Entry]) -> list[Entry]:
+def settled(occurrences: Iterable[Entry], late: Collection[str] = ()) -> list[Entry]:
     """All of one alert: of those not resolved only the one seen last goes on.
 
     Two are there if two evaluated without knowing of each other. What was said of the alert goes
-    over to the one that stays, so that nobody is told again.
+    over to the one that stays, so that nobody is told again. Of those that ``late`` names one has
+    heard only now: what was seen last before somebody found the same alert over is over, too.
     """
-    entries = list(occurrences)
+    found = list(occurrences)
+    entries = [
+        _ended(entry, entry.at_ms) if entry.id in late and _is_overtaken(entry, found) else entry
+        for entry in found
+    ]
     active = [entry for entry in entries if entry.alert.state != "resolved"]
     if len(active) < 2:
         return entries
@@ -61,6 +66,14 @@ def settled(occurrences: Iterable[Entry]) -> list[Entry]:
     ended = {entry.id: _ended(entry, stays.at_ms) for entry in active}
     ended[stays.id] = stays
     return [ended.get(entry.id, entry) for entry in entries]
+
+
+def _is_overtaken(entry: Entry, others: Iterable[Entry]) -> bool:
+    return entry.alert.state != "resolved" and any(
+        other.alert.since_ms <= entry.at_ms <= other.alert.resolved_ms
+        for other in others
+        if other.alert.resolved_ms is not None
+    )
 
 
 def _ended(entry: Entry, at_ms: int) -> Entry:

@@ -41,8 +41,9 @@ class Announce(Protocol):
         entries: Mapping[Key, Entry],
         rules: Mapping[str, Rule],
         now_ms: int,
+        newest: str,
     ) -> Plan:
-        """``entries`` are all alerts, with what was told of them before."""
+        """``entries`` are all alerts, with what was told before; ``newest`` as in ``Known``."""
         ...
 
 
@@ -114,7 +115,7 @@ class Evaluation:
         }
         changed = [key for key in entries if _is_news(entries[key], ours.get(key), now_ms)]
         turned = tuple(entries[key] for key in changed if _has_turned(entries[key], ours.get(key)))
-        plan = self._plan(notices, entries, rules, now_ms)
+        plan = self._plan(notices, entries, rules, now_ms, known.newest)
         for notice in plan.told:
             key = notice.alert.key
             entries[key] = replace(entries[key], told=told_of(notice, now_ms))
@@ -183,10 +184,11 @@ class Evaluation:
         entries: Mapping[Key, Entry],
         rules: Mapping[str, Rule],
         now_ms: int,
+        newest: str,
     ) -> Plan:
         """What fails is said at the next step."""
         with guard.guarded("alerts.announce"):
-            return self._announce(notices, entries, rules, now_ms)
+            return self._announce(notices, entries, rules, now_ms, newest)
         return Plan()
 
 

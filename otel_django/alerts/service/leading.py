@@ -72,7 +72,7 @@ class Leading:
 
     def claim(self) -> None:
         """Renew the lease, or ask for it."""
-        if not self._is_the_hosts():
+        if not self.stands_by():
             self._asked_s = self._answered_s = None  # what was known is too old later
             self._held_until_s = 0.0
             return
@@ -132,7 +132,8 @@ class Leading:
 
     # --- only look
 
-    def _is_the_hosts(self) -> bool:
+    def stands_by(self) -> bool:
+        """Whether this process may have to go on at any moment: it is the one of its host."""
         until_s = self._alone_until_s
         return self._alone and (until_s is None or self._clock.monotonic_s() < until_s)
 
@@ -148,7 +149,7 @@ class Leading:
     def leads(self) -> bool:
         """Whether this process evaluates now."""
         now_s = self._clock.monotonic_s()
-        leads = self._is_the_hosts() and (
+        leads = self.stands_by() and (
             now_s < self._held_until_s or (self.is_away() and self._stands_in(now_s))
         )
         if leads != self._led:

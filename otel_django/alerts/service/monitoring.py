@@ -112,14 +112,14 @@ class Monitoring:
             self.duties.hurry("lease")
 
     def claim(self) -> None:
-        """Ask whether to evaluate; who is to begins at once."""
+        """Ask whether to evaluate; who is to begins at once, who isn't any more hands over."""
         led = self.leading.leads()
         self.leading.claim()
-        if not led and self.leading.leads():
+        if led != self.leading.leads():
             self.duties.hurry("evaluation")
 
     def evaluate(self) -> None:
-        """Evaluate the rules that are due, if that is this process's to do."""
+        """Evaluate the rules that are due, if that is this process's to do, else be ready to."""
         if not self.leading.leads():
             self._step = None
             return
@@ -135,6 +135,8 @@ class Monitoring:
             self.leading.lose()
             return
         if step is None:
+            if self.leading.stands_by():
+                self._keeper.load(self._now_ms())
             return
         self._step, self._stepped_s = step, self._clock.monotonic_s()
         self._leave(step.rules, sum(step.firing.values()), step.failed, step.reason)

@@ -73,8 +73,8 @@ def evaluation(
         keeper=keeper,
         rules=partial(_rules, settings),
         source=source,
-        announce=lambda notices, entries, rules, now_ms: planned(
-            notices, entries, rules, told, now_ms
+        announce=lambda notices, entries, rules, now_ms, newest: planned(
+            notices, entries, rules, told, now_ms, newest
         ),
         policy=Policy(int(settings.alerts_repeat_s), tuple(settings.alerts_escalate_s)),
         interval_s=interval_s,
