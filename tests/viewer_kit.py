@@ -10,12 +10,29 @@ from html import unescape
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from django.test import override_settings
 
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import LogWriter, StoreWriter
+from otel_django.viewer import page
 from tests.endpoints_kit import ours
 from tests.store_spans import Losses, SpanSource, store_path
+
+MINUTE_NS = 60 * 10**9
+
+
+class StillClock:
+    """It stands."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def monotonic_s(self) -> float:
+        return self._now_ns / 1e9
 
 
 class Telemetry:
@@ -46,6 +63,15 @@ class Telemetry:
 
 
 Kept = TypeVar("Kept", bound=Telemetry)
+
+
+@contextmanager
+def at_second(telemetry: Telemetry, second: float) -> Iterator[None]:
+    """Pages as they are at that second of its minute, however long the test takes."""
+    now_ns = telemetry.now_ns // MINUTE_NS * MINUTE_NS + int(second * 1e9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "SYSTEM_CLOCK", StillClock(now_ns))
+        yield
 
 
 @contextmanager

@@ -56,10 +56,10 @@ def one_endpoint(visit: Visit) -> dict[str, Any]:
         "chosen": name,
         "of": service,
         "total": timeline.total,
-        "rate": timeline.total.count / (when.length_ns / 1e9),
+        "rate": timeline.total.count / visit.counted.length_s,
         "error_share": timeline.total.errors / max(timeline.total.count, 1),
         "before": before.total,
-        "rates": rates(timeline, when.until_ns),
+        "rates": rates(timeline, visit.counted.until_ns),
         "percentiles": percentiles(timeline),
         "slowest": slowest,
         "longest_ns": max((each.duration_ns for each in slowest), default=1),
@@ -87,7 +87,10 @@ def logs_query(name: str) -> str:
 
 
 def rates(timeline: Timeline, until_ns: int) -> dict[str, Any]:
-    """A chart of calls and failures a second; a step that has just begun has no rate yet."""
+    """A chart of calls and failures a second; a step that has just begun has no rate yet.
+
+    ``until_ns`` is up to when they are counted.
+    """
     step_ns = timeline.step_ns
     lengths_s = [
         max(0, min(step_ns, until_ns - moment.start_ns)) / 1e9 for moment in timeline.moments

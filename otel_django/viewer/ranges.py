@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
 USUAL: Final = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 """What can be chosen, in seconds until now."""
 LENGTHS: Final = {**USUAL, "30d": 2_592_000}
@@ -33,13 +34,18 @@ class TimeRange:
         return self.until_ns - self.since_ns
 
     @property
+    def length_s(self) -> float:
+        """``length_ns`` in seconds, for rates."""
+        return self.length_ns / SECOND_NS
+
+    @property
     def step_ns(self) -> int:
         """How far apart the points of a chart are: a round figure, at most 120 of them."""
         return self.step_of(MOST_STEPS)
 
     def step_of(self, most: int) -> int:
         """The shortest round figure of which no more than ``most`` make up the range."""
-        seconds = self.length_ns / SECOND_NS
+        seconds = self.length_s
         for each in STEPS:
             if seconds / each <= most:
                 return each * SECOND_NS
@@ -56,6 +62,12 @@ class TimeRange:
             "7d": "last 7 days",
             "30d": "last 30 days",
         }.get(self.key, "chosen range")
+
+    def counted(self, now_ns: int) -> TimeRange:
+        """What sums of whole minutes are of: all of the first and the last one, as far as now."""
+        since_ns = self.since_ns // MINUTE_NS * MINUTE_NS
+        until_ns = (self.until_ns // MINUTE_NS + 1) * MINUTE_NS
+        return TimeRange(since_ns, min(until_ns, now_ns) if now_ns > since_ns else until_ns, "")
 
     def before(self) -> TimeRange:
         """The range as long, just before."""

@@ -83,6 +83,11 @@ class Visit:
         """What the page is about."""
         return ranges.read(self.parameters, self.now_ns)
 
+    @cached_property
+    def counted(self) -> TimeRange:
+        """What counts of ``range`` are of, where they come from sums of whole minutes."""
+        return self.range.counted(self.now_ns)
+
     @property
     def service(self) -> str | None:
         """Only this one's, None for all."""

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.endpoints_kit import by_token
 from tests.health_kit import only_checks_of_the_test, site_checks
 from tests.store_metrics import counter, metric, of
 from tests.store_spans import MS
-from tests.viewer_kit import shown, text
+from tests.viewer_kit import MINUTE_NS, at_second, shown, text
 
 HOSTILE = "<script>alert(1)</script>\u202e\x07"
 DAY_S = 86_400
@@ -89,7 +90,32 @@ def test_one_line_says_how_much_is_called_fails_and_takes_how_long(telemetry: Te
     telemetry.requests("/search/", 240)
     telemetry.requests("/checkout/", 60, status=500, ms=2000)
     telemetry.keep()
-    assert re.match(r"5 requests/min, 20 % failed, p95 \d", text(page()))
+    with at_second(telemetry, 0):
+        assert re.match(r"5 requests/min, 20 % failed, p95 \d", text(page()))
+
+
+@pytest.mark.parametrize("second", [0, 29, 31, 59])
+def test_a_rate_is_by_the_time_that_its_calls_are_of(telemetry: Telemetry, second: int) -> None:
+    """Calls are kept by the minute: those before the range in its first one are counted too."""
+    this_minute_s = telemetry.now_ns // MINUTE_NS * 60
+    for minute in range(20):
+        if minute or second > 30:
+            ago_s = telemetry.now_ns / 1e9 - (this_minute_s - minute * 60 + 30)
+            telemetry.requests("/search/", ago_s=ago_s, status=500)
+    telemetry.keep()
+    with at_second(telemetry, second):
+        html = page("?range=15m")
+        of_the_past = page(f"?from={this_minute_s - 600}030&to={this_minute_s - 300}030")
+        (endpoint,) = re.findall(r'href="(/endpoints/[^"]+of=shop)"', html)
+        address = unescape(endpoint)[1:]
+        pages = [html, of_the_past, page("endpoints/?range=15m"), page(address)]
+        assert [re.findall(r"\b1(?:\.0)? ?(?:request)?/min", text(each))[:1] for each in pages] == [
+            ["1 request/min"],
+            ["1 request/min"],
+            ["1/min"],
+            ["1/min"],
+        ]
+        assert drawn(of_the_past, "rates")["series"][0]["points"] == pytest.approx([1.0] * 6)
 
 
 def test_it_is_compared_with_the_same_time_yesterday(telemetry: Telemetry) -> None:
@@ -187,7 +213,8 @@ def test_where_there_are_no_requests_everything_else_counts(telemetry: Telemetry
     task = telemetry.spans.root("process shop.tasks.confirm", start=start, kind=SpanKind.CONSUMER)
     task.end(start + 40 * MS)
     telemetry.keep()
-    assert text(page()).startswith("1 call/h, 0 % failed")
+    with at_second(telemetry, 0):
+        assert text(page()).startswith("1 call/h, 0 % failed")
 
 
 def test_deployments_are_versions_that_follow_another_one() -> None:

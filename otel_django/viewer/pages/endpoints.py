@@ -77,7 +77,7 @@ def endpoints(visit: Visit) -> Context:
     found = _wanted(visit, kind, when.since_ns, when.until_ns)
     ask = visit.parts.ask
     before = ask("the time before", lambda: _before(visit, kind)) or ()
-    rows = _rows(found, before, when.length_ns / 1e9)
+    rows = _rows(found, before, visit.counted.length_s)
     text = visit.text("q").lower()
     matching = [row for row in rows if text in f"{row.name} {row.service}".lower()]
     per = _in_one_unit(max((row.rate for row in matching), default=0.0))
@@ -93,7 +93,7 @@ def endpoints(visit: Visit) -> Context:
         "total": len(matching),
         "largest_share": max((row.share for row in matching), default=1.0),
         "busiest": max(matching, key=lambda row: row.duration_ns, default=None),
-        "rate": count / (when.length_ns / 1e9),
+        "rate": count / visit.counted.length_s,
         "error_share": sum(row.errors for row in matching) / count if count else None,
         "kind": kind,
         "kinds": [(title, visit.here(kind=key), key == kind) for key, title in _KINDS.items()],

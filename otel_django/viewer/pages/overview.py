@@ -86,7 +86,7 @@ def _answer(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[s
     before = parts.ask("the time before", lambda: _before(visit, kind))
     failed = total.errors / total.count if total.count else None
     what = "requests" if kind == "requests" else "calls"
-    number, _, time = units.rate(total.count / (visit.range.length_ns / 1e9)).partition("/")
+    number, _, time = units.rate(total.count / visit.counted.length_s).partition("/")
     return {
         "total": total,
         "what": what,
@@ -123,7 +123,7 @@ def _charts(visit: Visit, timeline: Timeline, kind: str, parts: Parts) -> dict[s
     shares = [each.errors / each.count if each.count else None for each in timeline.moments]
     failed = chart.chart("1", times_s, [chart.Line("failed", shares, "error")], marks=marks)
     return {
-        "rates": {**endpoint.rates(timeline, visit.range.until_ns), "marks": marks},
+        "rates": {**endpoint.rates(timeline, visit.counted.until_ns), "marks": marks},
         "failures": failed,
         "percentiles": {**endpoint.percentiles(timeline), "marks": marks, "dots": dots},
         "deployments": came,

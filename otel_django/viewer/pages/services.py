@@ -231,7 +231,7 @@ def _joined(found: EdgeAnswer) -> list[Edge]:
 
 
 def _calls(visit: Visit, edges: Sequence[Edge], every: Sequence[Edge]) -> list[Call]:
-    seconds = visit.range.length_ns / 1e9
+    seconds = visit.counted.length_s
     return [
         Call(edge, _traces(visit, edge, every), seconds)
         for edge in sorted(edges, key=lambda edge: -edge.count)
@@ -295,7 +295,7 @@ def _box(
     else:
         to_it = [call.edge for call in calls if call.ends[1] == end]
         count, errors = sum(edge.count for edge in to_it), sum(edge.errors for edge in to_it)
-    seconds = visit.range.length_ns / 1e9
+    seconds = visit.counted.length_s
     return Box(
         end,
         COLOURS.get(end.kind, end.kind),
