@@ -94,10 +94,11 @@ class AlertManager:
         ``waiting`` or ``refused``. Nothing is evaluated where another process does it already.
         """
         from otel_django.alerts.service.monitoring import Monitoring
+        from otel_django.viewer.board.snapshot import figures
 
         settings = site_settings()
         since_ms = SYSTEM_CLOCK.now_ns() // 1_000_000
-        monitoring = Monitoring(settings, clock=SYSTEM_CLOCK)
+        monitoring = Monitoring(settings, clock=SYSTEM_CLOCK, figures=figures)
         try:
             monitoring.once(timeout_s)
         finally:

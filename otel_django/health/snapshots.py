@@ -4,13 +4,14 @@
     score         value 0 to 100
     host.cpu      host.memory, host.disk (the fullest): value is the share in use
     host.load     value is the load average of a minute
+    PART.FIGURE   the dashboard's figures (site.p95, celery.waiting), in their units
 
 Rows are kept for METRICS_RETENTION_HOURS, then one of each hour is, for ``TRENDS_DAYS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from otel_django.health.engine import Engine
-    from otel_django.health.results import Report
+    from otel_django.health.results import Report, State
     from otel_django.instrumentation.process_metrics import Seen
 
 WITHIN_S: Final = 5.0
@@ -38,19 +39,29 @@ TRENDS_DAYS: Final = 90
 _HOUR: Final = timedelta(hours=1)
 _CHUNK: Final = 500
 _host: Final = HostSystemMetrics()
+_NO_FIGURES: Final[Mapping[str, tuple[float, State]]] = {}
 
 
-def take_snapshot(engine: Engine, now: datetime, *, database: str = "default") -> int:
-    """Look, and add a row for each finding; how many. ``now`` is aware.
+def take_snapshot(
+    engine: Engine,
+    now: datetime,
+    figures: Mapping[str, tuple[float, State]] = _NO_FIGURES,
+    *,
+    database: str = "default",
+) -> int:
+    """Look, and add a row for each finding and each of ``figures``; how many. ``now`` is aware.
 
     Raises:
         django.db.Error: the database, by its alias, can't be used.
     """
     at = _as_stored(now)
     report = engine.report("all", within_s=WITHIN_S)
+    found = {name: ({"value": value}, WORDS[state]) for name, (value, state) in figures.items()}
+    for name, value, status in (*_of_checks(report), *_of_host(report, _host.look())):
+        found[name] = value, status
     rows = [
         HealthMetric(metric_name=name, metric_value=value, status=status, timestamp=at)
-        for name, value, status in (*_of_checks(report), *_of_host(report, _host.look()))
+        for name, (value, status) in found.items()
     ]
     HealthMetric._base_manager.using(database).bulk_create(rows)
     return len(rows)

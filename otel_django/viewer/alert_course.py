@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from otel_django.viewer.ranges import TimeRange
 
 STEPS: Final = 60
-LONGEST_MS: Final = 6 * 3_600_000
-"""Of longer ranges the end is drawn: rates of five minutes need points closer together."""
+DENSE_MS: Final = 6 * 3_600_000
+"""Longer ranges would be read too coarsely for rates of five minutes: each step is by itself."""
 MOST_LINES: Final = 8
 _MS: Final = 1_000_000
 _KNOWN: Final = frozenset({"s", "By"})
@@ -69,12 +69,17 @@ def course(
     when: TimeRange,
     only: Labels | None = None,
 ) -> dict[str, Any] | None:
-    """A chart of the rule's values, of one alert's labels or of all; None: there are none."""
+    """A chart of the rule's values, of one alert's labels or of all; None: there are none.
+
+    ``every_ns`` says how far its points are apart where something may have been between them.
+    """
     until_ms = when.until_ns // _MS
-    length_ms = min(when.length_ns // _MS, LONGEST_MS)
+    length_ms = when.length_ns // _MS
     step_ms = max(1000, length_ms // STEPS)
     times_ms = list(range(until_ms - step_ms * STEPS, until_ms + 1, step_ms))
-    evaluator = Evaluator(_ReadOnce(StoreSource(reader), until_ms))
+    is_dense = length_ms <= DENSE_MS
+    source = StoreSource(reader)
+    evaluator = Evaluator(_ReadOnce(source, until_ms) if is_dense else source)
     form = rule.expression_of(severity)
     values = [evaluator.values(form, time_ms) for time_ms in times_ms]
     lines = _lines(values, only, dict(rule.labels))
@@ -87,6 +92,7 @@ def course(
         {"value": factor * rule.threshold(each).value, "name": f"{each} {rule.operator}"}
         for each in rule.severities
     ]
+    drawn["every_ns"] = 0 if is_dense else step_ms * _MS
     return drawn
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_the_worst_and_unattended_stand_first() -> None:
 
 
 def test_history_is_of_the_range() -> None:
-    alert("DiskFull", over=True)
+    alert("DiskFull", over=True, resolved_ms=now_ms() - 120_000, ago_s=600)
     alert("HighCpu", over=True, resolved_ms=now_ms() - 5 * 3_600_000, ago_s=20_000)
     [row] = rows(page("alerts/?state=history"))
     assert "DiskFull critical" in row
@@ -211,6 +212,26 @@ def test_its_value_is_drawn_across_the_threshold(site: viewer_kit.Telemetry) -> 
     drawn = json.loads(found[1])
     assert drawn["thresholds"][0] == {"value": 1.0, "name": "warning >="}
     assert 1.5 in drawn["series"][0]["points"]
+    assert "at one moment each" not in html
+
+
+def test_a_long_range_is_drawn_whole_and_says_how_far_apart_its_points_are(
+    site: viewer_kit.Telemetry,
+) -> None:
+    for ago_min in range(24 * 60, -1, -4):
+        length = NumberPoint((), 1500.0, site.now_ns, site.now_ns - ago_min * 60 * 10**9)
+        made = metric(length, name="celery.queue.length", kind="gauge")._replace(unit="{task}")
+        site.metrics.take([of(made)])
+    site.keep()
+    with sqlite3.connect(site.path) as store:  # as if it had been written to since yesterday
+        store.execute("UPDATE slice SET started_ns = started_ns - 25 * 3600 * 1000000000")
+    html = page("alerts/rules/QueueBacklog/?range=24h")
+    found = re.search(r'id="course" type="application/json">(.*?)</script>', html)
+    assert found
+    drawn = json.loads(found[1])
+    assert drawn["times"][-1] - drawn["times"][0] == pytest.approx(24 * 3600)
+    assert drawn["series"][0]["points"][1:] == [1.5] * 60
+    assert "Its value, last 24 hours · at one moment each 24.0 min" in text(html)
 
 
 # --- what people do
@@ -380,6 +401,6 @@ def test_a_runbook_is_read_without_leaving_its_folder() -> None:
 
 def test_a_silence_of_the_past_is_not_shown() -> None:
     AlertSilence._base_manager.create(
-        matchers='[["alertname", "=", "x"]]', starts_at=moment(60), ends_at=moment(5)
+        matchers='[["alertname", "=", "x"]]', starts_at=moment(600), ends_at=moment(120)
     )
     assert "Nothing is silenced" in text(page("alerts/silences/"))

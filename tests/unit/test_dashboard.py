@@ -16,9 +16,12 @@ from django.contrib.auth.models import User
 
 from otel_django import conf
 from otel_django import metric_definitions as metrics
+from otel_django.health import active as health
 from otel_django.health.results import CheckError, Result
+from otel_django.health.snapshots import take_snapshot
 from otel_django.metric_points import HistogramPoint, MetricDefinition
 from otel_django.models import CustomMetric, HealthMetric, SystemAlert
+from otel_django.viewer.board.snapshot import figures
 from tests.alerts_kit import alert, staff
 from tests.browser.stores import damage
 from tests.endpoints_kit import by_token, ours
@@ -247,7 +250,7 @@ def test_a_part_shows_all_its_figures_and_what_it_is_made_of(telemetry: Telemetr
 
 
 def test_trends_go_back_as_far_as_snapshots_do() -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
     for days, value in ((1, 0.25), (10, 0.5), (25, 0.75)):
         HealthMetric._base_manager.create(
             metric_name="host.cpu",
@@ -260,6 +263,46 @@ def test_trends_go_back_as_far_as_snapshots_do() -> None:
     [cpu] = [each for each in json.loads(answer.content)["trends"] if each["name"] == "host.cpu"]
     assert [point["value"] for point in cpu["points"]] == [0.75, 0.5, 0.25]
     assert "30d" in page(f"{PATH}host/?range=7d")
+
+
+def test_figures_are_kept_beyond_the_store(telemetry: Telemetry) -> None:
+    served(telemetry, (0, 60, 6))
+    now = datetime.now(timezone.utc)
+    engine = health.engine()
+    kept = figures(conf.from_django(), telemetry.path, telemetry.now_ns)
+    share, state = kept["site.failed"]
+    assert share == pytest.approx(0.1)
+    assert state == "unhealthy"
+    assert "cache.hits" not in kept
+    take_snapshot(engine, now, kept)
+    take_snapshot(engine, now - timedelta(days=20), {**kept, "site.requests": (7.0, "healthy")})
+    assert HealthMetric._base_manager.filter(metric_name="site.failed", status="critical").exists()
+
+    def requests(length: str) -> Any:
+        found = json.loads(asked(f"{PATH}site/?range={length}&export=json").content)["trends"]
+        [one] = [each for each in found if each["name"] == "site.requests"]
+        return [point["value"] for point in one["points"]]
+
+    assert requests("30d")[0] == 7.0
+    assert 7.0 not in requests("1h")
+    # Where snapshots don't reach further, what the store has is denser.
+    assert len(requests("1h")) > 5
+
+
+def test_a_trend_that_begins_within_its_range_says_since_when(telemetry: Telemetry) -> None:
+    served(telemetry, (0, 60, 0))
+    late = '<h2>Requests <span class="quiet">· since <time'
+    assert late in page(f"{PATH}site/?range=7d")
+    assert late not in page(f"{PATH}site/")
+
+
+def test_what_goes_on_by_itself_leaves_the_charts_alone(telemetry: Telemetry) -> None:
+    served(telemetry, (0, 60, 0))
+    poll = re.search(r'hx-get="([^"]+)"', page(f"{PATH}site/"))
+    assert poll is not None
+    again = page(poll[1].removeprefix("/monitoring/"))
+    assert "Endpoints" in again
+    assert "data-chart" not in again
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -275,7 +318,7 @@ def test_a_trend_can_be_taken_along(telemetry: Telemetry, form: str) -> None:
         values = [point["value"] for point in points]
     else:
         table = list(csv.DictReader(io.StringIO(answer.content.decode())))
-        values = [float(each["value"]) for each in table if each["name"] == "requests"]
+        values = [float(each["value"]) for each in table if each["name"] == "site.requests"]
     assert max(values) == pytest.approx(1.0, abs=0.3)
 
 

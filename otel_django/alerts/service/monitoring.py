@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from otel_django import guard, host_environment
 from otel_django import metric_definitions as metrics
@@ -18,17 +18,20 @@ from otel_django.alerts.service.decisions import Decisions
 from otel_django.alerts.service.duties import Duties, Duty
 from otel_django.alerts.service.leading import CLAIM_S
 from otel_django.alerts.service.measured import Measured
+from otel_django.errors import ReadError
 from otel_django.health import active as health
 from otel_django.health import snapshots
 from otel_django.metrics import active as measuring
 from otel_django.site_database import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from otel_django.alerts.service.evaluation import Step
     from otel_django.clock import Clock
     from otel_django.conf import Settings
+    from otel_django.health.results import State
 
 _logger = logging.getLogger(guard.LOGGER_NAME)
 HEALTH_S: Final = 10.0
@@ -46,8 +49,15 @@ NOTHING_MEASURED: Final = (
 )
 
 
+Figures: TypeAlias = "Callable[[Settings, Path, int], Mapping[str, tuple[float, State]]]"
+"""Of a store at a time, in nanoseconds: name → value, and how well that is."""
+
+
 class Monitoring:
-    """One process's. ``interval_s`` is how often critical rules are evaluated."""
+    """One process's. ``interval_s`` is how often critical rules are evaluated.
+
+    ``figures`` are what snapshots have beside what health checks find.
+    """
 
     def __init__(
         self,
@@ -55,8 +65,10 @@ class Monitoring:
         *,
         clock: Clock,
         interval_s: float = CRITICAL_INTERVAL_S,
+        figures: Figures | None = None,
     ) -> None:
         self._settings = settings
+        self._figures = figures
         self._clock = clock
         self._interval_s = interval_s
         self._fence = Fence(LEASE, uuid.uuid4().hex)
@@ -112,14 +124,14 @@ class Monitoring:
             self.duties.hurry("lease")
 
     def claim(self) -> None:
-        """Ask whether to evaluate; who is to begins at once, who isn't any more hands over."""
+        """Ask whether to evaluate; who is to begins at once."""
         led = self.leading.leads()
         self.leading.claim()
-        if led != self.leading.leads():
+        if not led and self.leading.leads():
             self.duties.hurry("evaluation")
 
     def evaluate(self) -> None:
-        """Evaluate the rules that are due, if that is this process's to do, else be ready to."""
+        """Evaluate the rules that are due, if that is this process's to do."""
         if not self.leading.leads():
             self._step = None
             return
@@ -135,8 +147,6 @@ class Monitoring:
             self.leading.lose()
             return
         if step is None:
-            if self.leading.stands_by():
-                self._keeper.load(self._now_ms())
             return
         self._step, self._stepped_s = step, self._clock.monotonic_s()
         self._leave(step.rules, sum(step.firing.values()), step.failed, step.reason)
@@ -166,10 +176,22 @@ class Monitoring:
         if self.leading.leads():
             try:
                 snapshots.take_snapshot(
-                    health.engine(), self._now(), database=self._settings.database
+                    health.engine(),
+                    self._now(),
+                    self._figures_now(),
+                    database=self._settings.database,
                 )
             except AWAY:
                 return  # who leads has said so
+
+    def _figures_now(self) -> Mapping[str, tuple[float, State]]:
+        path = self.measured.path
+        if self._figures is None or path is None:
+            return {}
+        try:
+            return self._figures(self._settings, path, self._clock.now_ns())
+        except ReadError:  # states are worth keeping without them
+            return {}
 
     def tidy(self) -> None:
         """Put old snapshots together, and old alerts by."""

@@ -18,6 +18,7 @@ from otel_django.viewer.board.alerts import active, subject_of_alerts
 from otel_django.viewer.board.cards import cards
 from otel_django.viewer.board.figures import Figure, Subject, worst
 from otel_django.viewer.board.kept import HOUR_NS, Kept
+from otel_django.viewer.board.measures import judged
 from otel_django.viewer.board.parts import PARTS, SITE, checked_by
 from otel_django.viewer.readers import readers_of
 from otel_django.web.alert_rules import rules_of
@@ -224,26 +225,10 @@ class _Making:
             measure.unit,
             value,
             before,
-            _judged(measure, value, self.rules),
+            judged(measure, value, self.rules),
             measure.worse,
             since_start and value is not None and measure.form != "level",
         )
-
-
-def _judged(measure: Measure, value: float | None, rules: Mapping[str, Rule]) -> State:
-    rule = rules.get(measure.rule)
-    if value is None or rule is None or not rule.enabled:
-        return "healthy"
-    for severity, state in _SEVERITIES:
-        if severity in rule.severities and rule.breached(severity, value * measure.scale):
-            return state
-    return "healthy"
-
-
-_SEVERITIES: Final[tuple[tuple[Severity, State], ...]] = (
-    ("critical", "unhealthy"),
-    ("warning", "degraded"),
-)
 
 
 def _state(part: Part, checks: Sequence[CheckReport], figures: Sequence[Figure]) -> State:

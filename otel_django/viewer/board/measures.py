@@ -12,6 +12,8 @@ from otel_django.viewer.series import LEVELS
 from otel_django.web.metric_sums import Spread
 
 if TYPE_CHECKING:
+    from otel_django.alerts.rules import Rule, Severity
+    from otel_django.health.results import State
     from otel_django.metric_points import MetricDefinition
     from otel_django.viewer.series import Reading, Values
     from otel_django.web.metric_sums import Sums
@@ -111,6 +113,23 @@ class Measure:
                 rows[tuple(str(attributes.get(name, "")) for name in self.by)].append(value)
         levels = [LEVELS[self.within](row) for row in rows.values()]
         return LEVELS[self.across](levels) if levels else None
+
+
+def judged(measure: Measure, value: float | None, rules: Mapping[str, Rule]) -> State:
+    """By the thresholds of its alert rule."""
+    rule = rules.get(measure.rule)
+    if value is None or rule is None or not rule.enabled:
+        return "healthy"
+    for severity, state in _SEVERITIES:
+        if severity in rule.severities and rule.breached(severity, value * measure.scale):
+            return state
+    return "healthy"
+
+
+_SEVERITIES: Final[tuple[tuple[Severity, State], ...]] = (
+    ("critical", "unhealthy"),
+    ("warning", "degraded"),
+)
 
 
 def _ratio(part: float | None, whole: float | None, *, known: float | None) -> float | None:

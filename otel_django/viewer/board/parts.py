@@ -58,8 +58,7 @@ def _within_the_day(attributes: Mapping[str, Any]) -> bool:
 class Part:
     """The first three ``measures`` stand in its row; the first of all is drawn.
 
-    ``checks`` are the health checks that look at it. ``history`` are its other
-    figures among ``HealthMetric``.
+    ``checks`` are the health checks that look at it.
     """
 
     name: str
@@ -67,7 +66,6 @@ class Part:
     page: str
     measures: tuple[Measure, ...]
     checks: tuple[str, ...] = ()
-    history: tuple[str, ...] = ()
 
 
 _REQUESTS: Final = metrics.HTTP_SERVER_REQUEST_DURATION
@@ -296,11 +294,15 @@ HOST: Final = Part(
         ),
     ),
     ("cpu", "memory", "disk", "load"),
-    ("host.cpu", "host.memory", "host.disk", "host.load"),
 )
 PARTS: Final = (SITE, DATABASE, CACHE, CELERY, API, HOST)
 WATCHING: Final = ("monitoring", "collector", "telemetry")
 """Health checks of the monitoring itself, which stand with the alerts."""
+
+
+def figure_name(part: Part, measure: Measure) -> str:
+    """Its name among ``HealthMetric``."""
+    return f"{part.name}.{measure.name}"
 
 
 def checked_by(name: str) -> str:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings as site
 
 from otel_django.viewer import chart, units
+from otel_django.viewer.board.parts import figure_name
 from otel_django.viewer.course import SECOND_NS, Steps
 from otel_django.web.alert_records import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from otel_django.viewer.board.kept import Kept
     from otel_django.viewer.board.parts import Part
@@ -28,15 +29,10 @@ MOST_STEPS: Final = 120
 HOUR_NS: Final = 3600 * SECOND_NS
 MOST_ROWS: Final = 60_000
 CHARTS: Final = 6
+LATE: Final = 0.1
+"""A trend that begins no later than that much of the range is told to be of all of it."""
 SNAPSHOT_NS: Final = 60 * SECOND_NS
 """How often snapshots are taken, unless METRICS_COLLECTION_INTERVAL says otherwise."""
-_TITLES: Final = {
-    "host.cpu": ("CPU", "1"),
-    "host.memory": ("Memory", "1"),
-    "host.disk": ("Fullest disk", "1"),
-    "host.load": ("Load", ""),
-    "score": ("Score", ""),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,17 @@ class Trend:
     values: Values
     is_state: bool = False
     thresholds: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def first(self) -> int:
+        """The number of the first step of which anything is known."""
+        return next(number for number, value in enumerate(self.values) if value is not None)
+
+    @property
+    def late_ns(self) -> int:
+        """Where it begins, if that is well within the range; else 0."""
+        is_late = self.first > self.steps.count * LATE
+        return self.steps.start_ns + self.first * self.steps.step_ns if is_late else 0
 
     @property
     def drawn(self) -> dict[str, object]:
@@ -73,29 +80,57 @@ def of_store(part: Part, kept: Kept, when: TimeRange, parts: Parts) -> list[Tren
     for measure in part.measures[:CHARTS]:
         steps, values = parts.ask(measure.title, partial(kept.course, measure, when)) or (None, [])
         if steps is not None and any(value is not None for value in values):
-            found.append(Trend(measure.name, measure.title, measure.unit, steps, values))
+            name = figure_name(part, measure)
+            found.append(Trend(name, measure.title, measure.unit, steps, values))
     return found
 
 
-def of_snapshots(names: Sequence[str], when: TimeRange, database: str, parts: Parts) -> list[Trend]:
-    """Of rows of ``HealthMetric``; of checks the worst of each step, of others the mean."""
+def titles(part: Part) -> dict[str, tuple[str, str]]:
+    """Of its figures among ``HealthMetric``: name → title and unit."""
+    return {
+        figure_name(part, measure): (measure.title, measure.unit)
+        for measure in part.measures[:CHARTS]
+    }
+
+
+def of_snapshots(
+    wanted: Mapping[str, tuple[str, str]], when: TimeRange, database: str, parts: Parts
+) -> list[Trend]:
+    """Of rows of ``HealthMetric``, by name with title and unit.
+
+    Of checks it is the worst of each step, of others the mean.
+    """
     step_ns = max(when.step_of(MOST_STEPS), SNAPSHOT_NS)
     steps = Steps.of(when, step_ns)
     rows: dict[str, list[list[float]]] = defaultdict(lambda: [[] for _ in range(steps.count)])
     for name, value, at_ns, length_ns in (
-        parts.ask("how it was", lambda: list(_snapshots(names, when, database))) or ()
+        parts.ask("how it was", lambda: _snapshots(list(wanted), when, database)) or ()
     ):
         for number in _touched(steps, at_ns, length_ns):
             rows[name][number].append(value)
-    return [_trend(name, steps, rows[name]) for name in names if name in rows]
+    found = []
+    for name, (title, unit) in wanted.items():
+        is_state = name.startswith("check.")
+        how: Callable[[list[float]], float] = min if is_state else statistics.fmean
+        values: Values = [how(row) if row else None for row in rows[name]]
+        if any(value is not None for value in values):
+            found.append(Trend(name, title, unit, steps, values, is_state))
+    return found
 
 
-def _trend(name: str, steps: Steps, rows: Sequence[list[float]]) -> Trend:
-    is_state = name.startswith("check.")
-    how: Callable[[list[float]], float] = min if is_state else statistics.fmean
-    title, unit = _TITLES.get(name, (name.removeprefix("check."), ""))
-    values: Values = [how(row) if row else None for row in rows]
-    return Trend(name, title, unit, steps, values, is_state)
+def together(found: Sequence[Trend]) -> list[Trend]:
+    """Of those of the same name the one that goes back further."""
+    furthest: dict[str, Trend] = {}
+    for trend in found:
+        known = furthest.get(trend.name)
+        if known is None or _begins_ns(trend) < _begins_ns(known):
+            furthest[trend.name] = trend
+    return list(furthest.values())
+
+
+def _begins_ns(trend: Trend) -> int:
+    """To within a step of either."""
+    return trend.steps.start_ns + (trend.first + 1) * trend.steps.step_ns
 
 
 def _touched(steps: Steps, at_ns: int, length_ns: int) -> range:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import HttpResponseRedirect
 
 from otel_django.alerts import promql
-from otel_django.viewer.alert_course import LONGEST_MS, can_be_drawn, course
+from otel_django.viewer.alert_course import can_be_drawn, course
 from otel_django.viewer.alert_rows import AROUND_MS, MS, Row, tabs
 from otel_django.viewer.alert_story import event_lines, notification_lines
 from otel_django.viewer.page import Context, page
@@ -143,5 +143,4 @@ def _around(visit: Visit, row: Row) -> TimeRange:
     until_ms = visit.now_ns // MS
     if alert.resolved_ms is not None:
         until_ms = min(until_ms, alert.resolved_ms + AROUND_MS)
-    since_ms = max(alert.since_ms - AROUND_MS, until_ms - LONGEST_MS)
-    return TimeRange(since_ms * MS, until_ms * MS, "")
+    return TimeRange((alert.since_ms - AROUND_MS) * MS, until_ms * MS, "")

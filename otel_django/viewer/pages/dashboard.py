@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from otel_django.viewer.visit import Visit
 
 EVERY_S: Final = 5
-DAY_NS: Final = 86_400_000_000_000
-"""What the store keeps by default."""
 ALERTS: Final = Part("alerts", "Alerts", "", (), ())
 _ANSWERS: Final = {
     "healthy": "All is well",
@@ -75,12 +73,12 @@ def part(visit: Visit, part: str) -> Context | HttpResponseBase:
     subject, about = board.subject(part), _part(part)
     if subject is None or about is None:
         raise Missing("The dashboard has no such part.")
-    found = _trends(visit, about, subject)
+    found = [] if visit.text("only") == "now" else _trends(visit, about, subject)
     export = visit.text("export")
     if export in exporting.FORMS:
         return exporting.file(export, subject, found, visit.now_ns)
     return {
-        **_common(visit, board, part),
+        **_common(visit, board, part, only="now"),
         "title": subject.title,
         "board": board,
         "subject": subject,
@@ -94,13 +92,15 @@ def _part(name: str) -> Part | None:
     return next((each for each in (*PARTS, ALERTS) if each.name == name), None)
 
 
-def _common(visit: Visit, board: Board, part: str = "alerts") -> dict[str, Any]:
+def _common(
+    visit: Visit, board: Board, part: str = "alerts", only: str | None = None
+) -> dict[str, Any]:
     """It goes on by itself unless asked not to: that is what it is for."""
     on = visit.text("live") != "0"
     may = has_permission(visit.request, ACKNOWLEDGE)
     wanted = [each for each in board.alerts if part in {"alerts", each.part}]
     return {
-        "live": Live(on, visit.here(live="0" if on else None), visit.here()),
+        "live": Live(on, visit.here(live="0" if on else None), visit.here(only=only)),
         "every_s": EVERY_S,
         "alerts": wanted,
         "csrf_token": csrf.token(visit.request) if may and wanted else "",
@@ -115,13 +115,14 @@ def _tables(visit: Visit, name: str) -> list[Table]:
 
 
 def _trends(visit: Visit, about: Part, subject: Subject) -> list[Trend]:
-    """From the store as far back as that is kept; what snapshots say goes further."""
+    """From the store as far back as that goes, from snapshots where those go further."""
     found: list[Trend] = []
     if visit.found is not None:
         kept = Kept(visit.found.metrics, visit.service, visit.now_ns)
         found += trends.of_store(about, kept, visit.range, visit.parts)
-    names = [f"check.{check.name}" for check in subject.checks]
-    known = {f"host.{trend.name}" for trend in found}
-    names += [name for name in about.history if name not in known or visit.range.length_ns > DAY_NS]
-    names += ["score"] if about.name == "site" else []
-    return found + trends.of_snapshots(names, visit.range, visit.settings.database, visit.parts)
+    whole = {trend.name for trend in found if not trend.late_ns}
+    wanted = {name: told for name, told in trends.titles(about).items() if name not in whole}
+    wanted |= {f"check.{check.name}": (check.name, "") for check in subject.checks}
+    wanted |= {"score": ("Score", "")} if about.name == "site" else {}
+    kept_long = trends.of_snapshots(wanted, visit.range, visit.settings.database, visit.parts)
+    return trends.together([*found, *kept_long])
