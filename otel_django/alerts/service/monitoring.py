@@ -124,16 +124,19 @@ class Monitoring:
             self.duties.hurry("lease")
 
     def claim(self) -> None:
-        """Ask whether to evaluate; who is to begins at once."""
+        """Ask whether to evaluate; who is to begins at once, who isn't any more hands over."""
         led = self.leading.leads()
         self.leading.claim()
-        if not led and self.leading.leads():
+        if led != self.leading.leads():
             self.duties.hurry("evaluation")
+            self.duties.hurry("tidying")
 
     def evaluate(self) -> None:
-        """Evaluate the rules that are due, if that is this process's to do."""
+        """Evaluate the rules that are due, if that is this process's to do, else be ready to."""
         if not self.leading.leads():
             self._step = None
+            if self.leading.stands_by():
+                self._keeper.load(self._now_ms())
             return
         if self.measured.path is None:
             self._leave(0, 0, ("all",), NOTHING_MEASURED)
