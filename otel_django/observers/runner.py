@@ -13,9 +13,9 @@ from opentelemetry.context import Context, attach
 
 from otel_django import guard, own_thread
 from otel_django import metric_definitions as metrics
+from otel_django.fork_gate import ForkGate
 from otel_django.observers.board import BoardAway
 from otel_django.observers.turn import FRESH_INTERVALS, LOOK_S, Turn, read
-from otel_django.store.fork_gate import ForkGate
 from otel_django.tracing.current import SUPPRESS_KEY
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 END_S: Final = 0.5
 """How long the end of a process waits for a look that goes on."""
-GATE: Final = ForkGate()
-"""A fork waits, a second at most, while a connection of ours is open."""
+GATE: Final = ForkGate(max_wait_s=1.0)
+"""A fork waits while a connection of ours is open."""
 _DEFINITIONS: Final = {definition.name: definition for definition in metrics.ALL}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import TransportError
+from otel_django.fork_gate import ForkGate
 from otel_django.pipeline.retry import Verdict, judge_grpc, judge_response
 from otel_django.pipeline.waiting import Wait
 from otel_django.version import VERSION
@@ -42,10 +44,38 @@ _OPTIONS: Final = (
 )
 
 AT_EXIT_S: Final = 1.0
+CALL_MAX_WAIT_S: Final = 0.5
 
 _left_open: list[object] = []
 """Channels of before a fork, or of a process that ends: closing them, or letting them be collected,
 may wait forever for a thread that isn't there."""
+
+
+class CallGate(ForkGate):
+    """No call of ours is under way while the process forks, unless it has been for half a second.
+
+    gRPC stops its threads before a fork and starts new ones in the child, but only where no thread
+    is calling into it just then. Otherwise it leaves them out, and calls in the child may hang for
+    good.
+    """
+
+    def __init__(self) -> None:
+        self._entered_s = 0.0
+        super().__init__(CALL_MAX_WAIT_S)
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[None]:
+        """Around all that calls into gRPC."""
+        with super().using():
+            self._entered_s = time.monotonic()
+            yield
+
+    def patience_s(self) -> float:
+        """A call that hangs holds up one fork, not each."""
+        return self._entered_s + self.max_wait_s - time.monotonic()
+
+
+CALLS: Final = CallGate()
 
 
 class GrpcTransport:
@@ -74,6 +104,10 @@ class GrpcTransport:
 
         ``on_wait`` is called about every 0.2 s of waiting.
         """
+        with CALLS.using():
+            return self._send(body, deadline_s, on_wait)
+
+    def _send(self, body: bytes, deadline_s: float, on_wait: Callable[[], object]) -> Verdict:
         import grpc
 
         wait = Wait(deadline_s, on_wait, self._clock)
@@ -138,7 +172,8 @@ class GrpcTransport:
     def close(self) -> None:
         """Close the channel."""
         if self._channel is not None and not _is_exiting():
-            self._channel.close()
+            with CALLS.using():
+                self._channel.close()
             self._channel = None
         self._leave_channel()
 

@@ -10,14 +10,12 @@ as uWSGI does without ``--enable-threads --py-call-osafterfork``), the child goe
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-import time
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
 from otel_django.errors import StoreError
+from otel_django.fork_gate import ForkGate
 
 MAX_WAIT_S = 1.0
 
@@ -28,36 +26,26 @@ class _Holder(Protocol):
         ...
 
 
-class ForkGate:
+class StoreGate(ForkGate):
     """Keeps count of connections; one a process, shared by writers and readers."""
 
     def __init__(self) -> None:
-        self._reset()
-        self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
-        self._hooked = False
-        self._unsafe = False
-
-    def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
-        self._users = 0
         self._open = 0
-        self._forking = False
+        self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+        self._unsafe = False
+        super().__init__(MAX_WAIT_S)
 
     @contextlib.contextmanager
     def using(self) -> Iterator[None]:
         """Around everything that talks to SQLite; StoreError in a child that must not."""
-        self._check_process()
-        with self._changed:
-            self._hook()
-            self._changed.wait_for(lambda: not self._forking, MAX_WAIT_S)
-            self._users += 1
-        try:
+        self.check_process()
+        if self._unsafe:
+            raise StoreError(
+                "this process was forked while the store was open; it goes without the store. "
+                "Fork before the first request, or let the server run Python's fork hooks"
+            )
+        with super().using():
             yield
-        finally:
-            with self._changed:
-                self._users -= 1
-                self._changed.notify_all()
 
     def opened(self, holder: _Holder | None = None) -> None:
         """A connection was opened; ``holder`` is asked to release it before a fork."""
@@ -71,40 +59,18 @@ class ForkGate:
         with self._changed:
             self._open -= 1
 
-    def _hook(self) -> None:
-        if not self._hooked and hasattr(os, "register_at_fork"):
-            self._hooked = True
-            os.register_at_fork(
-                before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child
-            )
-
-    def _check_process(self) -> None:
-        if self._pid != os.getpid():  # forked past the hooks
-            self._in_child()
-        if self._unsafe:
-            raise StoreError(
-                "this process was forked while the store was open; it goes without the store. "
-                "Fork before the first request, or let the server run Python's fork hooks"
-            )
-
-    def _before(self) -> None:
-        deadline = time.monotonic() + MAX_WAIT_S
-        with self._changed:
-            self._forking = True
-            self._changed.wait_for(lambda: not self._users, deadline - time.monotonic())
-            idle = not self._users
-        if idle:
+    def before_fork(self) -> None:
+        """Close idle connections, if all are."""
+        super().before_fork()
+        if not self._users:
             for holder in list(self._holders):
                 holder.release()
 
-    def _in_parent(self) -> None:
-        with self._changed:
-            self._forking = False
-            self._changed.notify_all()
-
-    def _in_child(self) -> None:
+    def in_child(self) -> None:
+        """No store where a connection was open."""
         self._unsafe = self._unsafe or self._open > 0
-        self._reset()
+        self._open = 0
+        super().in_child()
 
 
-GATE = ForkGate()
+GATE = StoreGate()

@@ -192,3 +192,44 @@ one.close()
         env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
     )
     assert found.stdout.splitlines() == ["before delivered", "child delivered", "parent delivered"]
+
+
+def test_a_fork_in_the_middle_of_calls_leaves_grpc_usable_in_the_child(
+    collector: StubCollector,
+) -> None:
+    script = """
+import os, sys, threading, time
+from otel_django.conf import OtlpSettings
+from otel_django.pipeline.grpc_transport import GrpcTransport
+one = GrpcTransport(OtlpSettings(endpoint=sys.argv[1], protocol="grpc"))
+def send():
+    return one.send(bytes(100_000), time.monotonic() + 5, lambda: None).outcome.value
+ended = threading.Event()
+def send_always():
+    while not ended.is_set():
+        send()
+sending = threading.Thread(target=send_always)
+sending.start()
+for _ in range(20):
+    time.sleep(0.01)
+    pid = os.fork()
+    if pid == 0:
+        one.after_fork()
+        outcomes = {send() for _ in range(5)}
+        os._exit("rejected" not in outcomes)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+ended.set()
+sending.join()
+one.close()
+"""
+    collector.set_mode("bad_request")
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, collector.grpc_endpoint],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "GRPC_VERBOSITY": "INFO"},
+    )
+    assert found.stdout.split() == ["0"] * 20, found.stderr
+    assert "skipping fork() handlers" not in found.stderr

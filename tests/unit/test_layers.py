@@ -17,6 +17,7 @@ BASE = {
     "errors",
     "clock",
     "file_lock",
+    "fork_gate",
     "guard",
     "contracts",
     "conf",
