@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 
+from otel_django import guard
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.pipeline.drops import Drops
 from otel_django.pipeline.lanes import Lane
@@ -179,8 +180,6 @@ class BrokenSink(ListSink):
 
 
 def test_a_broken_sink_never_reaches_the_putting_thread() -> None:
-    from otel_django import guard
-
     guard.set_strict(False)
     try:
         drops = Drops()
@@ -313,6 +312,41 @@ def test_long_after_work_the_first_item_wakes_the_worker_again() -> None:
     put(worker, [Item(1)])
     assert arrived(sink, 2)
     assert len(woken) == 1
+    worker.shutdown(5)
+
+
+def test_a_sink_wakes_a_new_thread_where_the_one_that_lingered_failed() -> None:
+    class FailingClock(ForwardClock):
+        fails = False
+
+        def monotonic_s(self) -> float:
+            if self.fails and threading.current_thread().name == "otel_django":
+                raise OSError
+            return super().monotonic_s()
+
+    asked = threading.Event()
+
+    class Asked(ListSink):
+        def poll(self, now_s: float) -> float | None:
+            asked.set()
+            return None
+
+    sink, clock = Asked(), FailingClock()
+    worker = make(sink, delay_s=0.1, clock=clock)
+    guard.set_strict(False)
+    try:
+        put(worker, [Item(0)])
+        assert arrived(sink, 1)
+        clock.fails = True
+        deadline = time.monotonic() + 5
+        while worker._thread is not None and time.monotonic() < deadline:
+            time.sleep(0.005)
+    finally:
+        guard.set_strict(True)
+    clock.fails = False
+    asked.clear()
+    worker.notice()
+    assert asked.wait(5)
     worker.shutdown(5)
 
 
