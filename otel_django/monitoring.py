@@ -55,6 +55,7 @@ __all__ = [
 
 
 _STOP_S: Final = 2.0
+_INTERVAL_S: Final = 300.0
 
 
 class HealthCheckManager:
@@ -87,8 +88,13 @@ class PerformanceMonitor:
 class AlertManager:
     """The alert rules of this site."""
 
-    def check_and_send_alerts(self, timeout_s: float = 30.0) -> list[dict[str, Any]]:
+    def check_and_send_alerts(
+        self, timeout_s: float = 30.0, interval_s: float = _INTERVAL_S
+    ) -> list[dict[str, Any]]:
         """Do once what ``run_monitoring`` does all the time; the notifications that were made.
+
+        ``interval_s`` is how often it is called at least: after three times that without a call the
+        health check ``monitoring`` says so.
 
         Each is ``{key, channel, kind, severity, state}``, and ``state`` is ``delivered``,
         ``waiting`` or ``refused``. Nothing is evaluated where another process does it already.
@@ -98,7 +104,9 @@ class AlertManager:
 
         settings = site_settings()
         since_ms = SYSTEM_CLOCK.now_ns() // 1_000_000
-        monitoring = Monitoring(settings, clock=SYSTEM_CLOCK, figures=figures)
+        monitoring = Monitoring(
+            settings, clock=SYSTEM_CLOCK, interval_s=interval_s, figures=figures
+        )
         try:
             monitoring.once(timeout_s)
         finally:

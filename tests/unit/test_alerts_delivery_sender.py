@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -241,6 +241,34 @@ def test_a_channel_that_raises_is_tried_again_and_its_words_are_not_told(
     assert sender.idle(5)
     assert [one.detail for one in outbox.attempts] == ["The channel failed (ValueError)."] * 2
     assert "secret-mark" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"alerts": 1},
+        {**kit.notification().as_json(), "alerts": [{"labels": {}}]},
+        {**kit.notification().as_json(), "alerts": []},
+        {**kit.notification().as_json(), "severity": None},
+        {**kit.notification().as_json(), "alerts": [{**asdict(kit.told()), "labels": "mark"}]},
+        {**kit.notification().as_json(), "more": 1},
+    ],
+)
+def test_what_is_no_notification_is_refused_and_the_others_go_out(
+    document: dict[str, Any], stub: AlertStub, outbox: Outbox, begin: Begin
+) -> None:
+    good, spoilt = (outgoing(said(number), "webhook") for number in (1, 2))
+    outbox.add([replace(spoilt, document=document), good])
+    sender = begin(hook(stub.url))
+    pump(sender, outbox)
+    assert sender.idle(5)
+    pump(sender, outbox)
+    assert sender.idle(5)
+    assert [one["key"] for one in stub.documents] == ["key-1"]
+    assert outbox.results("webhook") == ["refused", "delivered"]
+    assert outbox.attempts[0].detail.startswith("What was kept of it can't be read. ")
+    assert "mark" not in outbox.attempts[0].detail
 
 
 def test_delays_grow_are_spread_and_end_after_a_minute() -> None:

@@ -17,6 +17,7 @@ from otel_django.alerts.keeping.database import AlertDatabase
 from otel_django.alerts.keeping.journal import NAME
 from otel_django.alerts.keeping.keeper import AlertKeeper
 from otel_django.alerts.keeping.merging import Backlog, merged, settled
+from otel_django.alerts.keeping.switching import WHY, end_of_others
 from otel_django.alerts.telling import Told
 from otel_django.models import AlertAttempt, AlertEvent, AlertNotification, SystemAlert
 from otel_django.testing import capture
@@ -284,3 +285,45 @@ def test_a_full_disk_is_said_once_and_all_is_written_when_there_is_room(
         assert len(again.load(NOW_MS).alerts) == 3
         assert list(again._outbox.waiting) == [("n0", "slack"), ("n2", "slack")]
         again.close()
+
+
+def test_of_two_evaluators_only_what_was_said_here_counts() -> None:
+    pending = entry(state="pending", since_ms=NOW_MS + 1)
+    elsewhere = replace(told(entry()), source="prometheus")
+    ended, goes_on = settled([elsewhere, pending])
+    assert (ended.alert.state, goes_on) == ("resolved", pending)
+
+
+def test_what_another_evaluator_left_is_over_and_is_not_told(tmp_path: Path) -> None:
+    with kept_in_sqlite(tmp_path):
+        database = AlertDatabase(ALIAS)
+        theirs = replace(told(entry(since_ms=NOW_MS + 9)), source="prometheus")
+        ours = told(entry(key("Mine")))
+        database.save(Changes([theirs, ours]), FENCE)
+        assert not end_of_others("embedded", NOW_MS + 60_000, database=ALIAS)
+        assert database.load(NOW_MS).alerts[key("Mine")] == ours
+        (over,) = SystemAlert._base_manager.using(ALIAS).filter(resolved=True)
+        assert (over.source, over.told_state) == ("prometheus", "resolved")
+        assert AlertEvent._base_manager.using(ALIAS).get().text == WHY
+        end_of_others("prometheus", NOW_MS + 60_000, database=ALIAS)
+        assert not SystemAlert._base_manager.using(ALIAS).filter(resolved=False).exists()
+
+
+def test_a_row_of_another_evaluator_hides_none_of_ours(tmp_path: Path) -> None:
+    with kept_in_sqlite(tmp_path):
+        database = AlertDatabase(ALIAS)
+        database.save(Changes([entry(state="resolved")]), FENCE)
+        database.save(Changes([replace(entry(since_ms=NOW_MS + 9), source="prometheus")]), FENCE)
+        assert database.load(NOW_MS).alerts[key()].source == "embedded"
+
+
+@pytest.mark.parametrize("document", ["{", "[]", "", "null"])
+def test_a_notification_that_cannot_be_read_holds_up_nothing(tmp_path: Path, document: str) -> None:
+    with kept_in_sqlite(tmp_path):
+        kept = keeper(tmp_path)
+        kept.save(Changes(outgoing=[outgoing(), outgoing("n2")]), FENCE)
+        spoilt = AlertNotification._base_manager.using(ALIAS).filter(key="n1")
+        spoilt.update(document=document)
+        kept.load(NOW_MS)
+        assert [one.key for one in kept.due(NOW_MS, FENCE)] == ["n1", "n2"]
+        kept.close()

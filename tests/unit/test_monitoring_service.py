@@ -42,6 +42,7 @@ from otel_django.health.checks.monitoring import MonitoringCheck
 from otel_django.metrics import active
 from otel_django.metrics.host_folder import HostFolder, usable_folder
 from otel_django.models import HealthMetric, Lease
+from otel_django.monitoring import alert_manager
 from otel_django.observers.board import BoardAway, Result
 from otel_django.observers.folder_board import FolderBoard
 from otel_django.tasks import monitor
@@ -525,3 +526,11 @@ def test_a_scheduler_can_have_it_done_again_and_again() -> None:
     assert HealthMetric._base_manager.filter(metric_name="score").count() == 2
     lease = Lease._base_manager.get(name=liveness.LEASE)
     assert lease.until_ms == 0
+
+
+@pytest.mark.usefixtures("database")
+def test_code_can_have_it_done_every_five_minutes() -> None:
+    alert_manager.check_and_send_alerts()
+    last = liveness.read(Lease._base_manager.get(name=liveness.LEASE).result)
+    assert last is not None
+    assert last.interval_s == 300

@@ -8,12 +8,18 @@ least once, always with the same key, so that whoever gets one twice can tell.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, Protocol
+
+from otel_django.errors import OtelDjangoError
 
 Kind = Literal["fired", "repeated", "escalated", "acknowledged", "resolved", "test"]
 Severity = Literal["warning", "critical"]
 Result = Literal["delivered", "retry", "refused"]
+
+
+class NotificationError(OtelDjangoError):
+    """What was kept is no notification; the text names what is wrong with it, and no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,35 @@ def notification(said: Mapping[str, Any]) -> Notification:
     """The one that ``as_json`` was asked of.
 
     Raises:
-        KeyError, TypeError: it isn't one.
+        NotificationError: it isn't one.
     """
-    alerts = tuple(ToldAlert(**alert) for alert in said["alerts"])
-    return Notification(**{**said, "alerts": alerts})
+    try:
+        alerts = tuple(ToldAlert(**alert) for alert in said["alerts"])
+        made = Notification(**{**said, "alerts": alerts})
+    except (KeyError, TypeError) as error:
+        raise NotificationError("Something is missing, or there is too much.") from error
+    _check(made)
+    for alert in alerts:
+        _check(alert)
+    if not alerts:
+        raise NotificationError("It has no alert.")
+    return made
+
+
+_NUMBER: Final = (int, float)
+_KINDS: Final[Mapping[str, Any]] = {
+    **{"group": dict, "labels": dict, "alerts": tuple},
+    **dict.fromkeys(("value", "started_ms", "created_ms", "level", "left_out"), _NUMBER),
+    "resolved_ms": (*_NUMBER, type(None)),
+}
+
+
+def _check(one: Notification | ToldAlert) -> None:
+    """What isn't among the kinds is text."""
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if not isinstance(value, _KINDS.get(field.name, str)):
+            raise NotificationError(f"Its {field.name} is of another type.")
 
 
 @dataclass(frozen=True, slots=True)

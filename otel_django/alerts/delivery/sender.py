@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from opentelemetry.context import Context, attach
 
 from otel_django import guard, own_thread
-from otel_django.alerts.delivery.contract import Outcome, notification
+from otel_django.alerts.delivery.contract import NotificationError, Outcome, notification
 from otel_django.alerts.delivery.retrying import MOST_PATIENCE_S, delay_s, settled
 from otel_django.alerts.keeping.contract import SENDING_MS, Attempt, Outgoing
 from otel_django.clock import SYSTEM_CLOCK
@@ -107,6 +107,11 @@ class _Waiting(NamedTuple):
     until_s: float
 
 
+def _size(one: Outgoing) -> int:
+    alerts = one.document.get("alerts")
+    return len(alerts) if isinstance(alerts, (list, tuple)) else 0
+
+
 class _Line:
     """One channel's notifications, one after the other."""
 
@@ -134,7 +139,7 @@ class _Line:
         with self._changed:
             if self._ends or one.key in self._sizes or sum(self._sizes.values()) >= MOST_WAITING:
                 return
-            self._sizes[one.key] = len(one.document.get("alerts", ()))
+            self._sizes[one.key] = _size(one)
             self._waiting.append(_Waiting(one, until_s))
             if self._thread is None:
                 self._thread = own_thread.start(
@@ -185,6 +190,8 @@ class _Line:
     def _send(self, one: Outgoing) -> None:
         try:
             outcome = self._channel.send(notification(one.document), self._timeout_s)
+        except NotificationError as error:
+            outcome = Outcome("refused", f"What was kept of it can't be read. {error}")
         except Exception as error:
             guard.caught(f"alerts.delivery {self._channel.name}")
             outcome = Outcome("retry", f"The channel failed ({type(error).__name__}).")

@@ -257,12 +257,13 @@ class AlertDatabase:
 
 
 def _counts_more(entry: Entry, other: Entry) -> bool:
-    """Of two occurrences of an alert: what goes on, else what began later."""
+    """Of two occurrences of an alert: what was evaluated here, what goes on, what began later."""
     return _order(entry) > _order(other)
 
 
-def _order(entry: Entry) -> tuple[bool, int]:
-    return entry.alert.state != "resolved", entry.alert.since_ms
+def _order(entry: Entry) -> tuple[bool, bool, int]:
+    alert = entry.alert
+    return entry.source == "embedded", alert.state != "resolved", alert.since_ms
 
 
 def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -62,7 +62,8 @@ def settled(occurrences: Iterable[Entry], late: Collection[str] = ()) -> list[En
         return entries
     stays = max(active, key=lambda entry: entry.at_ms)
     for entry in active:
-        stays = replace(stays, told=_later_told(stays.told, entry.told))
+        if entry.source == stays.source:  # Alertmanager tells by other ways
+            stays = replace(stays, told=_later_told(stays.told, entry.told))
     ended = {entry.id: _ended(entry, stays.at_ms) for entry in active}
     ended[stays.id] = stays
     return [ended.get(entry.id, entry) for entry in entries]

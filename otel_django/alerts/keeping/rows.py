@@ -226,13 +226,13 @@ def notification_row(one: Outgoing) -> AlertNotification:
 
 
 def outgoing_of(row: AlertNotification) -> Outgoing:
-    """What waits."""
+    """What waits; without a document if that can't be read."""
     return Outgoing(
         row.key,
         row.channel,
         row.kind,
         row.severity,
-        json.loads(row.document),
+        _object(row.document),
         row.created_ms,
         row.due_ms,
         row.group,

@@ -123,8 +123,10 @@ class Leading:
         self._held_until_s = 0.0
 
     def release(self) -> None:
-        """Let another one go on at once."""
+        """Let another one go on at once, and know what was done last."""
         self._held_until_s = 0.0
+        if not self.is_away():
+            self._put()
         for board in (self._open_host(), None if self.is_away() else self._database):
             with contextlib.suppress(BoardAway):  # it runs out by itself
                 if board is not None:

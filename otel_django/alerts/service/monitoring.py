@@ -11,6 +11,7 @@ from otel_django import guard, host_environment
 from otel_django import metric_definitions as metrics
 from otel_django.alerts.keeping.archive import archive
 from otel_django.alerts.keeping.contract import Fence, NotLeaderError
+from otel_django.alerts.keeping.switching import end_of_others
 from otel_django.alerts.liveness import LATE_INTERVALS, LEASE, Evaluated
 from otel_django.alerts.rules import CRITICAL_INTERVAL_S
 from otel_django.alerts.service import events, heartbeat, measured, parts
@@ -197,11 +198,15 @@ class Monitoring:
             return {}
 
     def tidy(self) -> None:
-        """Put old snapshots together, and old alerts by."""
+        """End what another evaluator left, put old snapshots together, and old alerts by."""
         if not self.leading.leads():
             return
         settings = self._settings
         try:
+            while end_of_others(
+                settings.alerts_evaluator, self._now_ms(), database=settings.database
+            ):
+                pass
             for _ in range(HOURS_A_RUN):
                 if not snapshots.tidy(
                     self._now(), settings.metrics_retention_hours, database=settings.database
