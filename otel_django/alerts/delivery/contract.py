@@ -99,7 +99,9 @@ def notification(said: Mapping[str, Any]) -> Notification:
 
 _NUMBER: Final = (int, float)
 _KINDS: Final[Mapping[str, Any]] = {
-    **{"group": dict, "labels": dict, "alerts": tuple},
+    "group": dict,
+    "labels": dict,
+    "alerts": tuple,
     **dict.fromkeys(("value", "started_ms", "created_ms", "level", "left_out"), _NUMBER),
     "resolved_ms": (*_NUMBER, type(None)),
 }
