@@ -30,7 +30,7 @@ from otel_django.models import (
     SystemAlert,
 )
 from otel_django.viewer.filters import inert
-from otel_django.web import alert_decisions
+from otel_django.web import alert_decisions, alertmanager_told
 from otel_django.web.alert_decisions import (
     ACKNOWLEDGE,
     RESOLVE,
@@ -260,6 +260,7 @@ class _Decided(_Rows):
     def _note(self, decider: Decider, obj: Any, what: str) -> None:
         rule = obj.name if isinstance(obj, (AlertRule, CustomMetric)) else ""
         alert_decisions.note_of(decider, self.kind, rule, f"{what} in the admin: {obj}")
+        alertmanager_told.decided(decider.database)
 
 
 class _Quiet(_Decided):

@@ -122,6 +122,11 @@ class Settings:
     alert_rules: tuple[Mapping[str, Any], ...] = ()
     alerts_archive_months: int = 12
     alerts_evaluator: Literal["embedded", "prometheus"] = "embedded"
+    alertmanager_url: str = ""
+    alertmanager_headers: Mapping[str, str] = field(default_factory=dict)
+    alertmanager_certificate: str | None = None
+    alertmanager_timeout_s: float = 3.0
+    alertmanager_acknowledged_s: float = 86_400.0
     alerts_heartbeat_url: str = ""
     alerts_queue_capacity: float = 1000.0
     alerts_site_url: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_django.conf.alert_variables import ALERTS
+from otel_django.conf.alertmanager_variables import ALERTMANAGER
 from otel_django.conf.delivery_variables import DELIVERY
 from otel_django.conf.health_variables import HEALTH
 from otel_django.conf.log_variables import LOGS
@@ -28,6 +29,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     *OURS,
     *HEALTH,
     *ALERTS,
+    *ALERTMANAGER,
     *DELIVERY,
 )
 

@@ -119,7 +119,14 @@ class HttpTransport:
 
         TransportError when no answer came until the monotonic ``deadline_s``.
         """
-        request = [self._make_head("GET", {"Connection": "close"}) + b"\r\n"]
+        return self._once("GET", deadline_s, max_body)
+
+    def delete(self, deadline_s: float, *, max_body: int) -> Response:
+        """Ask for the URL to be deleted; as ``get``."""
+        return self._once("DELETE", deadline_s, max_body)
+
+    def _once(self, method: str, deadline_s: float, max_body: int) -> Response:
+        request = [self._make_head(method, {"Connection": "close"}) + b"\r\n"]
         try:
             return self._exchange(request, Wait(deadline_s, _nothing, self._clock), max_body)
         finally:

@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from otel_django.alerts.expressions import Match
 from otel_django.alerts.keeping.documents import matchers_of, matchers_text
 from otel_django.errors import OtelDjangoError
-from otel_django.web import alert_records
+from otel_django.web import alert_records, alertmanager_told
 from otel_django.web.alert_records import all_labels, tables
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _decided(decider: Decider) -> Iterator[None]:
     """All of it or nothing."""
     with tables(decider.database), transaction.atomic(using=decider.database):
         yield
+        alertmanager_told.decided(decider.database)
     alert_records.count_anew()
 
 

@@ -14,7 +14,7 @@ from otel_django.alerts.keeping.contract import Fence, NotLeaderError
 from otel_django.alerts.keeping.switching import end_of_others
 from otel_django.alerts.liveness import LATE_INTERVALS, LEASE, Evaluated
 from otel_django.alerts.rules import CRITICAL_INTERVAL_S
-from otel_django.alerts.service import events, heartbeat, measured, parts
+from otel_django.alerts.service import events, heartbeat, measured, parts, telling_alertmanager
 from otel_django.alerts.service.decisions import Decisions
 from otel_django.alerts.service.duties import Duties, Duty
 from otel_django.alerts.service.leading import CLAIM_S
@@ -90,6 +90,11 @@ class Monitoring:
         self._sender = parts.sender(settings, channels, self._keeper, clock)
         url = settings.alerts_heartbeat_url
         self._heartbeat = heartbeat.Heartbeat(url, clock=clock) if url else None
+        self._alertmanager = (
+            telling_alertmanager.TellingAlertmanager(settings)
+            if settings.alertmanager_url
+            else None
+        )
         self._step: Step | None = None
         self._stepped_s: float | None = None
         self._said_nothing = False
@@ -109,6 +114,8 @@ class Monitoring:
             yield Duty("delivery", DELIVERY_S, self.deliver, 20.0)
             if self._heartbeat is not None:
                 yield Duty("heartbeat", heartbeat.EVERY_S, self.beat, 20.0)
+        elif self._alertmanager is not None:
+            yield Duty("alertmanager", telling_alertmanager.EVERY_S, self.tell_alertmanager, 30.0)
         yield Duty("snapshots", settings.collection_interval_s, self.take_snapshot, 60.0)
         yield Duty("tidying", TIDY_S, self.tidy, 300.0)
 
@@ -170,6 +177,11 @@ class Monitoring:
             self._sender.take(self._keeper.due(self._now_ms(), self._fence))
         except NotLeaderError:
             self.leading.lose()
+
+    def tell_alertmanager(self) -> None:
+        """Have it know what was decided here, if that is this process's to do."""
+        if self._alertmanager is not None and self.leading.leads():
+            self._alertmanager.step(self._now_ms())
 
     def ask_health(self) -> None:
         """Have the checks of this host look, so that they are measured where nobody else asks."""

@@ -12,16 +12,18 @@ from otel_django.viewer.alert_story import event_lines
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.pages.alert import MINUTES, decider, minutes_of
 from otel_django.viewer.visit import NotDone
-from otel_django.web import alert_decisions, alert_records, csrf
+from otel_django.web import alert_decisions, alert_records, alertmanager_told, csrf
 from otel_django.web.alert_decisions import SILENCE, DecisionError, written
 from otel_django.web.permissions import has_permission
 
 if TYPE_CHECKING:
     from django.http import HttpResponse, QueryDict
 
+    from otel_django.alerts.alertmanager import HeldSilence
     from otel_django.viewer.visit import Visit
     from otel_django.web.alert_decisions import Decider
     from otel_django.web.alert_records import Quiet
+    from otel_django.web.alertmanager_told import Seen
 
 EVERY: Final = {"0": "once", "86400": "every day", "604800": "every week"}
 """Seconds from one beginning to the next, and the words for it."""
@@ -91,13 +93,18 @@ def silences(visit: Visit) -> Context:
     ask = visit.parts.ask
     found = ask("silences", lambda: alert_records.silences(database, now_ms)) or []
     planned = ask("maintenance", lambda: alert_records.maintenance(database, now_ms)) or []
-    rows = [_row(each, now_ms) for each in (*found, *planned)]
+    seen = alertmanager_told.look(visit.settings)
+    rows = [_row(each, now_ms, seen) for each in (*found, *planned)]
     events = ask("who did what", lambda: alert_records.events(database, kinds=_KINDS)) or ()
     may = has_permission(visit.request, SILENCE)
+    others = [_other(each) for each in seen.others]
     return {
         "tabs": tabs(visit, "silences"),
         "rows": rows,
-        "now": [row for row in rows if row["active"]],
+        "now": [row for row in (*rows, *others) if row["active"]],
+        "some_to_come": not all(row["active"] for row in (*rows, *others)),
+        "others": others,
+        "partial": seen.problem,
         "events": event_lines(events),
         "minutes": MINUTES.items(),
         "every": EVERY.items(),
@@ -106,7 +113,7 @@ def silences(visit: Visit) -> Context:
     }
 
 
-def _row(quiet: Quiet, now_ms: int) -> dict[str, Any]:
+def _row(quiet: Quiet, now_ms: int, seen: Seen) -> dict[str, Any]:
     one, row = quiet.silence, quiet.row
     is_all = one.matchers == (alert_records.EVERYTHING,)
     return {
@@ -117,7 +124,24 @@ def _row(quiet: Quiet, now_ms: int) -> dict[str, Any]:
         "active": one.is_active(now_ms),
         "since_ns": one.since_ms * MS,
         "until_ns": quiet.until_ms(now_ms) * MS,
+        "unknown_there": seen.ours is not None and _id(quiet) not in seen.ours,
         "every": EVERY.get(str(getattr(row, "every", "")), ""),
         "by": row.by,
         "comment": row.comment,
+    }
+
+
+def _id(quiet: Quiet) -> tuple[str, int]:
+    return "maintenance" if quiet.is_maintenance else "silence", quiet.row.pk
+
+
+def _other(held: HeldSilence) -> dict[str, Any]:
+    """One that was made in Alertmanager, where it is ended, too."""
+    return {
+        "matchers": written(held.matchers),
+        "active": held.state == "active",
+        "since_ns": held.starts_ms * MS,
+        "until_ns": held.ends_ms * MS,
+        "by": held.by,
+        "comment": held.comment,
     }
