@@ -49,10 +49,11 @@ class Settings:
 
     ``enabled`` None is "auto". ``traces_exporters`` and the like are empty for none.
     ``resource_attributes`` has no ``service.name``: that is ``service_name``. ``commands`` has one
-    of own, all and none, then names. ``store`` None is off. ``metrics_listen`` is host:port, empty
-    for off. ``log_file_rotation`` is weekly, daily, off or a size (``50MB``). ``max_overhead`` is a
-    share. ``alert_thresholds`` has ``HighCpu_warning`` and so on. ``source_dirs`` are where the
-    site's own code may lie: BASE_DIR and the folder from which the settings module is imported.
+    of own, all and none, then names. ``store`` None is off. ``read_from`` has URLs without a slash
+    at their end by jaeger, loki and prometheus. ``metrics_listen`` is host:port, empty for off.
+    ``log_file_rotation`` is weekly, daily, off or a size (``50MB``). ``max_overhead`` is a share.
+    ``alert_thresholds`` has ``HighCpu_warning`` and so on. ``source_dirs`` are where the site's own
+    code may lie: BASE_DIR and the folder from which the settings module is imported.
     ``origins`` has one entry per field that a variable fills ("otlp_traces.headers" for a
     group's).
     """
@@ -182,6 +183,13 @@ class Settings:
     store_retention_hours: float = 24.0
     store_max_mb: int = 512
     spool_dir: Path = Path(DATA_DIR, "spool")
+    read_from: Mapping[str, str] = field(default_factory=dict)
+    read_from_headers_jaeger: Mapping[str, str] = field(default_factory=dict)
+    read_from_headers_loki: Mapping[str, str] = field(default_factory=dict)
+    read_from_headers_prometheus: Mapping[str, str] = field(default_factory=dict)
+    read_from_tenant: str = ""
+    read_from_certificate: str | None = None
+    read_from_timeout_s: float = 10.0
     spool_max_mb: int = 512
     queue_max_mb: int = 16
     shutdown_timeout_s: float = 2.0

@@ -12,6 +12,7 @@ from otel_django.conf.log_variables import LOGS
 from otel_django.conf.metric_variables import METRICS
 from otel_django.conf.otlp_variables import otlp_variables
 from otel_django.conf.own_variables import OURS
+from otel_django.conf.reading_variables import READING
 from otel_django.conf.standard_variables import GENERAL, INSTRUMENTATION, TRACES
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     *LOGS,
     *INSTRUMENTATION,
     *OURS,
+    *READING,
     *HEALTH,
     *ALERTS,
     *ALERTMANAGER,

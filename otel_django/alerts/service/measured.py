@@ -1,6 +1,7 @@
-"""What rules are evaluated on: the embedded store, or for want of one a small one of the service.
+"""What rules are evaluated on: Prometheus or the embedded store, as the settings say.
 
-That one holds metrics only: the sums of this host's processes, from the run folder.
+For want of both it is a small store of the service, which holds metrics only: the sums of this
+host's processes, from the run folder.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_django.alerts.reading import StoreSource
 from otel_django.backends.embedded_errors import EmbeddedErrorReader
 from otel_django.backends.embedded_metrics import EmbeddedMetricReader
+from otel_django.backends.read_from import ReadFrom
 from otel_django.errors import ReadError
 from otel_django.metrics import active
 
@@ -39,13 +41,19 @@ class Measured:
         self._settings = settings
         self._clock = clock
         self._resolved = resolved
-        self._own = None if settings.store is not None or folder is None else folder / NAME
+        has_source = settings.store is not None or "prometheus" in settings.read_from
+        self._own = None if has_source or folder is None else folder / NAME
         self._writer: Any = None
 
     @property
     def path(self) -> Path | None:
-        """The store's file; None: nothing can be evaluated."""
+        """The store's file; None: there is none."""
         return self._settings.store or (None if active.host() is None else self._own)
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether there is anything to evaluate rules on."""
+        return "prometheus" in self._settings.read_from or self.path is not None
 
     @property
     def is_own(self) -> bool:
@@ -58,10 +66,15 @@ class Measured:
         Raises:
             ReadError: nothing is measured here.
         """
+        known = self._resolved()
         path = self.path
+        if "prometheus" in self._settings.read_from:
+            # Loki tells what was seen in a range, not whether it was for the first time.
+            errors = None if path is None else EmbeddedErrorReader(path)
+            metrics = ReadFrom(self._settings).metrics()
+            return StoreSource(metrics, errors, resolved=lambda _: known)
         if path is None:
             raise ReadError("Nothing is measured here.")
-        known = self._resolved()
         return StoreSource(
             EmbeddedMetricReader(path), EmbeddedErrorReader(path), resolved=lambda _: known
         )

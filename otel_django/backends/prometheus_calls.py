@@ -1,0 +1,243 @@
+"""Requests and tasks over time, from the histograms that Prometheus has of their durations.
+
+How much a sum has grown is counted as it is, not extrapolated: from the sample before, which may be
+an hour old, and from nothing where there was none or the sum began anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from otel_django import names
+from otel_django.backends.embedded_roll_ups import MINUTE_NS, Steps
+from otel_django.backends.prometheus import service_matcher
+from otel_django.backends.prometheus_api import SERVICE_LABELS, PrometheusApi, service_of
+from otel_django.backends.underscored import quoted
+from otel_django.contracts import OperationStats
+from otel_django.errors import ReadError
+from otel_django.metric_definitions import HTTP_SERVER_REQUEST_DURATION, MESSAGING_PROCESS_DURATION
+from otel_django.metrics.prometheus_names import family_name, label_name
+from otel_django.roll_ups import Moment, Timeline
+
+if TYPE_CHECKING:
+    from otel_django.backends.remote import Remote
+    from otel_django.metric_points import MetricDefinition
+
+MAX_OPERATIONS: Final = 500
+MAX_COURSES: Final = 500
+TOTAL_STEPS: Final = 60
+NO_STATEMENTS: Final = (
+    "Prometheus knows no statements: they are in the traces, and in the embedded store"
+)
+_METHOD, _ROUTE, _TASK, _ERROR = map(
+    label_name,
+    (
+        names.HTTP_REQUEST_METHOD,
+        names.HTTP_ROUTE,
+        names.CELERY_TASK_NAME,
+        names.ERROR_TYPE,
+    ),
+)
+_GROUP: Final = ", ".join((*SERVICE_LABELS, _METHOD, _ROUTE, _TASK))
+Kind = Literal["all", "requests", "tasks"]
+
+
+class _Family(NamedTuple):
+    kind: Kind
+    name: str
+
+
+def _family(kind: Kind, metric: MetricDefinition) -> _Family:
+    return _Family(kind, family_name(metric.name, metric.unit, metric.kind))
+
+
+_FAMILIES: Final = (
+    _family("requests", HTTP_SERVER_REQUEST_DURATION),
+    _family("tasks", MESSAGING_PROCESS_DURATION),
+)
+
+
+class _Calls:
+    """Counts by upper bound in seconds, failures and time of calls."""
+
+    def __init__(self) -> None:
+        self.below: dict[float, float] = {}
+        self.errors = self.seconds = 0.0
+
+    @property
+    def count(self) -> int:
+        return round(self.below.get(math.inf, 0.0))
+
+    def add(self, part: str, bound: str, value: float) -> None:
+        if part == "bucket":
+            limit = float(bound or "inf")
+            self.below[limit] = self.below.get(limit, 0.0) + value
+        elif part == "errors":
+            self.errors += value
+        else:
+            self.seconds += value
+
+    def percentile_ns(self, share: float) -> int:
+        """Within its bucket as if all there were evenly spread; at most the last bound."""
+        wanted = share * self.below.get(math.inf, 0.0)
+        lower, before = 0.0, 0.0
+        for bound in sorted(self.below):
+            held = self.below[bound]
+            if held >= wanted:
+                if not math.isfinite(bound) or held <= before:
+                    return round(lower * 1e9)
+                inside = (wanted - before) / (held - before)
+                return round((lower + (bound - lower) * inside) * 1e9)
+            lower, before = bound, held
+        return round(lower * 1e9)
+
+    def moment(self, start_ns: int) -> Moment:
+        if not self.count:
+            return Moment(start_ns)
+        p50, p95, p99 = (self.percentile_ns(share) for share in (0.5, 0.95, 0.99))
+        errors, duration_ns = round(self.errors), round(self.seconds * 1e9)
+        return Moment(start_ns, self.count, errors, duration_ns, p50, p95, p99)
+
+
+class PrometheusCallsReader:
+    """A ``TimelineReader``, and the ``OperationReader`` of endpoints.
+
+    Percentiles are within the bucket that the true one is in. Other things that processes begin
+    than requests and tasks aren't known.
+    """
+
+    def __init__(self, remote: Remote) -> None:
+        self._api = PrometheusApi(remote)
+
+    # --- OperationReader
+
+    def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
+        """Requests and tasks by service and name; the 500 with most time spent."""
+        minutes = max(1, -(-(until_ns - since_ns) // (TOTAL_STEPS * MINUTE_NS)))
+        steps = Steps(since_ns, until_ns, minutes * MINUTE_NS)
+        found: dict[tuple[str, str, str], _Calls] = {}
+        for family in _FAMILIES:
+            for part, selector in _parts(family, "", None):
+                query = f"sum by ({_GROUP}, le) ({_total(selector, steps)})"
+                for each in self._api.instant(query, _end_ns(steps)):
+                    key = (service_of(each.labels), *_named(family, each.labels))
+                    calls = found.setdefault(key, _Calls())
+                    calls.add(part, each.labels.get("le", ""), each.samples[0][1])
+        most = sorted(found, key=lambda key: -found[key].seconds)[:MAX_OPERATIONS]
+        return tuple(_stats(*key, found[key]) for key in most if found[key].count)
+
+    def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
+        """None are known."""
+        raise ReadError(NO_STATEMENTS)
+
+    # --- TimelineReader
+
+    def requests(
+        self,
+        since_ns: int,
+        until_ns: int,
+        step_ns: int,
+        service: str | None = None,
+        name: str | None = None,
+        kind: Kind = "all",
+    ) -> Timeline:
+        """At most 2,000 steps: the last ones."""
+        steps = Steps(since_ns, until_ns, step_ns)
+        found: dict[int, _Calls] = {}
+        total = _Calls()
+        for family in _FAMILIES:
+            if kind not in ("all", family.kind) or (where := _where(family, name)) is None:
+                continue
+            for part, selector in _parts(family, where, service):
+                query = f"sum by (le) ({_growth(selector, steps.step_ns)})"
+                for labels, at, value in self._by_step(query, steps):
+                    found.setdefault(at, _Calls()).add(part, labels.get("le", ""), value)
+                    total.add(part, labels.get("le", ""), value)
+        moments = tuple(found.get(at, _Calls()).moment(steps.start_ns(at)) for at in steps.numbers)
+        return Timeline(steps.step_ns, moments, total.moment(moments[0].start_ns))
+
+    def courses(
+        self, since_ns: int, until_ns: int, step_ns: int
+    ) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Of the 500 that were called most."""
+        steps = Steps(since_ns, until_ns, step_ns)
+        found: dict[tuple[str, str], dict[int, float]] = {}
+        for family in _FAMILIES:
+            selector = f"{family.name}_count"
+            query = f"sum by ({_GROUP}) ({_growth(selector, steps.step_ns)})"
+            for labels, at, value in self._by_step(query, steps):
+                course = found.setdefault((service_of(labels), _named(family, labels)[0]), {})
+                course[at] = course.get(at, 0.0) + value
+        most = sorted(found, key=lambda key: -sum(found[key].values()))[:MAX_COURSES]
+        return {key: tuple(round(found[key].get(at, 0.0)) for at in steps.numbers) for key in most}
+
+    def _by_step(self, query: str, steps: Steps) -> Iterator[tuple[Mapping[str, str], int, float]]:
+        """What grew until a step's end belongs to it."""
+        first_ns = steps.start_ns(steps.numbers[0] + 1)
+        for each in self._api.range(query, first_ns, _end_ns(steps), steps.step_ns):
+            for at_ms, value in each.samples:
+                yield each.labels, at_ms * 1_000_000 // steps.step_ns - 1, value
+
+
+def _end_ns(steps: Steps) -> int:
+    return steps.start_ns(steps.numbers[-1] + 1)
+
+
+def _parts(family: _Family, where: str, service: str | None) -> Iterator[tuple[str, str]]:
+    """What is asked for, and its selector."""
+    matchers = ",".join(filter(None, (where, service_matcher(service) if service else "")))
+    failed = f'{_ERROR}!=""' + (f",{matchers}" if matchers else "")
+    yield "bucket", f"{family.name}_bucket{{{matchers}}}"
+    yield "errors", f"{family.name}_count{{{failed}}}"
+    yield "sum", f"{family.name}_sum{{{matchers}}}"
+
+
+def _growth(selector: str, step_ns: int) -> str:
+    before = f"last_over_time({selector}[1h] offset {step_ns // 10**9}s)"
+    return f"(({selector} - {before} >= 0) or {selector})"
+
+
+def _total(selector: str, steps: Steps) -> str:
+    step_s = steps.step_ns // 10**9
+    growth = _growth(selector, steps.step_ns)
+    return f"sum_over_time({growth}[{len(steps.numbers) * step_s}s:{step_s}s])"
+
+
+def _named(family: _Family, labels: Mapping[str, str]) -> tuple[str, str]:
+    """Name and route, as spans have them."""
+    if family.kind == "tasks":
+        name = f"process {labels.get(_TASK, '')}".strip()
+        return name, name
+    method, route = labels.get(_METHOD, ""), labels.get(_ROUTE, "")
+    name = f"{method} {route}".strip()
+    return name, route or name
+
+
+def _where(family: _Family, name: str | None) -> str | None:
+    """Matchers of a name; None: the family has no such names."""
+    if name is None:
+        return ""
+    if family.kind == "tasks":
+        task = name.removeprefix("process ")
+        return f"{_TASK}={quoted(task)}" if task != name else None
+    method, _, route = name.partition(" ")
+    if method == "process" or not method.isupper():
+        return None
+    return f"{_METHOD}={quoted(method)},{_ROUTE}={quoted(route)}"
+
+
+def _stats(service: str, name: str, route: str, calls: _Calls) -> OperationStats:
+    p50, p95, p99 = (calls.percentile_ns(share) for share in (0.5, 0.95, 0.99))
+    return OperationStats(
+        service,
+        name,
+        route,
+        calls.count,
+        round(calls.errors),
+        round(calls.seconds * 1e9),
+        p50,
+        p95,
+        p99,
+    )
