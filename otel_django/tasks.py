@@ -35,12 +35,18 @@ def monitor(interval_s: float = INTERVAL_S) -> None:
 
 def _monitoring(interval_s: float) -> Monitoring:
     from otel_django.alerts.service.monitoring import Monitoring
+    from otel_django.reporting import weekly
     from otel_django.viewer.board.snapshot import figures
 
     key = os.getpid(), interval_s
     if key not in _made:
         _made.clear()
+        settings = conf.from_django()
         _made[key] = Monitoring(
-            conf.from_django(), clock=SYSTEM_CLOCK, interval_s=interval_s, figures=figures
+            settings,
+            clock=SYSTEM_CLOCK,
+            interval_s=interval_s,
+            figures=figures,
+            also=weekly.duties(settings, SYSTEM_CLOCK),
         )
     return _made[key]

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from django.core.management.base import OutputWrapper
     from django.core.management.color import Style
 
-SUBCOMMANDS: Final = ("config", "export", "health", "prune", "receive", "rules", "tail")
+SUBCOMMANDS: Final = (
+    "config",
+    "doctor",
+    "export",
+    "health",
+    "prune",
+    "receive",
+    "report",
+    "rules",
+    "tail",
+)
 
 
 class Subcommand(Protocol):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from otel_django.cli.output import written
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -77,21 +77,13 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
 
 @contextlib.contextmanager
 def _target(name: str | None, stdout: OutputWrapper) -> Iterator[TextIO | OutputWrapper]:
-    """The output, or a file that has its name once it is whole; for its owner only."""
+    """The output, or a file."""
     if name is None:
         stdout.ending = ""
         yield stdout
         return
-    part = Path(f"{name}.{os.getpid()}.part")
-    number = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
-            yield file
-        part.replace(name)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    with written(name) as file:
+        yield file
 
 
 def _signals(text: str) -> tuple[str, ...]:

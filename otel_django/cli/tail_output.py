@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_django import conf
-from otel_django.cli.inert_text import PLAIN
 from otel_django.cli.log_words import alone
 from otel_django.cli.look import Look
+from otel_django.cli.output import encodable, encoding_of
 from otel_django.cli.trace_header import root_of
 from otel_django.cli.trace_tree import trace_lines
 
@@ -44,9 +44,7 @@ class Output:
         self._json = bool(options["json"])
         plain = options.get("no_color") or conf.no_color() or not stdout.isatty()
         self._color = bool(options.get("force_color")) or not plain
-        # Django 4.2's wrapper has an encoding of its own, which is None.
-        encoding = getattr(getattr(stdout, "_out", stdout), "encoding", None) or "utf-8"
-        self._encoding = "utf-8" if "utf" in encoding.lower() else encoding
+        self._encoding = encoding_of(stdout)
 
     def show(self, shown: Shown) -> None:
         """Write it."""
@@ -54,7 +52,7 @@ class Output:
             self._stdout.write(_as_json(shown))
         else:
             for line in self._lines(shown):
-                self._stdout.write(self._encodable(line))
+                self._stdout.write(encodable(line, self._encoding))
         self._stdout.flush()
 
     def _lines(self, shown: Shown) -> Iterator[str]:
@@ -72,11 +70,6 @@ class Output:
     def _look(self) -> Look:
         columns = shutil.get_terminal_size((100, 24)).columns  # COLUMNS counts where it is set
         return Look(width=max(columns, 40), color=self._color)
-
-    def _encodable(self, line: str) -> str:
-        if self._encoding == "utf-8":
-            return line
-        return line.translate(PLAIN).encode(self._encoding, "replace").decode(self._encoding)
 
 
 def _as_json(shown: Shown) -> str:

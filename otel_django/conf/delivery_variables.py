@@ -81,6 +81,28 @@ def _times() -> p.Parser:
     return p.Parser(parse, lambda value: ",".join(map(str, value)), items.allowed)
 
 
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _weekly() -> p.Parser:
+    """Weekday (0 is Monday), hour and minute; None: off."""
+    time = re.compile(rf"({'|'.join(_DAYS)})[a-z]*\s+([01]?\d|2[0-3]):([0-5]\d)", re.IGNORECASE)
+
+    def parse(raw: p.Raw) -> tuple[int, int, int] | None:
+        text = p.one_text(raw).strip()
+        if text.lower() == "off":
+            return None
+        found = time.fullmatch(text)
+        if found is None:
+            raise p.Unusable("it isn't a day of the week and a time")
+        return _DAYS.index(found[1].lower()), int(found[2]), int(found[3])
+
+    def show(value: tuple[int, int, int] | None) -> str:
+        return "off" if value is None else f"{_DAYS[value[0]]} {value[1]:02}:{value[2]:02}"
+
+    return p.Parser(parse, show, "a day of the week and a time, such as `mon 07:00`, or `off`")
+
+
 def _named(name: str, field: str, parser: p.Parser, default: str, doc: str) -> Variable:
     """One that is known without our prefix, too."""
     return Variable((name, PREFIX + name), field, parser, default, doc, _SECTION)
@@ -242,5 +264,13 @@ DELIVERY: Final = (
         p.number("seconds", above=True, most=20),
         "10",
         "How long an attempt to deliver may take.",
+    ),
+    _ours(
+        "REPORT_WEEKLY",
+        "report_weekly",
+        _weekly(),
+        "off",
+        "When `manage.py run_monitoring` mails the [report of the week]"
+        "(../how-to/send-a-weekly-report.md) to ALERT_EMAIL_TO, in the site's time zone.",
     ),
 )

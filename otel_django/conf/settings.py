@@ -153,6 +153,7 @@ class Settings:
         "none"
     )
     alerts_timeout_s: float = 10.0
+    report_weekly: tuple[int, int, int] | None = None
     slo_availability_percent: float = 99.9
     alert_thresholds: SimpleNamespace = field(default_factory=_alert_thresholds)
     database: str = "default"

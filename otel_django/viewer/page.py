@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -62,6 +63,7 @@ def page(
     """
 
     def decorate(make: Maker) -> Callable[..., HttpResponseBase]:
+        @functools.wraps(make)
         def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
             methods = {"GET": make, "HEAD": make, **({"POST": change} if change else {})}
             with one_connection():
@@ -71,7 +73,6 @@ def page(
             return response
 
         view.__name__ = view.__qualname__ = name
-        view.__doc__ = make.__doc__
         return view
 
     return decorate

@@ -55,13 +55,15 @@ LAYERS: list[set[str]] = [
     {"receiver"},
     {"cli"},
     {"viewer"},
+    {"reporting"},
+    {"cli.report"},
     {"admin_pages"},
     {"admin_alerts", "admin_health"},
     {"admin", "management", "bootstrap", "monitoring", "urls", "probe_urls"},
     {"apps", "tasks", "testing", "__init__", "__main__"},
     {"pytest_plugin"},
 ]
-APART = {"alerts.service"}
+APART = {"alerts.service", "cli.report"}
 """Parts of parts that have a layer of their own."""
 # Cores that know neither Django nor OpenTelemetry, so that they can be read and tested alone.
 PURE = [

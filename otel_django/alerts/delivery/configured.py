@@ -127,7 +127,7 @@ def _made(settings: Settings) -> Iterator[tuple[str, Channel]]:
     may_reach = reachable(settings.alerts_private_addresses)
     to = _poster_with(may_reach)
     yield "log", LogChannel()
-    yield "email", EmailChannel(settings.alert_email_to or _admins())
+    yield "email", EmailChannel(mail_recipients(settings))
     yield "slack", SlackChannel(to(settings.slack_webhook_url))
     yield (
         "pagerduty",
@@ -154,6 +154,11 @@ def _poster_with(may_reach: Callable[[str], bool]) -> Callable[[str], Poster]:
 def _apprise(settings: Settings) -> Iterator[tuple[str, str]]:
     for number, url in enumerate(settings.alert_apprise_urls, start=1):
         yield ("apprise" if number == 1 else f"apprise-{number}"), url
+
+
+def mail_recipients(settings: Settings) -> tuple[str, ...]:
+    """Who gets e-mails."""
+    return settings.alert_email_to or _admins()
 
 
 def _admins() -> tuple[str, ...]:

@@ -57,7 +57,7 @@ Figures: TypeAlias = "Callable[[Settings, Path, int], Mapping[str, tuple[float, 
 class Monitoring:
     """One process's. ``interval_s`` is how often critical rules are evaluated.
 
-    ``figures`` are what snapshots have beside what health checks find.
+    ``figures`` are what snapshots have beside what health checks find; ``also`` is done, too.
     """
 
     def __init__(
@@ -67,9 +67,11 @@ class Monitoring:
         clock: Clock,
         interval_s: float = CRITICAL_INTERVAL_S,
         figures: Figures | None = None,
+        also: Sequence[Duty] = (),
     ) -> None:
         self._settings = settings
         self._figures = figures
+        self._also = also
         self._clock = clock
         self._interval_s = interval_s
         self._fence = Fence(LEASE, uuid.uuid4().hex)
@@ -118,6 +120,7 @@ class Monitoring:
             yield Duty("alertmanager", telling_alertmanager.EVERY_S, self.tell_alertmanager, 30.0)
         yield Duty("snapshots", settings.collection_interval_s, self.take_snapshot, 60.0)
         yield Duty("tidying", TIDY_S, self.tidy, 300.0)
+        yield from self._also
 
     @property
     def evaluates(self) -> bool:

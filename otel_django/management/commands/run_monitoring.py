@@ -120,9 +120,16 @@ def _end_at_last() -> None:
 
 def _made(settings: Settings, interval_s: float) -> Monitoring:
     from otel_django.alerts.service.monitoring import Monitoring
+    from otel_django.reporting import weekly
     from otel_django.viewer.board.snapshot import figures
 
-    return Monitoring(settings, clock=SYSTEM_CLOCK, interval_s=interval_s, figures=figures)
+    return Monitoring(
+        settings,
+        clock=SYSTEM_CLOCK,
+        interval_s=interval_s,
+        figures=figures,
+        also=weekly.duties(settings, SYSTEM_CLOCK),
+    )
 
 
 def _said(settings: Settings) -> list[str]:

@@ -34,17 +34,22 @@ class EmailChannel:
     name: str = "email"
 
     def send(self, notification: Notification, timeout_s: float) -> Outcome:
-        """Send it. A connection of its own: the server may have hung up on an old one."""
-        backend = None
-        try:
-            backend = _backend(timeout_s)
-            sent = backend.send_messages([message(notification, self.recipients)])
-        except Exception as error:  # back-ends of all kinds
-            _drop(backend)
-            return _failed(error)
-        if sent == 0:
-            return Outcome("retry", "The mail back-end sent nothing.")
-        return Outcome("delivered")
+        """Send it."""
+        return deliver(message(notification, self.recipients), timeout_s)
+
+
+def deliver(made: mail.EmailMessage, timeout_s: float) -> Outcome:
+    """Send a mail. A connection of its own: the server may have hung up on an old one."""
+    backend = None
+    try:
+        backend = _backend(timeout_s)
+        sent = backend.send_messages([made])
+    except Exception as error:  # back-ends of all kinds
+        _drop(backend)
+        return _failed(error)
+    if sent == 0:
+        return Outcome("retry", "The mail back-end sent nothing.")
+    return Outcome("delivered")
 
 
 def message(notification: Notification, recipients: tuple[str, ...]) -> mail.EmailMultiAlternatives:
