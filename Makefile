@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest --timeout=300
 TWOFOLD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services test-faults test-browser screenshots soak-health lint format bench docs clean
+.PHONY: help setup demo test test-services test-faults test-browser stack-test screenshots soak-health lint format bench docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,10 @@ test-faults: $(READY)  ## Run the tests that kill processes and cut connections
 
 test-browser: $(READY)  ## Run the tests of the pages in Chromium (apt-get install chromium-driver)
 	$(PYTEST) tests/browser $(ARGS)
+
+stack-test: $(READY)  ## Build the real Collector, Prometheus, Jaeger and Loki (Go), and run the tests on them
+	$(BIN)/python -m tests.stack.programs
+	$(PYTEST) --timeout=900 tests/stack $(ARGS)
 
 screenshots: $(READY)  ## Take pictures of every page into .screenshots, and those of the docs
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
