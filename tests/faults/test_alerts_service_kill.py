@@ -31,9 +31,7 @@ GROUP_BY: Final = "alertname,severity,messaging.destination.name"
 class Trial:
     """Two hosts' services; queues grow and shrink while one after the other is killed."""
 
-    def __init__(
-        self, site: kit.Site, kills: int, chance: random.Random, *, in_haste: bool
-    ) -> None:
+    def __init__(self, site: kit.Site, kills: int, chance: random.Random) -> None:
         self.site = site
         self.kills = kills
         self.chance = chance
@@ -62,8 +60,9 @@ class Trial:
         return stack.enter_context(self.site.service(host, "--interval", "1"))
 
     def _kill_one(self, stack: contextlib.ExitStack, running: dict[str, Monitoring]) -> None:
-        host = self.chance.choice(HOSTS)
-        led = kit.leads(running[host])
+        leading = [host for host in HOSTS if kit.leads(running[host])]
+        host = self.chance.choice([*HOSTS, *leading, *leading])
+        led = host in leading
         kit.kill(running[host])
         running[host] = self._begin(stack, host)
         if led and self.in_haste:
