@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from otel_django.backends.embedded_memory import MEMORY
 from otel_django.backends.embedded_points import SIZE, Part, sources
 from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
+from otel_django.metric_points import HistogramPoint, NumberPoint
 from otel_django.store.json_text import dumps, loads
 from otel_django.store.metric_rows import attributes_from, point_from
 from otel_django.store.metric_schema import MINUTE_NS
@@ -32,6 +34,8 @@ LATE_NS: Final = 15 * MINUTE_NS
 """A point may be so much older than the slice it stands in: writers wait for a full disk."""
 LATE: Final = "time was up: points are missing; ask for a shorter range or a longer step"
 
+POINT_BYTES, EXEMPLAR_BYTES, COUNT_BYTES = 300, 400, 40
+"""About what a point takes in memory."""
 FEW_OF: Final = 8
 """Where no more than one in so many series are wanted, each is looked for by itself."""
 
@@ -45,6 +49,17 @@ class _Found(NamedTuple):
     service: str
     instance: str
     labels: str
+
+
+class _Asked(NamedTuple):
+    """Points of one metric; ``series`` is a JSON array of ids."""
+
+    metric: int
+    series: str
+    since_ns: int
+    until_ns: int
+    step_ns: int
+    few: bool
 
 
 class _Matching(NamedTuple):
@@ -91,8 +106,8 @@ class EmbeddedMetricReader(StoreReader):
         found: dict[str, MetricInfo] = {}
         with self._session() as read:
             for part in _with_metrics(read):
-                for number, name, unit, description, kind in read.run(
-                    f"SELECT id, name, unit, description, kind FROM metric_{part.id}"
+                for number, name, unit, description, kind in read.run_in(
+                    part, f"SELECT id, name, unit, description, kind FROM metric_{part.id}"
                 ):
                     if name not in found:
                         keys = _keys(read, part, number)
@@ -154,8 +169,9 @@ def _overlapping(read: Session, query: MetricQuery) -> list[Part]:
     return found
 
 
-def _keys(read: Session, part: Slice | Part, metric: int) -> tuple[str, ...]:
-    rows = read.run(
+def _keys(read: Session, part: Slice, metric: int) -> tuple[str, ...]:
+    rows = read.run_in(
+        part,
         f"SELECT DISTINCT key FROM (SELECT attributes FROM series_{part.id} "
         "WHERE metric = ? LIMIT ?), json_each(attributes) ORDER BY key",
         (metric, SERIES_LOOKED_AT),
@@ -169,12 +185,13 @@ def _matching(read: Session, parts: list[Part], query: MetricQuery) -> _Matching
     looked_at: set[int] = set()
     newer: Part | None = None
     for part in parts:
-        for number, unit, description, kind, bounds in read.run(
+        for number, unit, description, kind, bounds in read.run_in(
+            part.slice,
             f"SELECT id, unit, description, kind, bounds FROM metric_{part.id} WHERE name = ?",
             (query.name,),
         ):
             if info is None:
-                keys = _keys(read, part, number)
+                keys = _keys(read, part.slice, number)
                 info = MetricInfo(query.name, unit, description, cast("Kind", kind), keys)
             for row, service, instance, labels in _series(
                 read, part, newer, number, query, "s.id, t.value, s.instance, s.attributes"
@@ -191,7 +208,8 @@ def _matching(read: Session, parts: list[Part], query: MetricQuery) -> _Matching
 def _per_slice(read: Session, parts: list[Part], query: MetricQuery) -> Iterator[tuple[int]]:
     newer: Part | None = None
     for part in parts:
-        for (number,) in read.run(f"SELECT id FROM metric_{part.id} WHERE name = ?", (query.name,)):
+        sql = f"SELECT id FROM metric_{part.id} WHERE name = ?"
+        for (number,) in read.run_in(part.slice, sql, (query.name,)):
             yield from _series(read, part, newer, number, query, "count(*)")
         newer = part
 
@@ -203,7 +221,7 @@ def _series(
     metric: int,
     query: MetricQuery,
     columns: str,
-) -> list[tuple[Any, ...]]:
+) -> Sequence[tuple[Any, ...]]:
     """Of those of a slice that aren't in the newer one, where most are."""
     sql = (
         f"SELECT {columns} FROM series_{part.id} AS s "
@@ -215,7 +233,9 @@ def _series(
         arguments += (text_id(query.service),)
     if newer is not None:
         sql += f" AND NOT EXISTS (SELECT 1 FROM series_{newer.id} AS n WHERE n.id = s.id)"
-    return read.run(sql, arguments)
+        if not read.has_ended(newer.slice):
+            return read.run(sql, arguments)
+    return read.run_in(part.slice, sql, arguments)
 
 
 def _chosen(
@@ -274,32 +294,72 @@ def _read_points(
 ) -> int:
     """Add a slice's points to their series; how many. ``few``: of many that there are."""
     count = 0
-    step_ns = max(query.step_ns, 1)
     for metric in {each.metric for each in series.values()}:
-        wanted = dumps([row for row, each in series.items() if each.metric == metric])
-        for source in sources(part, query.since_ns, query.until_ns, query.step_ns):
-            rows = read.run(
-                source.last_of_steps(step_ns, few=few),
-                {
-                    "metric": metric,
-                    "series": wanted,
-                    "since": query.since_ns,
-                    "until": query.until_ns,
-                    "low": source.low,
-                    "high": source.high,
-                    "step": step_ns,
-                    "step_minutes": step_ns // MINUTE_NS,
-                    "length": source.length_ns // MINUTE_NS,
-                    "limit": MAX_POINTS,
-                },
-            )
-            count += len(rows)
-            for row, time_ns, start_ns, value, data in rows:
-                one = series[row]
-                times = (start_ns, time_ns)
-                one.points.append(
-                    point_from(
-                        one.kind, one.attributes, times, value, loads(data) if data else None
-                    )
-                )
+        rows = sorted(row for row, each in series.items() if each.metric == metric)
+        asked = _Asked(metric, dumps(rows), query.since_ns, query.until_ns, query.step_ns, few)
+        points = _points(read, part, asked, series)
+        for row, point in points:
+            series[row].points.append(point)
+        count += len(points)
     return count
+
+
+def _points(
+    read: Session, part: Part, asked: _Asked, series: Mapping[int, _Series]
+) -> list[tuple[int, Point]]:
+    """Those of one slice with their series; remembered where all of a slice is wanted."""
+    since_ns, until_ns = part.wide_ns
+    is_whole = asked.since_ns <= since_ns and until_ns <= asked.until_ns
+    if not is_whole or not read.has_ended(part.slice):
+        return _points_between(read, part, asked, series)
+    newest, oldest = read.run(
+        f"SELECT (SELECT max(time_ns) FROM point_{part.id}), "
+        f"(SELECT min(minute) FROM minute_{part.id})"
+    )[0]
+    if newest is not None or oldest is None:  # they will be thinned, or are past their age
+        return _points_between(read, part, asked, series)
+    asked = asked._replace(since_ns=since_ns, until_ns=until_ns)
+    key = (read.key(part.slice), oldest, asked)
+    points: list[tuple[int, Point]] | None = MEMORY.get(key)
+    if points is None:
+        points = _points_between(read, part, asked, series)
+        MEMORY.put(key, points, sum(map(_size_bytes, points)) + len(asked.series))
+    return points
+
+
+def _points_between(
+    read: Session, part: Part, asked: _Asked, series: Mapping[int, _Series]
+) -> list[tuple[int, Point]]:
+    found = []
+    step_ns = max(asked.step_ns, 1)
+    for source in sources(part, asked.since_ns, asked.until_ns, asked.step_ns):
+        for row, time_ns, start_ns, value, data in read.run(
+            source.last_of_steps(step_ns, few=asked.few),
+            {
+                "metric": asked.metric,
+                "series": asked.series,
+                "since": asked.since_ns,
+                "until": asked.until_ns,
+                "low": source.low,
+                "high": source.high,
+                "step": step_ns,
+                "step_minutes": step_ns // MINUTE_NS,
+                "length": source.length_ns // MINUTE_NS,
+                "limit": MAX_POINTS,
+            },
+        ):
+            one = series[row]
+            told = loads(data) if data else None
+            times = (start_ns, time_ns)
+            found.append((row, point_from(one.kind, one.attributes, times, value, told)))
+    return found
+
+
+def _size_bytes(each: tuple[int, Point]) -> int:
+    point = each[1]
+    size = POINT_BYTES + EXEMPLAR_BYTES * len(point.exemplars)
+    if isinstance(point, NumberPoint):
+        return size
+    if isinstance(point, HistogramPoint):
+        return size + COUNT_BYTES * len(point.counts)
+    return size + COUNT_BYTES * (len(point.positive) + len(point.negative))

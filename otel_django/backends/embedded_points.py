@@ -44,6 +44,7 @@ NONE_FOLLOWS: Final = """
     )
 """
 OF_A_STEP: Final = "GROUP BY p.series, p.start_ns, p.time_ns / :step ORDER BY p.series, p.time_ns"
+LONGEST_NS: Final = max(LENGTHS.values()) * MINUTE_NS
 SIZE: Final = "p.series, max(coalesce(p.value, p.data ->> '$[1]'))"
 
 
@@ -58,6 +59,11 @@ class Part(NamedTuple):
     def id(self) -> int:
         """The slice's."""
         return self.slice.id
+
+    @property
+    def wide_ns(self) -> tuple[int, int]:
+        """Between which times its rows are that stand for the longest."""
+        return self.first_ns // LONGEST_NS * LONGEST_NS, -(-self.last_ns // LONGEST_NS) * LONGEST_NS
 
     def has(self, first_ns: int, last_ns: int) -> bool:
         """Whether anything of between can be in it."""

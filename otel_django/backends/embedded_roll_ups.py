@@ -64,6 +64,7 @@ def sums(
     """``columns`` with the table's sums by each; the same columns may come up to three times.
 
     ``minutes``: first and last. ``fine``: half hours are too long. ``only``: not all sums.
+    Slices that have ended and are asked for as a whole are read once.
     """
     width = columns.count(",") + 1
     # Slices of before have no sums but these.
@@ -71,16 +72,33 @@ def sums(
     known = [each for each in wanted if part.version >= WITH_ROLL_UPS or each in _EVER]
     added = ", ".join(f"sum({each})" for each in known)
     coarse = part.version >= WITH_ROLL_UPS and not fine
+    select = f"SELECT {columns}, {added} FROM "
+    group = f"GROUP BY {', '.join(map(str, range(1, width + 1)))}"
+    longest = LONG_MINUTES if coarse else 1
+    if read.has_ended(part):
+        rows = f"{_PREFIXES[longest]}{table.name}_{part.id}"
+        low, high = _extent(read, part, rows, longest)
+        if minutes[0] > high or minutes[1] < low:
+            return
+        if minutes[0] <= low and high <= minutes[1]:
+            yield from read.run_in(part, f"{select} {rows} WHERE {where} {group}", arguments)
+            return
     for length, first, last in stretches(*minutes, (LONG_MINUTES, 1) if coarse else (1,)):
-        prefix = "long_" if length > 1 else ""
         yield from read.run(
-            f"SELECT {columns}, {added} FROM {prefix}{table.name}_{part.id} "
-            f"WHERE minute BETWEEN ? AND ? AND {where} "
-            f"GROUP BY {', '.join(map(str, range(1, width + 1)))}",
+            f"{select} {_PREFIXES[length]}{table.name}_{part.id} "
+            f"WHERE minute BETWEEN ? AND ? AND {where} {group}",
             (first, last, *arguments),
         )
 
 
+def _extent(read: Session, part: Slice, rows: str, length: int) -> tuple[int, int]:
+    """The first and last minute that a table has anything of; ``length`` is its rows'."""
+    sql = f"SELECT (SELECT min(minute) FROM {rows}), (SELECT max(minute) FROM {rows})"
+    low, high = read.run_in(part, sql)[0]
+    return (0, -1) if low is None else (low, high + length - 1)
+
+
+_PREFIXES: Final = {1: "", LONG_MINUTES: "long_"}
 _EVER: Final = ("count", "errors", "duration_ns")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from otel_django.backends.embedded_memory import MEMORY, size_bytes
 from otel_django.errors import ReadError, ReadTimeoutError, StoreError
 from otel_django.store import schema, slices
 from otel_django.store.connection import cause, check_sqlite
@@ -28,8 +29,9 @@ class Session:
     """``slices`` are newest first; ``run`` raises TimeoutError past the deadline."""
 
     def __init__(
-        self, connection: sqlite3.Connection, found: list[Slice], deadline_s: float
+        self, path: Path, connection: sqlite3.Connection, found: list[Slice], deadline_s: float
     ) -> None:
+        self._path = path
         self._connection = connection
         self.slices = found
         self._deadline_s = deadline_s
@@ -51,6 +53,27 @@ class Session:
                 raise TimeoutError from error
             raise
 
+    def run_in(
+        self, part: Slice, sql: str, arguments: tuple[str | int, ...] = ()
+    ) -> Sequence[tuple[Any, ...]]:
+        """All rows of a statement that reads one slice only: kept once that has ended."""
+        if not self.has_ended(part):
+            return self.run(sql, arguments)
+        asked = (self.key(part), sql, arguments)
+        rows: Sequence[tuple[Any, ...]] | None = MEMORY.get(asked)
+        if rows is None:
+            rows = tuple(self.run(sql, arguments))
+            MEMORY.put(asked, rows, size_bytes(rows, sql))
+        return rows
+
+    def has_ended(self, part: Slice) -> bool:
+        """Whether nobody writes to it any more: the next one has begun."""
+        return part.id != self.slices[0].id
+
+    def key(self, part: Slice) -> tuple[Path, int, int]:
+        """What tells a slice from all others, of other stores too."""
+        return (self._path, part.id, part.started_ns)
+
     def extend(self, seconds: float) -> None:
         """Grant time to finish an answer that was cut short."""
         self._deadline_s = max(self._deadline_s, time.monotonic() + seconds)
@@ -63,7 +86,8 @@ def session(path: Path, timeout_s: float) -> Iterator[Session]:
         check_sqlite()
         with GATE.using(), _connection(path, timeout_s) as connection:
             connection.execute("BEGIN")
-            yield Session(connection, _slices(connection, path), time.monotonic() + timeout_s)
+            found = _slices(connection, path)
+            yield Session(path, connection, found, time.monotonic() + timeout_s)
     except TimeoutError as error:
         raise ReadTimeoutError(
             f"the store had no answer within {timeout_s:g} s: ask for a shorter range"

@@ -57,7 +57,8 @@ class Steps:
 
     def shares(self, low_ns: int, high_ns: int) -> list[tuple[int, float]]:
         """The steps that ``(low, high]`` lies in, with the share of it in each."""
-        first, last = self.at(low_ns), self.at(high_ns - 1)
+        last = (high_ns - 1 - self.start_ns) // self.step_ns
+        first = (low_ns - self.start_ns) // self.step_ns
         if first >= last:
             return [(last, 1.0)] if 0 <= last < self.count else []
         length_ns = high_ns - low_ns
@@ -119,14 +120,17 @@ class Course:
 
     def _add(self, begin_ns: int, time_ns: int, gain: Gain) -> None:
         size, parts = gain
-        for number, share in self._reading.steps.shares(min(begin_ns, time_ns), time_ns):
-            self.counts[number] = self.counts.get(number, 0.0) + size * share
+        counts = self.counts
+        for number, share in self._reading.steps.shares(begin_ns, time_ns):
+            counts[number] = counts.get(number, 0.0) + size * share
+            if parts is None:
+                continue
             if isinstance(parts, ExponentialPoint):
                 self.exponential.append((number, share, parts))
-            elif parts is not None:
-                row = parts if share == 1 else [each * share for each in parts]
-                known = self.parts.get(number)
-                self.parts[number] = row if known is None else list(map(add, known, row))
+                continue
+            row = parts if share == 1 else [each * share for each in parts]
+            known = self.parts.get(number)
+            self.parts[number] = row if known is None else list(map(add, known, row))
 
     def _is_whole(self, one: MetricSeries, point: Point, *, is_first: bool) -> bool:
         """Whether all that a point counts, which none adjoins, came just before it."""
