@@ -8,6 +8,7 @@ from typing import Final
 
 LEASE: Final = "alerts"
 """Of the one process that evaluates, and where it leaves what it last did."""
+LEASE_S: Final = 20.0
 LATE_INTERVALS: Final = 3
 
 
@@ -21,6 +22,10 @@ class Evaluated:
     failed: tuple[str, ...] = ()
     reason: str = ""
     host: str = ""
+
+    def is_late(self, age_s: float) -> bool:
+        """Whether another one should have come since."""
+        return age_s > LATE_INTERVALS * self.interval_s
 
     def written(self) -> str:
         """As it is left."""

@@ -14,6 +14,11 @@ from otel_django.metrics import active as metrics_active
 from otel_django.observers import active as observers_active
 from otel_django.runtime_state import DropState, RuntimeState  # noqa: TC001 - read for the schema
 from otel_django.version import VERSION
+from otel_django.web.alerting_state import (
+    ChannelState,
+    EvaluatorState,
+    alerting,
+)
 from otel_django.web.json_endpoint import Asked, class_of, get, json_view
 from otel_django.web.metric_sums import host_sums
 
@@ -46,8 +51,8 @@ class ProcessState(TypedDict):
 
 
 class MonitoringStatus(TypedDict):
-    """``pipeline`` is this process's, null where it isn't observed; ``evaluator`` and ``channels``
-    are null as long as there are no alerts.
+    """``pipeline`` is this process's, null where it isn't observed; ``channels`` is null where the
+    database can't be asked.
     """
 
     timestamp: str
@@ -58,16 +63,17 @@ class MonitoringStatus(TypedDict):
     host: HostState | None
     observers: list[ObserverState]
     unusable_settings: list[str]
-    evaluator: None
-    channels: None
+    evaluator: EvaluatorState
+    channels: list[ChannelState] | None
 
 
 @get()
 def _status(asked: Asked) -> MonitoringStatus:
-    """Queues, exporters, spool, losses, store, governor and observers of the monitoring itself."""
+    """Queues, exporters, spool, losses, store, governor, observers and alerting, as they are."""
     from otel_django.observers import celery_queues, celery_workers  # they import OpenTelemetry
 
     pipeline = runtime_state.runtime_state()
+    evaluator, channels = alerting(asked.settings).state()
     return {
         "timestamp": timestamp(SYSTEM_CLOCK.now_ns()),
         "service": asked.settings.service_name,
@@ -84,8 +90,8 @@ def _status(asked: Asked) -> MonitoringStatus:
         "unusable_settings": sorted(
             {each.name for each in asked.settings.problems if each.kind == "value"}
         ),
-        "evaluator": None,
-        "channels": None,
+        "evaluator": evaluator,
+        "channels": channels,
     }
 
 

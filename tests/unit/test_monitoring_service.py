@@ -25,11 +25,12 @@ from otel_django.alerts.keeping.contract import (
     NotLeaderError,
     Outgoing,
 )
+from otel_django.alerts.liveness import LEASE_S
 from otel_django.alerts.rules import Rule
 from otel_django.alerts.service.duties import MOST_HANGING, Duties, Duty
 from otel_django.alerts.service.evaluation import RENEW_MS, Evaluation, Step
 from otel_django.alerts.service.heartbeat import Heartbeat
-from otel_django.alerts.service.leading import AWAY_S, LEASE_S, START_S, TAKE_OVER_S, Leading
+from otel_django.alerts.service.leading import AWAY_S, START_S, TAKE_OVER_S, Leading
 from otel_django.alerts.service.measured import Measured
 from otel_django.alerts.state import Key
 from otel_django.alerts.telling import Policy

@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
-from otel_django.alerts.liveness import LEASE
+from otel_django.alerts.liveness import LEASE, LEASE_S
 from otel_django.observers.board import BoardAway
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(guard.LOGGER_NAME)
 CLAIM_S: Final = 5.0
 """How often the lease is renewed, or asked for."""
-LEASE_S: Final = 20.0
 AWAY_S: Final = 12.0
 """A database that hasn't answered for so long is away."""
 TAKE_OVER_S: Final = 30.0

@@ -39,7 +39,7 @@ class MonitoringCheck:
 
     def run(self) -> Result:
         """A site on which nobody is known to have evaluated alerts is healthy: it may want none."""
-        found = self._last()
+        found = self.last()
         if found is None:
             return Result(message="Nobody is known to have evaluated alerts here.")
         last, age_s = found
@@ -49,7 +49,7 @@ class MonitoringCheck:
             "firing": last.firing,
             "failed": len(last.failed),
         }
-        if age_s > liveness.LATE_INTERVALS * last.interval_s:
+        if last.is_late(age_s):
             message = f"Alerts were last evaluated {age_s:.0f} s ago, on {last.host}."
             return Result("unhealthy", message, observed)
         if last.failed:
@@ -58,7 +58,7 @@ class MonitoringCheck:
             return Result("degraded", message, observed)
         return Result(observed=observed)
 
-    def _last(self) -> tuple[liveness.Evaluated, float] | None:
+    def last(self) -> tuple[liveness.Evaluated, float] | None:
         """The newest one, and its age."""
         known = self._ask(self._host())
         if known is not None and known[1] <= known[0].interval_s:
