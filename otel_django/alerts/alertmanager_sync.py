@@ -116,11 +116,14 @@ def close(settings: Settings, server: Alertmanager, now_ms: int) -> int:
     known = {wishing.identity(labels) for labels in server.alerts()}
     began_ms = server.began_ms()
     is_settled = now_ms - began_ms >= SETTLED_MS
-    over = [
-        one
-        for one in open_
-        if wishing.identity_of(one) not in known and (is_settled or one.at_ms > began_ms)
-    ]
+    over, seen = [], []
+    for one in open_:
+        if wishing.identity_of(one) in known:
+            seen.append(one)
+        elif is_settled or one.at_ms > began_ms:
+            over.append(one)
+    anew = [one.pk for one in seen if one.at_ms <= began_ms]
+    found.filter(pk__in=anew).update(at_ms=now_ms)
     if over:
         _resolve(database, over, now_ms)
     return len(over)

@@ -276,6 +276,19 @@ def test_an_alert_that_prometheus_has_yet_to_tell_again_is_not_over(
     assert row.state == "resolved"
 
 
+def test_an_alert_that_came_and_went_since_alertmanagers_start_is_over(
+    server: AlertmanagerStub,
+) -> None:
+    row = fires(at_ms=now_ms() - 60_000)
+    server.uptime = moment(-30)
+    server.fire(alertname="HighErrorRate", severity="critical", job="shop")
+    sync()
+    server.alerts.clear()
+    sync()
+    row.refresh_from_db()
+    assert row.state == "resolved"
+
+
 def test_an_alert_is_known_again_whatever_its_severity_is_called_there(
     server: AlertmanagerStub,
 ) -> None:
