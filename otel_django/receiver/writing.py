@@ -11,6 +11,7 @@ from otel_django import guard, own_thread
 from otel_django.pipeline.drops import Drops
 from otel_django.receiver.answers import Refused
 from otel_django.receiver.decoding_deltas import DeltaSums
+from otel_django.store.repeats import without_repeats
 from otel_django.store.sinks import sinks
 
 if TYPE_CHECKING:
@@ -63,12 +64,15 @@ class Writing:
     def write(self, decoded: Decoded) -> int:
         """Inside of a ``turn``: when it returns, all is in the store but as many as it returns.
 
+        Spans that are there already are left out: a sender repeats what it got no answer to.
+
         Where others lock the file meanwhile, some of it waits in memory.
         """
         lost = sum(self._drops.snapshot().values())
         for signal, items in (("traces", decoded.spans), ("logs", decoded.records)):
             for begin in range(0, len(items), ITEMS_AT_ONCE):
-                self._ready(signal).accept(items[begin : begin + ITEMS_AT_ONCE])
+                sink, batch = self._ready(signal), items[begin : begin + ITEMS_AT_ONCE]
+                sink.accept(without_repeats(sink.file, batch) if signal == "traces" else batch)
         if decoded.points:
             self._write_points(decoded.points)
         for sink in self._sinks.values():

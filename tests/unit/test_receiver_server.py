@@ -25,10 +25,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from otel_django.backends.embedded import EmbeddedReader
+from otel_django.contracts import TraceQuery
 from otel_django.pipeline.otlp_answers import status_message
 from otel_django.receiver.answers import JSON, PROTOBUF, accepted
 from otel_django.receiver.limits import LIMITS
+from otel_django.store.file import StoreFile
+from otel_django.store.repeats import without_repeats
+from otel_django.store.slices import Limits
 from tests.receiver_kit import HEAD, Receiver, everything, receiving, request
+from tests.store_spans import SpanSource
 
 
 @pytest.fixture
@@ -52,6 +58,31 @@ def test_a_span_that_was_accepted_is_on_the_pages(receiver: Receiver, encoding: 
     assert status == 200
     assert b"GET /shelves/" in page
     assert b">shop<" in page
+
+
+def test_spans_that_are_sent_once_more_are_kept_once(receiver: Receiver, tmp_path: Path) -> None:
+    """Whoever got no answer sends all again, perhaps with others and cut otherwise."""
+    body, later = request("GET /shelves/", count=300), request("GET /later/")
+    for sent in (body, body, later + body, body + body):
+        assert receiver.post(sent) == 200
+    reader = EmbeddedReader(tmp_path / "store.sqlite3")
+    now = time.time_ns()
+    assert sum(one.count for one in reader.endpoints(now - 10**12, now)) == 301
+    detail = reader.get_trace(format(2, "032x"))
+    assert detail is not None
+    (summary,) = reader.list_traces(TraceQuery(trace_id=format(2, "032x"))).traces
+    assert len(detail.spans) == summary.span_count == 2
+    assert not detail.partial
+
+
+def test_spans_are_kept_where_nobody_can_tell_whether_they_are_new(tmp_path: Path) -> None:
+    source = SpanSource()
+    source.request()
+    spans = source.take()
+    (tmp_path / "store.sqlite3").write_bytes(b"no database" * 1000)
+    file = StoreFile(tmp_path / "store.sqlite3", Limits.of(1, 10))
+    assert without_repeats(file, [*spans, *spans]) == spans
+    file.release()
 
 
 def test_json_is_answered_in_json(receiver: Receiver) -> None:
