@@ -41,7 +41,6 @@ SETTLED_NS: Final = 5 * 10**9
 _LATEST_NS: Final = 4_102_444_800 * 10**9
 ONLY_NEWEST: Final = "Jaeger was asked for the newest {} traces only; older ones may match, too"
 MANY_SERVICES: Final = f"only {MAX_SERVICES} services were asked for: choose one"
-BY_WHOLE_ID: Final = "Jaeger knows traces by their whole id: only among new ones was it looked for"
 LONG: Final = f"only the first {MAX_SPANS:,} of its spans are shown"
 
 
@@ -78,7 +77,7 @@ class JaegerReader:
         found = self._search(replace(query, until_ns=until_ns), limit + 1, after)
         rows = sorted(found.rows.values(), key=_newest, reverse=True)
         rows = [row for row in rows if after is None or _newest(row) < after]
-        note = found.note or (BY_WHOLE_ID if query.trace_id and not whole else "")
+        note = found.note
         if len(rows) > limit:
             last = rows[limit - 1]
             return TracePage(tuple(rows[:limit]), f"{last.start_ns}:{last.trace_id}", note)

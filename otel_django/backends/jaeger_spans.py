@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_django import names
@@ -17,6 +18,7 @@ _CALLED: Final = ("server", "consumer")
 _KIND: Final = ("internal", *KINDS)
 _KIND_NAMES: Final = {f"SPAN_KIND_{kind.upper()}": kind for kind in KINDS}
 _STATUS_NAMES: Final = {f"STATUS_CODE_{status.upper()}": status for status in STATUSES}
+_REFERENCE: Final = "opentracing.ref_type"
 Json = Mapping[str, Any]
 
 
@@ -36,11 +38,15 @@ def spans(answer: Json) -> Iterator[SpanRow]:
 
 def _span(found: Json, resource: dict[str, Any], scope: str) -> SpanRow:
     start_ns, end_ns = int(found["startTimeUnixNano"]), int(found["endTimeUnixNano"])
+    trace_id = _id(found["traceId"], 32)
+    links = tuple(map(_link, found.get("links") or ()))
     parent = _id(found.get("parentSpanId") or "", 16)
+    if any(_is_reference(link, trace_id, parent) for link in links):
+        parent = ""
     kind = _enum(found.get("kind", 0), _KIND, _KIND_NAMES)
     status = found.get("status") or {}
     return SpanRow(
-        trace_id=_id(found["traceId"], 32),
+        trace_id=trace_id,
         span_id=_id(found["spanId"], 16),
         parent_id=parent or None,
         local_root=not parent or _is_remote(int(found.get("flags") or 0), kind),
@@ -60,18 +66,26 @@ def _span(found: Json, resource: dict[str, Any], scope: str) -> SpanRow:
             )
             for each in found.get("events") or ()
         ),
-        links=tuple(
-            SpanLink(
-                _id(each["traceId"], 32),
-                _id(each["spanId"], 16),
-                _attributes(each.get("attributes")),
-            )
-            for each in found.get("links") or ()
-        ),
+        links=tuple(replace(link, attributes=_own(link.attributes)) for link in links),
         resource=resource,
         scope=scope,
         trace_state=str(found.get("traceState") or ""),
     )
+
+
+def _link(found: Json) -> SpanLink:
+    attributes = _attributes(found.get("attributes"))
+    return SpanLink(_id(found["traceId"], 32), _id(found["spanId"], 16), attributes)
+
+
+def _is_reference(link: SpanLink, trace_id: str, parent: str) -> bool:
+    """Of a span without parent Jaeger 2.0 takes a link within the trace for one, and marks it."""
+    is_parent = (link.trace_id, link.span_id) == (trace_id, parent)
+    return is_parent and link.attributes.get(_REFERENCE) == "follows_from"
+
+
+def _own(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if key != _REFERENCE}
 
 
 def _is_remote(flags: int, kind: str) -> bool:

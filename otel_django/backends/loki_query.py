@@ -39,7 +39,10 @@ def _filters(query: LogQuery) -> Iterator[str]:
     if query.trace_id is not None:
         yield f"{_TRACE}={quoted(query.trace_id.lower())}"
     for key, value in query.attributes.items():
-        yield f"{label_name(key)}={quoted(label_value(value))}"
+        text = label_value(value)
+        # Truth is written as in JSON; who asks may write it as Python does.
+        wanted = text.lower() if text in ("True", "False") else text
+        yield f"{label_name(key)}={quoted(wanted)}"
 
 
 def is_whole(query: LogQuery) -> bool:

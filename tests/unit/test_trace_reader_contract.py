@@ -21,11 +21,24 @@ HOUR_AGO = time.time_ns() - 3_600 * 10**9
 
 
 class Backend:
-    """A place to put spans, and a reader of it."""
+    """A place to put spans, and a reader of it.
 
-    def __init__(self, put: Callable[[list[Span]], None], reader: TraceReader) -> None:
+    ``is_exact``: it keeps lists, and attributes of links. ``settled_s``: it tells of spans so long
+    after their end.
+    """
+
+    def __init__(
+        self,
+        put: Callable[[list[Span]], None],
+        reader: TraceReader,
+        *,
+        is_exact: bool = True,
+        settled_s: float = 0,
+    ) -> None:
         self.put = put
         self.reader = reader
+        self.is_exact = is_exact
+        self.settled_s = settled_s
 
 
 def embedded(folder: Path) -> Backend:
@@ -201,7 +214,7 @@ def test_a_trace_has_all_its_spans_with_all_they_hold(backend: Backend, source: 
     assert (first.status, first.status_message) == ("error", "no route to host")
     assert dict(first.attributes) == {
         "order": 4711,
-        "tags": ["a", "b"],
+        "tags": ["a", "b"] if backend.is_exact else '["a","b"]',
         "ratio": 0.5,
         "paid": True,
         "error.type": "ConnectionError",
@@ -211,7 +224,7 @@ def test_a_trace_has_all_its_spans_with_all_they_hold(backend: Backend, source: 
     assert event.attributes == {"count": 2}
     (link,) = first.links
     assert (link.trace_id, link.span_id) == (trace_id, second.span_id)
-    assert link.attributes == {"why": "test"}
+    assert link.attributes == ({"why": "test"} if backend.is_exact else {})
     assert first.resource[names.HOST_NAME] == "test"
     assert first.scope == names.SCOPE
     assert (second.parent_id, second.local_root, second.kind) == (first.span_id, False, "client")
@@ -225,11 +238,12 @@ def test_new_spans_come_in_the_order_of_arrival_and_none_is_left_out(
     assert backend.reader.spans_since(cursor).spans == ()
     sent = []
     seen = []
-    for _ in range(5):
+    for _ in range(5 if not backend.settled_s else 2):
         source.request(queries=4)
         batch = source.take()
         sent += [format(span._context[1], "016x") for span in batch]
         backend.put(batch)
+        time.sleep(backend.settled_s)
         while True:
             page = backend.reader.spans_since(cursor, limit=3)
             cursor = page.cursor

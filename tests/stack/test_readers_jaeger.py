@@ -1,0 +1,36 @@
+"""The contract of readers of traces, on a real Jaeger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_django.backends.jaeger import SETTLED_NS, JaegerReader
+from otel_django.backends.remote import Remote
+from otel_django.tracing.span import Span
+from tests.stack import reading_kit as kit
+from tests.unit.test_trace_reader_contract import *  # noqa: F403 - the contract's own tests
+from tests.unit.test_trace_reader_contract import Backend
+
+
+@pytest.fixture  # type: ignore[no-redef]
+def backend(tmp_path: Path) -> Iterator[Backend]:
+    with kit.jaeger(tmp_path) as (server, otlp):
+        reader = JaegerReader(Remote("Jaeger", f"http://127.0.0.1:{server.port}"))
+
+        def put(spans: list[Span]) -> None:
+            kit.send_spans(otlp, spans)
+            for span in spans:
+                kit.until(lambda: is_found(reader, span))  # noqa: B023 - called at once
+
+        # Version 2.0 turns links into references without attributes, and lists into JSON.
+        settled_s = SETTLED_NS / 10**9 + 0.1
+        yield Backend(put, reader, is_exact=False, settled_s=settled_s)
+
+
+def is_found(reader: JaegerReader, span: Span) -> bool:
+    trace = reader.get_trace(format(span._context[0], "032x"))
+    ids = () if trace is None else [each.span_id for each in trace.spans]
+    return format(span._context[1], "016x") in ids

@@ -1,0 +1,273 @@
+"""Prometheus as a reader of metrics: the same series as the embedded store has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otel_django import names
+from otel_django.backends.prometheus import PrometheusReader
+from otel_django.backends.prometheus_calls import PrometheusCallsReader
+from otel_django.backends.remote import Remote
+from otel_django.contracts import MetricQuery
+from otel_django.errors import ReadError
+from otel_django.metric_definitions import HTTP_SERVER_REQUEST_DURATION, MESSAGING_PROCESS_DURATION
+from otel_django.metric_points import Exemplar, HistogramPoint, MetricDefinition, NumberPoint
+from tests.server_process import Server
+from tests.stack import reading_kit as kit
+from tests.store_metrics import BEGAN_NS, counter, histogram, metric, of
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+AGO = (time.time_ns() - 600 * SECOND) // MINUTE * MINUTE
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with kit.prometheus(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def remote(server: Server) -> Remote:
+    return Remote("Prometheus", f"http://127.0.0.1:{server.port}")
+
+
+@pytest.fixture
+def reader(remote: Remote) -> PrometheusReader:
+    return PrometheusReader(remote)
+
+
+def query(name: str = "orders.placed", **conditions: Any) -> MetricQuery:
+    times = {"since_ns": AGO, "until_ns": AGO + 600 * SECOND}
+    return MetricQuery(**{"name": name, **times, **conditions})
+
+
+def values(reader: PrometheusReader, **conditions: Any) -> list[list[Any]]:
+    answer = reader.read(query(**conditions))
+    assert answer.partial == ""
+    return [
+        [point.value for point in series.points if isinstance(point, NumberPoint)]
+        for series in answer.series
+    ]
+
+
+def test_an_empty_backend_has_nothing_to_show(reader: PrometheusReader) -> None:
+    assert reader.list_metrics() == ()
+    answer = reader.read(query())
+    assert (answer.info, answer.series, answer.partial) == (None, (), "")
+
+
+def test_metrics_are_listed_with_their_attributes(server: Server, reader: PrometheusReader) -> None:
+    kit.send_metrics(
+        server.port,
+        [
+            of(requests((1, 0), AGO), counter(1, AGO, route="/", method="GET")),
+            of(counter(1, AGO, kind="gauge", name="load"), service="mail"),
+        ],
+    )
+    kit.until(lambda: len(reader.list_metrics()) == 3)
+    listed = reader.list_metrics()
+    assert [info.name for info in listed] == [
+        "http.server.request.duration",
+        "load",
+        "orders_placed_total",
+    ]
+    assert [info.kind for info in listed] == ["histogram", "gauge", "counter"]
+    assert (listed[0].unit, listed[2].attribute_keys) == ("s", ("method", "route"))
+
+
+def test_a_series_has_its_points_by_time(server: Server, reader: PrometheusReader) -> None:
+    for index in range(4):
+        kit.send_metrics(
+            server.port, [of(counter(index + 1, AGO + index * 10 * SECOND, route="/"))]
+        )
+    for name in ("orders.placed", "orders_placed_total"):
+        (series,) = reader.read(query(name)).series
+        assert (series.service, series.instance) == ("shop", "host/shop/web")
+        assert series.attributes == (("route", "/"),)
+        assert [point.time_ns for point in series.points] == [
+            AGO + index * 10 * SECOND for index in range(4)
+        ]
+        assert values(reader, name=name) == [[1, 2, 3, 4]]
+
+
+def test_a_step_takes_the_last_point_of_each(server: Server, reader: PrometheusReader) -> None:
+    for index in range(12):
+        kit.send_metrics(server.port, [of(counter(index, AGO + index * 10 * SECOND))])
+    assert values(reader, step_ns=60 * SECOND) == [[5, 11]]
+    assert values(reader, step_ns=30 * SECOND) == [[2, 5, 8, 11]]
+
+
+@pytest.fixture
+def three(server: Server) -> None:
+    kit.send_metrics(
+        server.port,
+        [
+            of(
+                metric(
+                    NumberPoint((("route", "/a/"), ("status", 200)), 10, BEGAN_NS, AGO),
+                    NumberPoint((("route", "/b/"), ("status", 404)), 20, BEGAN_NS, AGO),
+                    name="orders.placed",
+                    kind="counter",
+                )
+            ),
+            of(counter(30, AGO, route="/a/", status=200), service="mail"),
+        ],
+    )
+
+
+@pytest.mark.usefixtures("three")
+def test_conditions_choose(reader: PrometheusReader) -> None:
+    for conditions, expected in (
+        ({}, [[30], [10], [20]]),
+        ({"service": "shop"}, [[10], [20]]),
+        ({"service": "sho."}, []),
+        ({"attributes": {"route": "/b/"}}, [[20]]),
+        ({"attributes": {"status": "200"}}, [[30], [10]]),
+        ({"attributes": {"status": 200, "route": "/a/"}}, [[30], [10]]),
+        ({"attributes": {"method": "GET"}}, []),
+        ({"since_ns": AGO + SECOND}, []),
+        ({"until_ns": AGO - SECOND}, []),
+        ({"since_ns": AGO, "until_ns": AGO}, [[30], [10], [20]]),
+        ({"name": "orders"}, []),
+    ):
+        assert values(reader, **conditions) == expected, conditions
+
+
+def test_of_more_series_than_asked_for_the_largest_are_read(
+    server: Server, reader: PrometheusReader
+) -> None:
+    points = [NumberPoint((("n", index),), index, BEGAN_NS, AGO) for index in range(20)]
+    kit.send_metrics(server.port, [of(metric(*points, name="orders.placed", kind="counter"))])
+    answer = reader.read(query(max_series=5))
+    assert {dict(series.attributes)["n"] for series in answer.series} == set(
+        map(str, range(15, 20))
+    )
+    assert answer.partial == "the largest 5 of 20 series"
+    assert reader.series_count(query(max_series=5)) == 20
+
+
+def test_histograms_come_back_as_they_were(server: Server, reader: PrometheusReader) -> None:
+    exemplar = Exemplar(0.5, AGO, 0xABC, 0xDEF)
+    kit.send_metrics(server.port, [of(histogram((1, 2, 3), AGO, exemplar))])
+    kit.send_metrics(server.port, [of(histogram((1, 2, 4), AGO + 10 * SECOND))])
+    (series,) = reader.read(query("request.duration")).series
+    assert series.bounds == (0.1, 1.0)
+    first, second = series.points
+    assert isinstance(first, HistogramPoint)
+    assert isinstance(second, HistogramPoint)
+    assert (first.attributes, first.counts, first.sum) == (
+        ((names.HTTP_ROUTE, "/"),),
+        (1, 2, 3),
+        3.0,
+    )
+    assert (second.counts, second.sum, second.time_ns) == ((1, 2, 4), 3.5, AGO + 10 * SECOND)
+    (told,) = first.exemplars
+    assert (told.value, told.trace_id, told.span_id) == (0.5, 0xABC, 0xDEF)
+
+
+def test_a_restart_shows_as_a_sum_that_begins_anew(
+    server: Server, reader: PrometheusReader
+) -> None:
+    kit.send_metrics(server.port, [of(counter(7, AGO))])
+    again = NumberPoint((), 1, AGO + 5 * SECOND, AGO + 10 * SECOND)
+    kit.send_metrics(server.port, [of(metric(again, name="orders.placed", kind="counter"))])
+    (series,) = reader.read(query()).series
+    first, second = (point.start_ns for point in series.points)
+    assert first == 0
+    assert AGO <= second <= AGO + 10 * SECOND
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(), st.text(min_size=1), st.text())
+def test_no_text_becomes_part_of_the_query(
+    reader: PrometheusReader, remote: Remote, text: str, key: str, value: str
+) -> None:
+    """A query that is refused would be a ReadError."""
+    name = HTTP_SERVER_REQUEST_DURATION.name
+    assert values(reader, name=name, service=text, attributes={key: value}) == []
+    calls = PrometheusCallsReader(remote)
+    calls.requests(AGO, AGO + MINUTE, MINUTE, service=text, name=f"GET {value}")
+
+
+# --- requests and tasks
+
+
+def requests(counts: tuple[int, int], at_ns: int, route: str = "/", error: str = "") -> Any:
+    definition = HTTP_SERVER_REQUEST_DURATION
+    attributes = {names.HTTP_REQUEST_METHOD: "GET", names.HTTP_ROUTE: route}
+    if error:
+        attributes[names.ERROR_TYPE] = error
+    return timed(definition, attributes, counts, at_ns)
+
+
+def timed(
+    definition: MetricDefinition, attributes: dict[str, str], counts: tuple[int, int], at_ns: int
+) -> Any:
+    """Calls that took 0.02 s and 2 s."""
+    held = [0] * (len(definition.bounds) + 1)
+    held[2], held[10] = counts
+    point = HistogramPoint(
+        tuple(sorted(attributes.items())),
+        tuple(held),
+        0.02 * counts[0] + 2.0 * counts[1],
+        BEGAN_NS,
+        at_ns,
+    )
+    return metric(point, name=definition.name, kind="histogram", bounds=definition.bounds)._replace(
+        unit="s"
+    )
+
+
+@pytest.fixture
+def calls(server: Server, remote: Remote) -> PrometheusCallsReader:
+    for minute in range(5):
+        at_ns = AGO + minute * MINUTE + 30 * SECOND
+        kit.send_metrics(
+            server.port,
+            [
+                of(requests((10 * (minute + 1), minute), at_ns)),
+                of(requests((minute, 0), at_ns, route="/b/", error="500")),
+                of(
+                    timed(
+                        MESSAGING_PROCESS_DURATION,
+                        {names.CELERY_TASK_NAME: "shop.confirm"},
+                        (minute + 1, 0),
+                        at_ns,
+                    ),
+                    service="worker",
+                ),
+            ],
+        )
+    return PrometheusCallsReader(remote)
+
+
+def test_endpoints_are_counted_as_they_are(calls: PrometheusCallsReader) -> None:
+    found = {(each.service, each.name): each for each in calls.endpoints(AGO, AGO + 5 * MINUTE - 1)}
+    first = found["shop", "GET /"]
+    assert (first.route, first.count, first.errors) == ("/", 54, 0)
+    assert first.duration_ns == pytest.approx((50 * 0.02 + 4 * 2.0) * 1e9)
+    assert 10_000_000 < first.p50_ns <= 25_000_000
+    assert 1_000_000_000 < first.p99_ns <= 2_500_000_000
+    failed = found["shop", "GET /b/"]
+    assert (failed.count, failed.errors) == (4, 4)
+    assert found["worker", "process shop.confirm"].count == 5
+    with pytest.raises(ReadError, match="no statements"):
+        calls.statements(AGO, AGO + MINUTE)
+
+
+def test_requests_over_time(calls: PrometheusCallsReader) -> None:
+    line = calls.requests(AGO, AGO + 5 * MINUTE - 1, MINUTE, service="shop", name="GET /")
+    assert [each.count for each in line.moments] == [10, 11, 11, 11, 11]
+    assert line.total.count == 54
+    tasks = calls.requests(AGO, AGO + 5 * MINUTE - 1, MINUTE, kind="tasks")
+    assert [each.count for each in tasks.moments] == [1, 1, 1, 1, 1]
+    courses = calls.courses(AGO, AGO + 5 * MINUTE - 1, MINUTE)
+    assert courses["worker", "process shop.confirm"] == (1, 1, 1, 1, 1)
