@@ -629,6 +629,12 @@ OTEL_DJANGO_OVERHEAD_RATIO: Final = MetricDefinition(
     "1",
     "Share of a processor that telemetry takes; of all that the process takes, if that is more.",
 )
+DOCTOR_PROBE: Final = MetricDefinition(
+    "otel_django.doctor.probe",
+    "gauge",
+    "s",
+    "When `manage.py otel doctor` was last here, in Unix time.",
+)
 OBSERVER_FAILURES: Final = MetricDefinition(
     "otel_django.observer.failures",
     "counter",

@@ -22,6 +22,10 @@ TELEMETRY_DISTRO_NAME: Final = "telemetry.distro.name"
 TELEMETRY_DISTRO_VERSION: Final = "telemetry.distro.version"
 PROCESS_ROLE: Final = "otel_django.process.role"
 
+# --- the probe of `manage.py otel doctor`
+DOCTOR_SPAN: Final = "otel doctor"
+DOCTOR_LOG: Final = "otel.doctor"
+
 # --- any span
 ERROR_TYPE: Final = "error.type"
 EXCEPTION_EVENT: Final = "exception"
@@ -551,4 +555,5 @@ LOG_EVENTS: Final = {
     TELEMETRY_RESTORED: "There is room again: a step back towards everything.",
     DELIVERY_FAILED: "The receiver can't be reached; what is there waits on disk.",
     DELIVERY_RESUMED: "The receiver answers again.",
+    DOCTOR_LOG: "`manage.py otel doctor` looks where log records get to.",
 }

@@ -51,6 +51,12 @@ DATABASES = (
 )
 
 
+def switched_on() -> tuple[str, ...]:
+    """The names of those that are on now: where ours is installed, there are none."""
+    on = ((rival.name, rival.instrumentor()) for rival in (*DJANGO, *CELERY, *DATABASES))
+    return tuple(name for name, made in on if made is not None and _is_on(made))
+
+
 class InsteadOf:
     """``ours`` in place of its rivals, or nothing where one of them can't be switched off.
 

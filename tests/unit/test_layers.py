@@ -52,7 +52,7 @@ LAYERS: list[set[str]] = [
         "middleware",
         "web",
     },
-    {"receiver"},
+    {"receiver", "doctor"},
     {"cli"},
     {"viewer"},
     {"reporting"},

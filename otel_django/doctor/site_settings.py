@@ -1,0 +1,77 @@
+"""What the settings say: mistakes, and what keeps telemetry from being made at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otel_django.checks import check_settings
+from otel_django.conf.settings import SIGNALS
+from otel_django.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from otel_django.conf import Settings
+
+_SUBJECT: Final = "settings"
+_RATIO_SAMPLERS: Final = ("traceidratio", "parentbased_traceidratio")
+_OFF_SAMPLERS: Final = ("always_off", "parentbased_always_off")
+_RARE: Final = 0.001
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    """One finding a mistake; one that says so where there is none."""
+    found = [*_mistakes(), *_switched_off(settings), *_sampling(settings)]
+    yield from found
+    if not found:
+        given = sum(origin.place != "default" for origin in settings.origins.values())
+        yield Finding(_SUBJECT, "ok", f"Nothing is wrong with them ({given} aren't the default).")
+
+
+def _mistakes() -> Iterator[Finding]:
+    for message in check_settings(None):
+        yield Finding(
+            _SUBJECT, "warning", message.msg, message.hint or "", {"check": message.id or ""}
+        )
+
+
+def _switched_off(settings: Settings) -> Iterator[Finding]:
+    if settings.sdk_disabled:
+        name = settings.origins["sdk_disabled"].variable
+        yield Finding(_SUBJECT, "fault", f"{name} switches everything off.", f"Take {name} away.")
+    elif settings.enabled is False:
+        name = settings.origins["enabled"].variable
+        yield Finding(_SUBJECT, "fault", f"{name} switches everything off.", f"Take {name} away.")
+    elif settings.store is None and not any(
+        getattr(settings, f"{signal}_exporters") for signal in SIGNALS
+    ):
+        yield Finding(
+            _SUBJECT,
+            "fault",
+            "Telemetry is neither kept nor sent.",
+            "Set OTEL_EXPORTER_OTLP_ENDPOINT to your Collector, or OTEL_DJANGO_STORE to a file.",
+        )
+
+
+def _sampling(settings: Settings) -> Iterator[Finding]:
+    sampler, ratio = settings.traces_sampler, settings.traces_sampler_arg
+    none = sampler in _OFF_SAMPLERS or (sampler in _RATIO_SAMPLERS and ratio == 0)
+    where = settings.origins["traces_sampler"].variable
+    if none:
+        kept = " but those that OTEL_DJANGO_KEEP names" if settings.keep else ""
+        yield Finding(
+            _SUBJECT,
+            "warning" if settings.keep else "fault",
+            f"{where}={sampler} records no traces{kept}.",
+            f"Set {where} to parentbased_always_on, or to parentbased_traceidratio with "
+            "OTEL_TRACES_SAMPLER_ARG above 0.",
+            {"sampler": sampler, "ratio": 0.0},
+        )
+    elif sampler in _RATIO_SAMPLERS and ratio < _RARE:
+        yield Finding(
+            _SUBJECT,
+            "warning",
+            f"{where}={sampler} records one trace in {round(1 / ratio):,}.",
+            "Raise OTEL_TRACES_SAMPLER_ARG, or set OTEL_DJANGO_KEEP=errors,slow.",
+            {"sampler": sampler, "ratio": ratio},
+        )
