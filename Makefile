@@ -17,14 +17,14 @@ INSTALL = $(BIN)/python -m pip install --quiet
 endif
 ARGS ?=
 
-SOURCES := $(wildcard otel_django tests examples benchmarks docs)
+SOURCES := $(wildcard otel_django tests examples benchmarks docs dashboards)
 PYTEST := $(BIN)/python -m pytest --timeout=300
 # Two processes, each a file at a time, in the order of their names so that short ones come last;
 # ARGS="-n 0" for one, as a debugger needs.
 TWOFOLD := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services test-faults test-browser stack-test screenshots soak-health lint format bench docs clean
+.PHONY: help setup demo test test-services test-faults test-browser stack-test screenshots soak-health lint format bench dashboards docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ format: $(READY)  ## Format the code and apply safe fixes
 
 bench: $(READY)  ## Measure the cost against bare Django and the upstream packages
 	$(BIN)/python -m benchmarks $(ARGS)
+
+dashboards: $(READY)  ## Write the Grafana dashboards again
+	$(BIN)/python -m dashboards.generator
 
 docs: $(READY)  ## Write the generated part of the reference again
 	$(BIN)/python docs/generate_reference.py

@@ -1,0 +1,1 @@
+"""Grafana dashboards: the generated files, and what generates them."""

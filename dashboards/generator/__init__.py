@@ -1,0 +1,1 @@
+"""Writes the dashboards: ``python -m dashboards.generator`` from the project's top folder."""
