@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from otel_django import metric_definitions as metrics
 from otel_django import names
+from otel_django.alerts.liveness import LEASE
 from otel_django.metric_points import Metric, NumberPoint
 from otel_django.models import AlertNotification, Lease
 from otel_django.store.metric_writer import MetricWriter
@@ -148,6 +149,13 @@ class Site:
     def notifications(self) -> list[AlertNotification]:
         return list(AlertNotification._base_manager.using(ALIAS).order_by("id"))
 
+    def waiting(self) -> list[AlertNotification]:
+        return [row for row in self.notifications() if row.state == "waiting"]
+
+    def evaluated(self) -> bool:
+        """Whether an evaluation has ended."""
+        return Lease._base_manager.using(ALIAS).exclude(result="").filter(name=LEASE).exists()
+
     def let_lease_run_out(self) -> None:
         """As if its twenty seconds had passed: who had it is dead."""
         Lease._base_manager.using(ALIAS).update(until_ms=0)
@@ -161,7 +169,7 @@ def site(folder: Path, server: Server | None = None, **more: str) -> Iterator[Si
         "NAME": str(folder / "site.sqlite3"),
     }
     if server is not None:
-        more["TESTS_POSTGRESQL_PORT"] = str(server.port)
+        more.setdefault("TESTS_POSTGRESQL_PORT", str(server.port))
         named = {"NAME": "postgres", "USER": "postgres", "HOST": "127.0.0.1"}
         where = {"ENGINE": "django.db.backends.postgresql", "PORT": server.port, **named}
     with receivers() as told, database_alias(ALIAS, **where):
