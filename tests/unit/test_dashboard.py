@@ -246,7 +246,44 @@ def test_a_part_shows_all_its_figures_and_what_it_is_made_of(telemetry: Telemetr
     assert re.match(r"Dashboard Site: unhealthy, Failed 10(\.0)? %: critical above", text(html))
     of_cart = r"/cart/ [56]\d\d 10(\.0)? % [56]\d\d 10(\.0)? % 9\d ms"
     assert any(re.match(of_cart, each) for each in rows(html))
+    assert not any(each.startswith("All ") for each in rows(html))
     assert 'data-chart="trend-0"' in html
+
+
+def test_a_host_is_told_of_with_its_network_and_each_disk(telemetry: Telemetry) -> None:
+    disk = {"filesystem_mountpoint": "/data", "system_device": "sda1"}
+    for state, size in (("used", 75e9), ("free", 20e9), ("reserved", 5e9)):
+        telemetry.measured(
+            metrics.SYSTEM_FILESYSTEM_USAGE, *[size] * 5, filesystem_state=state, **disk
+        )
+    telemetry.measured(metrics.SYSTEM_FILESYSTEM_UTILIZATION, *[0.8] * 5, **disk)
+    for direction, a_minute in (("receive", 60e3), ("transmit", 600e3)):
+        so_far = [number * a_minute for number in range(30)]
+        way = {"interface_name": "eth0", "io_direction": direction}
+        telemetry.measured(metrics.SYSTEM_NETWORK_IO, *so_far, **way)
+    telemetry.keep()
+    html = page(f"{PATH}host/")
+    assert "Received 1.0 kB/s Sent 10 kB/s" in text(html)
+    assert any(re.match(r"/data .*80 % 20 GB 100 GB", each) for each in rows(html))
+
+
+def test_routes_stand_below_what_all_of_them_come_to(telemetry: Telemetry) -> None:
+    for route, many in (("/cart/", 30), ("/pay/", 10)):
+        what = metrics.HTTP_SERVER_REQUEST_DURATION
+        telemetry.took(what, 0.1, many, http_route=route, response_status_code="200")
+    telemetry.keep()
+    found = [each.split()[:2] for each in rows(page(f"{PATH}site/"))]
+    assert [each for each in found if each[0] in {"All", "/cart/", "/pay/"}] == [
+        ["All", "40"],
+        ["/cart/", "30"],
+        ["/pay/", "10"],
+    ]
+
+
+def test_tasks_that_failed_are_counted(telemetry: Telemetry) -> None:
+    telemetry.measured(metrics.CELERY_TASK_EXECUTIONS, *range(50), task_state="failure")
+    telemetry.keep()
+    assert re.search(r"Failed, 1 h (49|50) tasks", text(page(f"{PATH}celery/")))
 
 
 def test_trends_go_back_as_far_as_snapshots_do() -> None:

@@ -42,6 +42,14 @@ def _busy(attributes: Mapping[str, Any]) -> bool:
     return attributes.get(names.CPU_MODE) not in {"idle", "iowait"}
 
 
+def _received(attributes: Mapping[str, Any]) -> bool:
+    return attributes.get(names.NETWORK_IO_DIRECTION) == "receive"
+
+
+def _sent(attributes: Mapping[str, Any]) -> bool:
+    return attributes.get(names.NETWORK_IO_DIRECTION) == "transmit"
+
+
 def _used(attributes: Mapping[str, Any]) -> bool:
     return attributes.get(names.SYSTEM_MEMORY_STATE) == "used"
 
@@ -198,6 +206,12 @@ CELERY: Final = Part(
         ),
         Measure("runs", "Runs", "{run}/s", metrics.CELERY_TASK_EXECUTIONS, "rate"),
         Measure(
+            *("failures", "Failed, 1 h", "{task}", metrics.CELERY_TASK_EXECUTIONS, "gain"),
+            task_failed,
+            worse=1,
+            window_s=HOUR_S,
+        ),
+        Measure(
             *("running", "Running", "{task}", metrics.CELERY_TASK_ACTIVE, "level"), within="sum"
         ),
         Measure(
@@ -280,6 +294,8 @@ HOST: Final = Part(
             across="max",
             worse=1,
         ),
+        Measure("received", "Received", "By/s", metrics.SYSTEM_NETWORK_IO, "rate", _received),
+        Measure("sent", "Sent", "By/s", metrics.SYSTEM_NETWORK_IO, "rate", _sent),
         Measure("load_5m", "Load, 5 min", "", metrics.SYSTEM_CPU_LOAD_AVERAGE_5M, "level"),
         Measure("load_15m", "Load, 15 min", "", metrics.SYSTEM_CPU_LOAD_AVERAGE_15M, "level"),
         Measure(

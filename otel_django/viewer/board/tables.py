@@ -53,26 +53,33 @@ def _routes(
     by = (names.HTTP_ROUTE,)
     metric = metrics.HTTP_SERVER_REQUEST_DURATION
     day, hour = _day(kept, metric), kept.last(metric, by, HOUR_S)
+    wanted = {route: group for (route,), group in day.groups.items() if not only or route in only}
+    recent = {route: hour.groups[route,] for route in wanted if (route,) in hour.groups}
     rows = []
-    for (route,), group in day.groups.items():
-        if only and route not in only:
-            continue
-        recent = hour.groups.get((route,))
-        counted = [_counted(recent), _counted(group)]
-        p95_s = recent.spread.quantile_s(0.95) if recent and recent.spread.count else None
-        cells = [
-            Cell(route or "no route", visit.url("traces", q=search_terms.written("route", route))),
-            *(cell for total, failed in counted for cell in _failures(total, failed)),
-            _NONE if p95_s is None else Cell(units.duration(p95_s * 1e9)),
-        ]
+    for route, group in sorted(wanted.items(), key=lambda each: -(each[1].total or 0.0)):
+        address = visit.url("traces", q=search_terms.written("route", route))
+        rows.append([Cell(route or "no route", address), *_served(recent.get(route), group)])
         if throttled is not None:
-            cells.append(Cell(units.count(throttled.get(route, 0))))
-        rows.append((counted[1][0], cells))
-    rows.sort(key=lambda row: -row[0])
+            rows[-1].append(Cell(units.count(throttled.get(route, 0))))
+    if len(rows) > 1:
+        of_all = _served(hour.together([*recent.values()]), day.together([*wanted.values()]))
+        rows.insert(0, [Cell("All"), *of_all])
+        if throttled is not None:
+            rows[0].append(Cell(units.count(sum(throttled.values()))))
     columns: tuple[str, ...] = ("Route", "1 h", "Failed", "24 h", "Failed", "p95, 1 h")
     if throttled is not None:
         columns = (*columns, "Throttled, 24 h")
-    return _table("Endpoints", columns, [cells for _, cells in rows])
+    return _table("Endpoints", columns, rows)
+
+
+def _served(hour: Group | None, day: Group) -> list[Cell]:
+    """How many requests of an hour and of a day, how many of them failed, how long they took."""
+    counted = [_counted(hour), _counted(day)]
+    p95_s = hour.spread.quantile_s(0.95) if hour and hour.spread.count else None
+    return [
+        *(cell for total, failed in counted for cell in _failures(total, failed)),
+        _NONE if p95_s is None else Cell(units.duration(p95_s * 1e9)),
+    ]
 
 
 def _counted(group: Group | None) -> tuple[float, float]:
@@ -240,18 +247,27 @@ def _host(kept: Kept, visit: Visit) -> Iterable[Table]:
         ],
         {2, 3, 4},
     )
-    disks = kept.last(
-        metrics.SYSTEM_FILESYSTEM_UTILIZATION, (*by, names.SYSTEM_FILESYSTEM_MOUNTPOINT), HOUR_S
-    )
-    yield _table(
-        "Disks",
-        ("Mounted at", "Instance", "Used"),
-        [
-            [Cell(key[2]), Cell(key[1]), _share(level)]
-            for key, level in sorted(_levels(disks).items(), key=lambda each: -each[1])
-        ],
-        {2},
-    )
+    yield _disks(kept, (*by, names.SYSTEM_FILESYSTEM_MOUNTPOINT))
+
+
+def _disks(kept: Kept, by: tuple[str, ...]) -> Table:
+    """The fullest first."""
+    used = _levels(kept.last(metrics.SYSTEM_FILESYSTEM_UTILIZATION, by, HOUR_S))
+    state = (*by, names.SYSTEM_FILESYSTEM_STATE)
+    sizes: dict[tuple[str, ...], dict[str, float]] = {}
+    for key, level in _levels(kept.last(metrics.SYSTEM_FILESYSTEM_USAGE, state, HOUR_S)).items():
+        sizes.setdefault(key[:3], {})[key[3]] = level
+    rows = []
+    for key, level in sorted(used.items(), key=lambda each: -each[1]):
+        size = sizes.get(key, {})
+        cells = [Cell(key[2]), Cell(key[1]), _share(level)]
+        cells += [_size(size.get("free")), _size(sum(size.values()) if size else None)]
+        rows.append(cells)
+    return _table("Disks", ("Mounted at", "Instance", "Used", "Free", "In all"), rows, {2, 3, 4})
+
+
+def _size(level: float | None) -> Cell:
+    return _NONE if level is None else Cell(units.size(level))
 
 
 def _share(level: float | None) -> Cell:
