@@ -67,10 +67,11 @@ class Browser:
         self._opened: set[str] = set()
 
     def begin(self) -> None:
-        """A new test: light, wide, with scripts."""
+        """A new test: light, wide, with scripts, nobody logged in."""
         self.driver.get("about:blank")
         self.expected = []
         self._opened = set()
+        self.forget()
         self.scheme("light")
         self.size(1440, 1000)
         self.scripts(on=True)
@@ -83,6 +84,10 @@ class Browser:
         """Go there."""
         self._opened.add(urlsplit(address).netloc)
         self.driver.get(address)
+
+    def forget(self) -> None:
+        """Who was logged in."""
+        self._cdp("Network.clearBrowserCookies")
 
     def scheme(self, name: str, *, motion: str = "no-preference") -> None:
         """Light or dark, and how much may move, as the system would have it."""
@@ -174,12 +179,13 @@ class Browser:
 
     # --- judging
 
-    def faults_of_accessibility(self) -> list[str]:
-        """What axe-core has to say of this page."""
+    def faults_of_accessibility(self, within: str = "html") -> list[str]:
+        """What axe-core has to say of this page, or of what is within a part of it."""
         self.driver.execute_script(AXE.read_text("utf-8"))
         found = self.driver.execute_async_script(
             "const done = arguments[arguments.length - 1];"
-            "axe.run(document, arguments[0]).then((all) => done(all.violations), done);",
+            "axe.run(arguments[0], arguments[1]).then((all) => done(all.violations), done);",
+            within,
             _RULES,
         )
         return [

@@ -15,10 +15,12 @@ from typing import Final
 
 from otel_django.viewer.frame import NAVIGATION
 from otel_django.viewer.paths import PATHS
+from tests.browser.admin_site import admin_site, firing
 from tests.browser.conftest import running_demo
 from tests.browser.looking import Browser, chromium
 from tests.browser.sites import Site, State, site_in
 from tests.browser.stores import MANY_SERIES
+from tests.browser.test_system_health import PATH as HEALTH
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 ALL: Final = PROJECT / ".screenshots"
@@ -44,6 +46,7 @@ STATES: Final[dict[State, dict[str, str]]] = {
 }
 """State of a site → names of pictures and what they show."""
 RANGE: Final = "range=15m"
+THEMES: Final = ("admin", "unfold")
 
 
 def main() -> None:
@@ -63,6 +66,7 @@ def main() -> None:
                 time.sleep(1)
                 browser.picture(ALL / f"{name}{suffix}.png")
         _states(browser, Path(folder))
+        _admin(browser, Path(folder))
     for name in OF_DOCS:
         shutil.copy(ALL / f"{name}.png", DOCS / f"{name}.png")
 
@@ -101,9 +105,30 @@ def _slow_and_away(browser: Browser, site: Site, suffix: str) -> None:
     site.begin()
 
 
+def _admin(browser: Browser, folder: Path) -> None:
+    """What only those who are logged in see: buttons, and the admin's page."""
+    for theme in THEMES:
+        (folder / theme).mkdir()
+        with admin_site(folder / theme, theme) as site, firing(site, folder / theme):
+            for suffix in _looks(browser):
+                site.log_in(browser, "root", HEALTH)
+                browser.one("#otel-board table")
+                browser.picture(ALL / f"admin-{theme}{suffix}.png")
+                if theme == THEMES[0]:
+                    browser.open(f"{site.address}alerts/")
+                    browser.link("HighErrorRate").click()
+                    time.sleep(1)
+                    browser.picture(ALL / f"alert-to-acknowledge{suffix}.png")
+
+
 def _addresses(browser: Browser, site: str) -> dict[str, str]:
     """Each page, and one thing of each list."""
     found = {name: f"{site}{PATHS[name]}?{RANGE}" for name, _ in NAVIGATION}
+    found |= {name: site + PATHS[name] for name in ("silences", "rules")}
+    found["rule"] = f"{site}alerts/rules/HighErrorRate/"
+    found["history"] = f"{site}alerts/?state=history"
+    for part in ("site", "celery", "host", "alerts"):
+        found[f"dashboard-{part}"] = f"{site}dashboard/{part}/?range=1h"
     for name, address, link in (
         ("trace", f"{site}traces/?{RANGE}&q=confirm", "POST /checkout/"),
         ("n-plus-one", f"{site}traces/?{RANGE}&q=n%2B1:yes", "GET /"),

@@ -23,8 +23,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def as_of(browser: Browser) -> str:
-    found = re.search(r"As of ([\d:.]+)", browser.text("#now"))
+def as_of(browser: Browser, where: str = "#now") -> str:
+    found = re.search(r"[Aa]s of ([\d:.]+)", browser.text(where))
     return found.group(1) if found else ""
 
 
@@ -63,7 +63,7 @@ def test_it_says_that_its_site_is_away_keeps_the_last_figures_and_recovers(
         before = as_of(browser)
         site.end()
         browser.wait_for_text("The site doesn't answer. What is shown is", "#offline")
-        browser.wait(lambda: re.search(r"again in [4-8] s", browser.text("#offline")))
+        browser.wait(lambda: re.search(r"\d s old\. .* again in [4-8] s", browser.text("#offline")))
         assert len(browser.all(".board tbody tr")) == len(NAMES)
         site.begin()
         browser.wait(lambda: not browser.one("#offline").is_displayed(), 60)
