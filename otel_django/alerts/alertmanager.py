@@ -143,10 +143,12 @@ def _nothing() -> None:
 
 def _refused(response: Response) -> AlertmanagerError:
     status = response.status
-    said = _UNPRINTABLE.sub(" ", response.body[:_LONGEST_WORD].decode("utf-8", "replace")).strip()
+    said = response.body[:_LONGEST_WORD].decode("utf-8", "replace").strip().strip('"')
     is_away = status in (401, 403, 404, 408, 429) or status >= 500 or status < 400
-    text = f"Alertmanager answered with HTTP {status}"
-    return AlertmanagerError(text if is_away or not said else f"{text}: {said}", is_away=is_away)
+    if is_away:
+        return AlertmanagerError(f"Alertmanager answered with HTTP {status}")
+    words = _UNPRINTABLE.sub(" ", said) or f"HTTP {status}"
+    return AlertmanagerError(f"Alertmanager refuses a silence: {words}", is_away=False)
 
 
 def _unknown_answer() -> AlertmanagerError:

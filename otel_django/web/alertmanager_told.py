@@ -25,6 +25,8 @@ KNOWN_S: Final = 5.0
 """For how long its silences are taken for what they were."""
 AWAY_S: Final = 10.0
 """How long nobody asks after it couldn't be reached."""
+REFUSED_S: Final = 30.0
+"""For how long it is said why it refused something."""
 NOT_SET: Final = (
     "Alertmanager isn't told of what is decided here: OTEL_DJANGO_ALERTMANAGER_URL isn't set"
 )
@@ -50,14 +52,21 @@ class _Known(NamedTuple):
     is_away: bool = False
 
 
+class _Refused(NamedTuple):
+    until_s: float
+    reason: str
+
+
 _NOTHING: Final = _Known(0.0, "", Seen())
 _known = _NOTHING
+_refused: _Refused | None = None
 
 
 def forget() -> None:
     """Ask anew."""
-    global _known
-    _known = _NOTHING
+    global _refused
+    _keep(_NOTHING)
+    _refused = None
 
 
 def look(settings: Settings) -> Seen:
@@ -68,7 +77,10 @@ def look(settings: Settings) -> Seen:
         return Seen(problem=NOT_SET)
     if not _is_known(settings):
         _ask(settings)
-    return _known.seen
+    seen = _known.seen
+    if _refused is not None and not seen.problem and time.monotonic() < _refused.until_s:
+        return seen._replace(problem=_refused.reason)
+    return seen
 
 
 def decided(database: str) -> None:
@@ -80,6 +92,7 @@ def decided(database: str) -> None:
 
 
 def _tell(settings: Settings) -> None:
+    global _refused
     if _is_known(settings) and _known.is_away:
         return
     with guard.guarded("alertmanager.tell"):
@@ -89,9 +102,8 @@ def _tell(settings: Settings) -> None:
         except AlertmanagerError as error:
             _is_away(settings, error)
         else:
-            forget()
-            if refused:
-                _keep(_Known(_soon(KNOWN_S), settings.alertmanager_url, Seen(problem=refused[0])))
+            _keep(_NOTHING)
+            _refused = _Refused(_soon(REFUSED_S), refused[0]) if refused else None
 
 
 def _ask(settings: Settings) -> None:

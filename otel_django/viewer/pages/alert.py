@@ -14,7 +14,7 @@ from otel_django.viewer.page import Context, page
 from otel_django.viewer.ranges import TimeRange
 from otel_django.viewer.runbook import runbook
 from otel_django.viewer.visit import Missing, NotDone
-from otel_django.web import alert_decisions, alert_records, csrf
+from otel_django.web import alert_decisions, alert_records, alertmanager_told, csrf
 from otel_django.web.alert_decisions import ACKNOWLEDGE, RESOLVE, SILENCE, Decider, DecisionError
 from otel_django.web.alert_rules import rules_of
 from otel_django.web.permissions import has_permission, user_of
@@ -99,11 +99,19 @@ def alert(visit: Visit, fingerprint: str) -> Context:
             ask("notifications", lambda: alert_records.notifications(database, fingerprint)) or ()
         ),
         "may": may,
+        "partial": _problem(visit, row),
         "csrf_token": csrf.token(visit.request) if any(may.values()) else "",
         "minutes": MINUTES.items(),
         "runbook": runbook(row.alert_type, lambda name: visit.url("rule", name), visit.base),
         **_drawn(visit, shown),
     }
+
+
+def _problem(visit: Visit, row: SystemAlert) -> str:
+    """Why what is decided of it doesn't get to who tells of it."""
+    if row.resolved or row.source != "prometheus":
+        return ""
+    return alertmanager_told.look(visit.settings).problem
 
 
 def _rights(visit: Visit) -> dict[str, bool]:
