@@ -23,6 +23,7 @@ class Peer:
         self.endpoint = f"http://127.0.0.1:{self.port}/v1/traces"
         self.connections = 0
         self.ending = threading.Event()
+        self._accepted: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -33,6 +34,7 @@ class Peer:
             except OSError:
                 return
             self.connections += 1
+            self._accepted.append(connection)
             thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -43,8 +45,9 @@ class Peer:
 
     def close(self) -> None:
         self.ending.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        for one in (self._listener, *self._accepted):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
             thread.join(5)

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = """
-import json, re, sys
-import django
-django.setup()
-from django.conf import settings
-from django.contrib.auth.models import User
-from django.core.management import call_command
-from django.test import Client, override_settings
+from tests.servers import admin_process
 
-call_command("migrate", verbosity=0)
-PEOPLE = {
-    "root": User.objects.create_superuser("root", "", "secret"),
-    "staff": User.objects.create(username="staff", is_staff=True),
-    "customer": User.objects.create(username="customer"),
-}
+SCRIPT = """
+import re, sys
+from django.conf import settings
+from django.test import override_settings
+
 if "sidebar" in sys.argv:
     from otel_django.admin_pages import unfold_group
     settings.UNFOLD = {"SIDEBAR": {"navigation": [unfold_group("Our telemetry")]}}
-
-def client(name):
-    made = Client(HTTP_HOST="localhost", REMOTE_ADDR="192.0.2.1", enforce_csrf_checks=True)
-    made.force_login(PEOPLE[name])
-    return made
 
 def links(html):
     return sorted(set(re.findall(r'href="(/monitoring/[^"]*|/admin/otel_django/[^"]*)"', html)))
@@ -43,7 +24,7 @@ def texts(html):
     return " ".join(re.sub("<[^>]+>", " ", html).split())
 
 found = {}
-for name in PEOPLE:
+for name in people:
     index = client(name).get("/admin/")
     found[name] = {
         "links": links(index.content.decode()),
@@ -60,7 +41,7 @@ with override_settings(ROOT_URLCONF="tests.site.urls_of_the_admin_alone"):
 with override_settings(OTEL_DJANGO={**settings.OTEL_DJANGO, "VIEWER": False}):
     found["off"] = links(client("root").get("/admin/").content.decode())
 
-somebody = client("staff")
+somebody = client("staff", enforce_csrf_checks=True)
 page = somebody.get("/monitoring/traces/").content.decode()
 found["frame"] = texts(re.search('<details class="person">.*?</details>', page, re.S)[0])
 found["back"] = re.findall('<a href="([^"]+)">Admin</a>', page)
@@ -72,7 +53,6 @@ found["out"] = [
     somebody.get("/monitoring/traces/").status_code,
 ]
 found["titled"] = "Our telemetry" in index
-print(json.dumps(found))
 """
 LED = {
     "root": [[302, f"/monitoring/{page}"] for page in ("", "traces/", "logs/", "errors/")],
@@ -81,28 +61,11 @@ LED = {
 PLACES = [f"/admin/otel_django/{page}/" for page in ("errors", "logs", "overview", "traces")]
 
 
-def said(theme: str, folder: Path, *arguments: str) -> Any:
-    ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": f"tests.site.settings_with_{theme}",
-            "TESTS_BASE_DIR": str(folder),
-        },
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize("theme", ["admin", "unfold"])
+@pytest.mark.parametrize("theme", admin_process.THEMES)
 def test_the_admin_leads_staff_to_the_pages_and_the_pages_lead_back(
     theme: str, tmp_path: Path
 ) -> None:
-    found = said(theme, tmp_path)
+    found = admin_process.found(theme, tmp_path, SCRIPT)
     for name in ("root", "staff"):
         assert {*PLACES} <= {*found[name]["links"]}
         assert found[name]["led"] == LED[name]
@@ -118,7 +81,7 @@ def test_the_admin_leads_staff_to_the_pages_and_the_pages_lead_back(
 
 
 def test_the_sidebar_of_unfold_has_a_group_of_all_pages(tmp_path: Path) -> None:
-    found = said("unfold", tmp_path, "sidebar")
+    found = admin_process.found("unfold", tmp_path, SCRIPT, "sidebar")
     assert found["titled"]
     for name in ("root", "staff"):
         assert len([link for link in found[name]["links"] if link.startswith("/monitoring/")]) >= 10

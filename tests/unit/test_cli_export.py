@@ -24,6 +24,7 @@ from otel_django.cli import csv_rows
 from otel_django.metric_points import Exemplar, ExponentialPoint, NumberPoint
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import LogWriter, StoreWriter
+from tests.cli_kit import otel
 from tests.store_logs import record
 from tests.store_metrics import BEGAN_NS, counter, histogram, metric, of
 from tests.store_spans import Losses, SpanSource
@@ -81,6 +82,10 @@ def store(path: Path, now: int) -> Path:
 
 
 def export(store: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return otel(store, "export", *arguments)
+
+
+def export_process(store: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "django", "otel", "export", *arguments],
         cwd=PROJECT,
@@ -109,7 +114,7 @@ def parsed(line: str, message: Any) -> Any:
 
 
 def test_every_line_is_a_request_of_the_protocol(store: Path) -> None:
-    done = export(store)
+    done = export_process(store)
     assert done.returncode == 0
     assert done.stderr == "Exported 5 spans, 3 log records, 4 points of metrics.\n"
     lines = done.stdout.splitlines()
@@ -203,7 +208,7 @@ def test_a_file_is_its_owners_and_appears_when_it_is_whole(store: Path, tmp_path
 def test_mistakes_are_said_without_a_traceback(
     store: Path, arguments: list[str], code: int, text: str
 ) -> None:
-    done = export(store, *arguments)
+    done = export_process(store, *arguments)
     assert done.returncode == code
     assert text in done.stderr
     assert "Traceback" not in done.stderr

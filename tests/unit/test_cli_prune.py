@@ -14,6 +14,7 @@ from otel_django.backends.embedded import EmbeddedReader
 from otel_django.backends.embedded_logs import EmbeddedLogReader
 from otel_django.contracts import LogQuery, TraceQuery
 from otel_django.store.writer import LogWriter, StoreWriter
+from tests.cli_kit import otel
 from tests.store_logs import record
 from tests.store_spans import Losses, SpanSource
 from tests.unit.test_cli_tail import PROJECT, environment
@@ -52,6 +53,10 @@ def site(path: Path) -> Iterator[Site]:
 
 
 def prune(store: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return otel(store, "prune", *arguments)
+
+
+def prune_process(store: Path | str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "django", "otel", "prune", *arguments],
         cwd=PROJECT,
@@ -70,7 +75,7 @@ def counts(path: Path) -> tuple[int, int]:
 
 
 def test_whole_parts_that_are_old_enough_go_and_are_told(path: Path, site: Site) -> None:
-    done = prune(path, "--older-than", "4.5h", "--yes")
+    done = prune_process(path, "--older-than", "4.5h", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     *parts, deleted = done.stdout.splitlines()
     assert parts
@@ -98,7 +103,7 @@ def test_all_leaves_an_empty_store_that_writers_go_on_with(path: Path, site: Sit
 
 
 def test_nothing_goes_without_a_yes(path: Path, site: Site) -> None:
-    done = prune(path, "--all")
+    done = prune_process(path, "--all")
     assert done.returncode == 1
     assert "--yes is needed" in done.stderr
     assert counts(path) == (10, 10)
@@ -119,7 +124,7 @@ def test_nothing_old_enough_is_said(path: Path, site: Site) -> None:
     ],
 )
 def test_misuse_is_said(path: Path, arguments: list[str], text: str) -> None:
-    done = prune(path, *arguments)
+    done = prune_process(path, *arguments)
     assert done.returncode == 2
     assert text in done.stderr
 

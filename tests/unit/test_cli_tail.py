@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 from otel_django import names
 from otel_django.store.writer import StoreWriter
 from otel_django.tracing.span import Span
+from tests.cli_kit import otel
 from tests.store_spans import MS, Losses, SpanSource
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,14 @@ def environment(store: str, **more: str) -> dict[str, str]:
 
 
 def tail(store: Path | str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return otel(store, "tail", *arguments, **more)
+
+
+def tail_process(
+    store: Path | str, *arguments: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    store: Path | str, *arguments: str, **more: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments),
         cwd=PROJECT,
@@ -67,7 +76,7 @@ def headers(output: str) -> list[str]:
 
 def test_once_shows_the_last_traces_oldest_first_and_plain(path: Path) -> None:
     fill(path)
-    done = tail(path, "--once")
+    done = tail_process(path, "--once")
     assert (done.returncode, done.stderr) == (0, "")
     assert headers(done.stdout) == ["/products/", "/checkout/", "/about/"]
     assert "SELECT catalogue_product ×2" in done.stdout
@@ -106,7 +115,7 @@ def test_colour_can_be_forced_and_is_left_out_when_asked(path: Path) -> None:
 
 def test_a_terminal_without_utf_8_gets_ascii(path: Path) -> None:
     fill(path)
-    done = tail(path, "--once", PYTHONIOENCODING="ascii")
+    done = tail_process(path, "--once", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert "`- SELECT catalogue_product x2" in done.stdout
 
@@ -208,7 +217,7 @@ def test_follow_ends_after_the_limit(path: Path) -> None:
 
 
 def test_a_store_that_is_off_is_said_with_the_cure() -> None:
-    done = tail("off")
+    done = tail_process("off")
     assert done.returncode == 1
     assert "OTEL_DJANGO_STORE" in done.stderr
 
@@ -230,7 +239,7 @@ def test_a_missing_store_is_said_with_what_to_do(path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["soon", "-5", "5h"])
 def test_a_wrong_time_is_refused_with_an_example(path: Path, value: str) -> None:
-    done = tail(path, f"--slow={value}")
+    done = tail_process(path, f"--slow={value}")
     assert done.returncode == 2
     assert "write 200ms or 1.5s" in done.stderr
 
