@@ -45,8 +45,6 @@ def tail(store: Path | str, *arguments: str, **more: str) -> subprocess.Complete
 def tail_process(
     store: Path | str, *arguments: str, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    store: Path | str, *arguments: str, **more: str
-) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments),
         cwd=PROJECT,
