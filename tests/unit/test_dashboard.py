@@ -199,6 +199,20 @@ def test_an_alert_colours_its_part_and_can_be_acknowledged_by_who_may() -> None:
     assert "ada takes care of it" in text(page(PATH, client))
 
 
+def test_the_worst_is_said_first_be_it_a_figure_or_an_alert(telemetry: Telemetry) -> None:
+    served(telemetry, (0, 60, 2))
+    alert("VeryHighResponseTime", message="One in 100 takes longer than 5 s")
+    assert part("site")["reason"] == "One in 100 takes longer than 5 s"
+
+
+def test_what_a_title_says_is_not_said_again(telemetry: Telemetry) -> None:
+    state = {"worker_state": "online"}
+    telemetry.measured(metrics.CELERY_WORKERS, *[3] * 5, **state)
+    telemetry.measured(metrics.CELERY_QUEUE_LENGTH, *[2] * 5, messaging_destination_name="mail")
+    telemetry.keep()
+    assert re.search(r"Waiting 2 messages .*Workers 3 ", row(page(PATH), "Celery"))
+
+
 def test_who_may_not_acknowledge_sees_alerts_without_a_button_and_changes_nothing() -> None:
     fired = alert()
     client = staff()

@@ -131,7 +131,8 @@ def _with_alerts(subject: Subject, alerts: Sequence[Active]) -> Subject:
     if not firing:
         return subject
     state = worst([subject.state, *(each.badness for each in firing)])
-    return replace(subject, state=state, why=subject.why or firing[0].message)
+    is_own = subject.why and state == subject.state
+    return replace(subject, state=state, why=subject.why if is_own else firing[0].message)
 
 
 class _Making:

@@ -53,8 +53,12 @@ class Figure:
 
     @property
     def words(self) -> str:
-        """The value with its unit."""
-        return "–" if self.value is None else units.measured(self.value, self.unit)
+        """The value with its unit, unless the title has said what is counted."""
+        if self.value is None:
+            return "–"
+        thing = self.unit.strip("{}")
+        is_said = self.unit == f"{{{thing}}}" and thing in self.title.lower()
+        return units.measured(self.value, "" if is_said else self.unit)
 
     @property
     def colour(self) -> str:
