@@ -37,3 +37,7 @@ class UnknownPlaceError(ReadError):
 
 class ReadTimeoutError(ReadError):
     """A backend had nothing to show when the time was up; a narrower question may do."""
+
+
+class UnansweredError(ReadError):
+    """Nobody who is asked knows such things; the text says who would."""

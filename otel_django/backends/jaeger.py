@@ -18,12 +18,12 @@ from otel_django.backends import jaeger_search as search
 from otel_django.backends.embedded_search import TRACE_ID
 from otel_django.backends.jaeger_spans import spans
 from otel_django.backends.remote import Remote, TooLargeError, path_part
-from otel_django.contracts import SpanPage, TraceDetail, TracePage
+from otel_django.contracts import SpanPage, TraceDetail, TracePage, TraceQuery
 from otel_django.errors import UnknownPlaceError
 from otel_django.store.json_text import dumps
 
 if TYPE_CHECKING:
-    from otel_django.contracts import SpanRow, TraceQuery, TraceSummary
+    from otel_django.contracts import SpanRow, TraceSummary
 
 MAX_PAGE: Final = 500
 DEPTH: Final = 100
@@ -123,6 +123,17 @@ class JaegerReader:
             return tuple(sorted({str(each) for each in answer.get("services") or ()}))
         except (AttributeError, TypeError):
             raise self._remote.malformed() from None
+
+    # --- others
+
+    def newest(self, since_ns: int, until_ns: int, depth: int) -> tuple[list[list[SpanRow]], bool]:
+        """Traces of a range, at most ``depth`` of each service, and whether these are all."""
+        services = list(self.services())
+        query = TraceQuery(since_ns=since_ns, until_ns=until_ns)
+        rounds = self._round(query, services[:MAX_SERVICES], None, depth)
+        found = {key: each for _, traces in rounds for key, each in traces.items()}
+        is_all = len(services) <= MAX_SERVICES and not any(horizon for horizon, _ in rounds)
+        return list(found.values()), is_all
 
     # --- asking
 

@@ -16,7 +16,7 @@ from otel_django.backends.prometheus import service_matcher
 from otel_django.backends.prometheus_api import SERVICE_LABELS, PrometheusApi, service_of
 from otel_django.backends.underscored import quoted
 from otel_django.contracts import OperationStats
-from otel_django.errors import ReadError
+from otel_django.errors import UnansweredError
 from otel_django.metric_definitions import HTTP_SERVER_REQUEST_DURATION, MESSAGING_PROCESS_DURATION
 from otel_django.metrics.prometheus_names import family_name, label_name
 from otel_django.roll_ups import Moment, Timeline
@@ -29,7 +29,7 @@ MAX_OPERATIONS: Final = 500
 MAX_COURSES: Final = 500
 TOTAL_STEPS: Final = 60
 NO_STATEMENTS: Final = (
-    "Prometheus knows no statements: they are in the traces, and in the embedded store"
+    "Prometheus knows no statements: they are in single traces, and in the embedded store"
 )
 _METHOD, _ROUTE, _TASK, _ERROR = map(
     label_name,
@@ -130,7 +130,7 @@ class PrometheusCallsReader:
 
     def statements(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
         """None are known."""
-        raise ReadError(NO_STATEMENTS)
+        raise UnansweredError(NO_STATEMENTS)
 
     # --- TimelineReader
 

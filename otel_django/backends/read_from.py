@@ -1,13 +1,13 @@
 """What is read from where, as the settings say.
 
-What no backend answers that is to be read raises ReadError: pages say so in its place.
+What no backend that is named answers raises UnansweredError: pages say so in its place.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast
 
-from otel_django.errors import ReadError
+from otel_django.errors import UnansweredError
 
 if TYPE_CHECKING:
     from otel_django.backends.embedded_kept import EmbeddedKeptReader
@@ -38,14 +38,14 @@ _HOLDS: Final = {"jaeger": "traces", "loki": "logs", "prometheus": "metrics"}
 
 
 class Unanswered:
-    """Stands for any reader: each question is a ReadError that says why."""
+    """Stands for any reader: each question is an UnansweredError that says why."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
     def __getattr__(self, name: str) -> Any:
         def refuse(*_: Any, **__: Any) -> NoReturn:
-            raise ReadError(self._why)
+            raise UnansweredError(self._why)
 
         return refuse
 
@@ -191,9 +191,10 @@ class ReadFrom:
         """Goes with ``traces``."""
         remote = self._remote("jaeger")
         if remote is not None:
+            from otel_django.backends.jaeger import JaegerReader
             from otel_django.backends.jaeger_edges import JaegerEdgeReader
 
-            return JaegerEdgeReader(remote)
+            return JaegerEdgeReader(JaegerReader(remote))
         if self._settings.store is None:
             missing: EdgeReader = self._unnamed("jaeger")
             return missing

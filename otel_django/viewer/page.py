@@ -15,7 +15,12 @@ from django.http.response import HttpResponseBase
 from otel_django import guard
 from otel_django.backends.embedded_session import one_connection
 from otel_django.clock import SYSTEM_CLOCK
-from otel_django.errors import ReadError, ReadTimeoutError, UnknownPlaceError
+from otel_django.errors import (
+    ReadError,
+    ReadTimeoutError,
+    UnansweredError,
+    UnknownPlaceError,
+)
 from otel_django.viewer.frame import frame
 from otel_django.viewer.login import login_address
 from otel_django.viewer.paths import path_of
@@ -127,6 +132,8 @@ def _made(visit: Visit, title: str, make: Maker, named: Mapping[str, Any]) -> Ht
         return _trouble(visit, error.status, "Nothing was changed", str(error))
     except NothingKept:
         return _shown(visit, title, "nothing_kept.html", {})
+    except UnansweredError as error:
+        return _trouble(visit, 404, "Not known here", str(error))
     except ReadError as error:
         return _unread(visit, error)
     except Exception:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from otel_django.backends.jaeger import SETTLED_NS, JaegerReader
+from otel_django.backends.jaeger_edges import JaegerEdgeReader
 from otel_django.backends.remote import Remote
 from otel_django.tracing.span import Span
 from tests.stack import reading_kit as kit
+from tests.store_spans import MS, SpanSource
 from tests.unit.test_trace_reader_contract import *  # noqa: F403 - the contract's own tests
-from tests.unit.test_trace_reader_contract import Backend
+from tests.unit.test_trace_reader_contract import HOUR_AGO, Backend, run_task
 
 
 @pytest.fixture  # type: ignore[no-redef]
@@ -34,3 +36,17 @@ def is_found(reader: JaegerReader, span: Span) -> bool:
     trace = reader.get_trace(format(span._context[0], "032x"))
     ids = () if trace is None else [each.span_id for each in trace.spans]
     return format(span._context[1], "016x") in ids
+
+
+def test_calls_are_counted_in_the_traces(backend: Backend, source: SpanSource) -> None:
+    request = source.request("/checkout/", start=HOUR_AGO)
+    run_task(SpanSource("worker"), backend, request)
+    backend.put(source.take())
+    assert isinstance(backend.reader, JaegerReader)
+    found = JaegerEdgeReader(backend.reader).edges(HOUR_AGO - 10**9, HOUR_AGO + 10**9)
+    assert [(each.source, each.target, each.kind, each.count) for each in found.edges] == [
+        ("shop", "postgresql shop", "database", 2),
+        ("shop", "worker", "service", 1),
+    ]
+    assert found.edges[1].duration_ns == 8 * MS
+    assert found.partial == ""

@@ -96,7 +96,7 @@ QUESTIONS: dict[str, Callable[[Remote], object]] = {
     "traces": lambda at: JaegerReader(at).list_traces(TraceQuery(service="shop")),
     "trace": lambda at: JaegerReader(at).get_trace("1" * 32),
     "services": lambda at: JaegerReader(at).services(),
-    "edges": lambda at: JaegerEdgeReader(at).edges(NOW - HOUR, NOW),
+    "edges": lambda at: JaegerEdgeReader(JaegerReader(at)).edges(NOW - HOUR, NOW),
     "logs": lambda at: LokiReader(at).list_logs(LogQuery()),
     "tail": lambda at: LokiReader(at).logs_since(f"{NOW}:"),
     "around": lambda at: LokiReader(at).logs_around(f"{NOW}:aa"),

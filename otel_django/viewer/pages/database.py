@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import names
 from otel_django.contracts import LogQuery, TracePage, TraceQuery
+from otel_django.errors import UnansweredError
 from otel_django.viewer.page import Context, page
 from otel_django.viewer.sql_layout import brief, laid_out
 from otel_django.viewer.statement import statement_key, traces_with
@@ -61,8 +62,13 @@ class Statement:
 def database(visit: Visit) -> Context:
     """Statements, most time first; with ``?statement=`` one of them."""
     when = visit.range
-    found = visit.readers.traces.statements(when.since_ns, when.until_ns)
-    found = tuple(each for each in found if visit.service in (None, each.service))
+    known: tuple[OperationStats, ...] | None
+    try:
+        known = visit.readers.traces.statements(when.since_ns, when.until_ns)
+    except UnansweredError as error:
+        known = None
+        visit.parts.say(str(error))
+    found = tuple(each for each in known or () if visit.service in (None, each.service))
     whole_ns = sum(each.duration_ns for each in found) or 1
     statements = [_statement(each, whole_ns, visit.settings.slow_query_s) for each in found]
     asked = LogQuery(since_ns=when.since_ns, until_ns=when.until_ns, service=visit.service)
@@ -77,6 +83,7 @@ def database(visit: Visit) -> Context:
     ordered, headings = in_order(visit, matching, _COLUMNS, "share")
     rated = [each.rating for each in statements if each.share >= MATTERS]
     return {
+        "is_known": known is not None,
         "rows": ordered[:MOST_ROWS],
         "headings": headings,
         "matching": len(matching),
