@@ -34,8 +34,10 @@ from otel_django.store.rows import work_s
 if TYPE_CHECKING:
     from otel_django.log_record import LogRecord
 
-MAX_WORK_S: Final = 10.0
-"""Of the processor's time: small items can hold very many values."""
+MAX_WORK_S: Final = 1.0
+"""Of the processor's time: small items can hold very many values, and all other senders wait."""
+MAX_ITEMS: Final = 50_000
+"""To write them takes about as long again."""
 _NOUNS: Final[dict[Signal, str]] = {
     "traces": "span",
     "metrics": "data point",
@@ -72,6 +74,7 @@ class _Request:
     def __init__(self, now_ns: int, refusals: Refusals) -> None:
         self._now_ns = now_ns
         self._refusals = refusals
+        self._items = 0
         self._end_s = work_s() + MAX_WORK_S
 
     def decoded(self, found: Decoded) -> Decoded:
@@ -89,11 +92,11 @@ class _Request:
 
     def points(self, group: Group) -> Iterator[ResourceMetrics]:
         """Of a group, which is one; none for nothing."""
-        found = [
-            metric
-            for message in self._fit(group)
-            for metric in metrics(message, group.scope, self._now_ns, self._refusals)
-        ]
+        found = []
+        for message in self._fit(group):
+            for metric in metrics(message, group.scope, self._now_ns, self._refusals):
+                self._count(len(metric.points) - 1)  # it is one item itself
+                found.append(metric)
         if found:
             yield ResourceMetrics(group.resource.attributes, tuple(found))
 
@@ -106,10 +109,16 @@ class _Request:
         self._check_time()
         for item in group.items:
             self._check_time()
+            self._count(1)
             if isinstance(item, Unfit):
                 self._refusals.add(item)
             else:
                 yield item
+
+    def _count(self, more: int) -> None:
+        self._items += more
+        if self._items > MAX_ITEMS:
+            raise DecodeError(f"more than {MAX_ITEMS:,} items: send smaller batches")
 
     def _check_time(self) -> None:
         if work_s() > self._end_s:

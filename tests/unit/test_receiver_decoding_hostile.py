@@ -203,6 +203,27 @@ def test_a_resource_that_cant_be_read_costs_what_is_its_own_only() -> None:
     assert sum(len(metric.points) for part in found.points for metric in part.metrics) == 3
 
 
+@pytest.mark.parametrize("signal", ["traces", "logs"])
+def test_no_more_items_than_are_written_soon_are_taken(
+    signal: Signal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "MAX_ITEMS", 100)
+    most = envelope(field(2, IDS) * decoding.MAX_ITEMS)
+    found = decode(signal, PROTOBUF, most)
+    assert len(found.spans or found.records) == decoding.MAX_ITEMS
+    with pytest.raises(DecodeError, match="more than 100 items: send smaller batches"):
+        decode(signal, PROTOBUF, envelope(field(2, IDS)) + most)
+
+
+def test_a_metrics_points_are_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MAX_ITEMS", 100)
+    point = field(1, b"\x19" + bytes(8) + b"\x31" + bytes(8))
+    metric = field(2, field(1, b"m") + field(5, point * (decoding.MAX_ITEMS // 2 + 1)))
+    assert decode("metrics", PROTOBUF, envelope(metric)).points
+    with pytest.raises(DecodeError, match="more than 100 items"):
+        decode("metrics", PROTOBUF, envelope(metric * 2))
+
+
 @pytest.mark.parametrize("items", [b"", field(2, IDS)])
 def test_what_takes_too_much_of_the_processor_is_refused(
     items: bytes, monkeypatch: pytest.MonkeyPatch

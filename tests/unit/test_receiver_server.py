@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otel_django.backends.embedded import EmbeddedReader
 from otel_django.contracts import TraceQuery
 from otel_django.pipeline.otlp_answers import status_message
+from otel_django.pipeline.protobuf import varint
+from otel_django.pipeline.protobuf_reader import LENGTH
+from otel_django.receiver import decoding
 from otel_django.receiver.answers import JSON, PROTOBUF, accepted
 from otel_django.receiver.limits import LIMITS
 from otel_django.store.file import StoreFile
@@ -314,6 +318,22 @@ def test_when_all_bodies_take_too_much_room_one_is_to_come_again(tmp_path: Path)
         status, headers, _ = receiver.ask("POST", "/v1/logs", b"x" * 1001, content_type=JSON)
         assert (status, headers["Retry-After"]) == (503, "1")
         assert receiver.post(b"") == 200
+
+
+def one_field(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | LENGTH) + varint(len(content)) + content
+
+
+def test_a_body_of_too_many_items_is_refused_and_the_others_are_taken(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "MAX_ITEMS", 1_000)
+    hostile = one_field(1, one_field(2, one_field(2, b"") * 20_000))
+    with ThreadPoolExecutor(4) as threads:
+        refused = [threads.submit(receiver.post, hostile) for _ in range(2)]
+        taken = [threads.submit(receiver.post, request(f"GET /{each}")) for each in range(2)]
+        assert [each.result() for each in refused] == [400] * 2
+        assert [each.result() for each in taken] == [200] * 2
 
 
 # --- pages
