@@ -73,7 +73,7 @@ def tell(settings: Settings, server: Alertmanager, now_ms: int) -> list[str]:
                 wish.starts_ms,
                 wish.ends_ms,
                 wish.by,
-                f"{wish.comment} {wish.mark}".strip(),
+                f"{wishing.without_mark(wish.comment)} {wish.mark}".strip(),
             )
         except AlertmanagerError as error:
             if error.is_away:

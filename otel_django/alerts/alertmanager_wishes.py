@@ -7,7 +7,6 @@ kept of the one belonging to the other, so nothing can be lost between both.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.crypto import salted_hmac
+from django.conf import settings as site
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from otel_django.alerts.expressions import Match
 from otel_django.alerts.keeping.rows import maintenance_of, silence_of, stored_time
@@ -36,7 +36,8 @@ CRITICAL: Final = ("critical", "page", "error", "emergency")
 """Values of the label severity that are critical here; all others are warnings."""
 _SALT: Final = "otel_django.alertmanager"
 _MARK: Final = re.compile(
-    r"\[otel_django (silence|maintenance|acknowledgement) (\d+) ([0-9a-f]{8})-([0-9a-f]{12})\]"
+    r"\[otel_django (?P<named>(?:silence|maintenance|acknowledgement) \d+ [0-9a-f]{8})"
+    r"-(?P<signature>[0-9a-f]{12})\]"
 )
 
 
@@ -60,18 +61,16 @@ class Wish:
         """Another one when the wish is another; only this site could have made it."""
         told = [[label_name(one.key), one.operator, one.value] for one in self.matchers]
         text = json.dumps([told, self.starts_ms, self.ends_ms])
-        version = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return (
-            f"[otel_django {self.kind} {self.pk} {version}-{_signed(self.kind, self.pk, version)}]"
-        )
+        named = f"{self.kind} {self.pk} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return f"[otel_django {named}-{_signature(named, site.SECRET_KEY)}]"
 
 
 def mark_in(comment: str) -> str:
     """The mark that a comment has; empty: none, or another site's."""
     for found in _MARK.finditer(comment):
-        kind, pk, version, signature = found.groups()
-        if hmac.compare_digest(signature, _signed(kind, pk, version)):
-            return found[0]
+        for secret in (site.SECRET_KEY, *site.SECRET_KEY_FALLBACKS):
+            if constant_time_compare(found["signature"], _signature(found["named"], secret)):
+                return found[0]
     return ""
 
 
@@ -86,8 +85,8 @@ def without_mark(comment: str) -> str:
     return _MARK.sub("", comment).strip()
 
 
-def _signed(kind: str, pk: int | str, version: str) -> str:
-    return salted_hmac(_SALT, f"{kind} {pk} {version}", algorithm="sha256").hexdigest()[:12]
+def _signature(named: str, secret: str) -> str:
+    return salted_hmac(_SALT, named, secret, algorithm="sha256").hexdigest()[:12]
 
 
 def wishes(settings: Settings, now_ms: int) -> list[Wish]:

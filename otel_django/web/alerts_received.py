@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.dateparse import parse_datetime
 
 from otel_django import names
+from otel_django.alerts.alertmanager_wishes import CRITICAL
 from otel_django.alerts.expressions import labels as labels_of_form
 from otel_django.alerts.keeping.documents import written
 from otel_django.alerts.promql import label_name
@@ -29,7 +30,6 @@ MOST: Final = 5000
 _BATCH: Final = 200
 _LONGEST_NAME: Final = 100
 _LONGEST_MESSAGE: Final = 2000
-_CRITICAL: Final = frozenset({"critical", "page", "error", "emergency"})
 _OURS: Final = {label_name(key): key for key in (names.SERVICE_NAME, names.SERVICE_INSTANCE_ID)}
 
 
@@ -74,7 +74,7 @@ def _read(decider: Decider, given: Mapping[str, Any], ours: Mapping[str, str]) -
     name = labels.pop(ALERT_NAME, "")
     if not name:
         raise DecisionError("An alert has no label alertname.")
-    severity: Severity = "critical" if labels.pop(SEVERITY, "") in _CRITICAL else "warning"
+    severity: Severity = "critical" if labels.pop(SEVERITY, "") in CRITICAL else "warning"
     pairs = ((ours.get(key, key), value) for key, value in labels.items() if value)
     since_ms = _milliseconds(given["startsAt"]) or decider.now_ms
     over_ms = None

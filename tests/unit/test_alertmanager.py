@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from otel_django import conf
@@ -65,10 +67,10 @@ def _operator(matcher: dict[str, Any]) -> str:
 
 
 def sync() -> list[str]:
-    settings = conf.from_django()
-    asked = Alertmanager(settings)
-    alertmanager_sync.close(settings, asked, now_ms())
-    return alertmanager_sync.tell(settings, asked, now_ms())
+    effective = conf.from_django()
+    asked = Alertmanager(effective)
+    alertmanager_sync.close(effective, asked, now_ms())
+    return alertmanager_sync.tell(effective, asked, now_ms())
 
 
 # --- what is decided
@@ -154,6 +156,23 @@ def test_the_next_time_of_a_maintenance_window_is_a_silence(server: Alertmanager
     alert_decisions.end_maintenance(anna(), row.pk)
     assert server.active == []
     assert AlertMaintenance._base_manager.count() == 1
+
+
+def test_a_mark_in_a_comment_is_no_second_mark(server: AlertmanagerStub) -> None:
+    alert_decisions.silence(anna(), (Match("alertname", "=", "HighCpu"),), 30)
+    copied = server.active[0]["comment"]
+    alert_decisions.silence(anna(), (Match("alertname", "=", "DiskFull"),), 30, copied)
+    sync()
+    assert len(server.silences) == 2
+
+
+def test_a_new_secret_key_leaves_nothing_silent_for_ever(server: AlertmanagerStub) -> None:
+    row = alert_decisions.silence(anna(), (Match("alertname", "=", "HighCpu"),), 30)
+    with override_settings(SECRET_KEY="newer", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
+        sync()
+        assert len(server.active) == 1
+        alert_decisions.end_silence(anna(), row.pk)
+        assert server.active == []
 
 
 def test_nothing_is_told_twice(server: AlertmanagerStub) -> None:
@@ -405,12 +424,12 @@ def test_headers_and_the_user_in_the_address_are_sent_and_never_shown(
         ALERTMANAGER_URL=f"{with_user}/prefix/",
         ALERTMANAGER_HEADERS=f"x-scope-orgid={MARK}",
     ):
-        settings = conf.from_django()
+        effective = conf.from_django()
         with pytest.raises(AlertmanagerError, match="HTTP 404") as caught:
-            Alertmanager(settings).silences()
-        shown_ = [str(caught.value), alertmanager_told.look(settings).problem]
+            Alertmanager(effective).silences()
+        said = [str(caught.value), alertmanager_told.look(effective).problem]
     [(_, path, headers), *_] = server.requests
     assert path == "/prefix/api/v2/silences"
     assert headers["authorization"].startswith("Basic ")
     assert headers["x-scope-orgid"] == MARK
-    assert MARK not in " ".join(shown_)
+    assert MARK not in " ".join(said)
