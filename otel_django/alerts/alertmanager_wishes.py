@@ -85,7 +85,7 @@ def without_mark(comment: str) -> str:
     return _MARK.sub("", comment).strip()
 
 
-def _signature(named: str, secret: str) -> str:
+def _signature(named: str, secret: str | bytes) -> str:
     return salted_hmac(_SALT, named, secret, algorithm="sha256").hexdigest()[:12]
 
 
