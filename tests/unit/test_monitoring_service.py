@@ -377,6 +377,21 @@ def test_rules_without_a_critical_threshold_are_evaluated_each_minute() -> None:
     assert bench.states == {"warning": "firing"}
 
 
+def test_warnings_leave_room_for_what_is_critical() -> None:
+    bench = Bench(BUSY, lengths=[])
+    lengths = flat((2, 50), (4, 500))
+    bench.source = Memory(
+        [
+            Told(metrics.CELERY_QUEUE_LENGTH, lengths, messaging__destination__name=f"q{number}")
+            for number in range(600)
+        ],
+        15,
+    )
+    *_, step = bench.steps(1, 3)
+    assert step.firing["critical"] == 600
+    assert step.reason == ""
+
+
 def test_an_alert_stays_while_nothing_can_be_read_and_it_is_said() -> None:
     class Broken:
         def series(self, *_: object) -> list[Any]:

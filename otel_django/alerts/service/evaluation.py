@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RENEW_MS: Final = 60_000
 """How often what is kept of an alert is renewed while only its value changes."""
 MOST_OF_A_RULE: Final = 1000
-"""Alerts of one rule at a time; those beyond are left out, and it is said."""
+"""Alerts of one rule and severity at a time; those beyond are left out, and it is said."""
 
 Rules = Callable[[Sequence[Mapping[str, Any]]], "Iterable[Rule]"]
 """The site's rules, given those that users have written in the admin."""
@@ -67,6 +67,12 @@ class _Found:
     after: dict[Key, Alert]
     failed: list[str] = field(default_factory=list)
     reason: str = ""
+
+    def fails(self, rule: Rule, why: str) -> None:
+        """It could not be evaluated; of several the first one's reason is told."""
+        if not self.failed:
+            self.reason = why
+        self.failed.append(rule.name)
 
 
 class Evaluation:
@@ -203,20 +209,21 @@ def _breaches(
     try:
         breaches = evaluator.breaches(rule, now_ms)
     except ReadError as error:
-        found.failed.append(rule.name)
-        found.reason = found.reason or str(error)
+        found.fails(rule, str(error))
         return None
     except Exception:
-        found.failed.append(rule.name)
-        found.reason = found.reason or guard.what_failed()
+        found.fails(rule, guard.what_failed())
         guard.caught(f"alerts.evaluate {rule.name}")
         return None
     if len(breaches) <= MOST_OF_A_RULE:
         return breaches
-    found.reason = found.reason or f"{rule.name} has more than {MOST_OF_A_RULE} alerts at once"
-    known = [key for key in breaches if key in found.after]
-    first = [*known, *(key for key in breaches if key not in found.after)][:MOST_OF_A_RULE]
-    return {key: breaches[key] for key in first}
+    kept: list[Key] = []
+    for severity in rule.severities:
+        keys = [key for key in breaches if key.severity == severity]
+        kept += sorted(keys, key=lambda key: key not in found.after)[:MOST_OF_A_RULE]
+    if len(kept) < len(breaches):
+        found.reason = found.reason or f"{rule.name} has more than {MOST_OF_A_RULE} alerts at once"
+    return {key: breaches[key] for key in kept}
 
 
 def _ended(alert: Alert, now_ms: int) -> Alert:
