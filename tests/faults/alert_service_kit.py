@@ -154,7 +154,8 @@ class Site:
 
     def evaluated(self) -> bool:
         """Whether an evaluation has ended."""
-        return Lease._base_manager.using(ALIAS).exclude(result="").filter(name=LEASE).exists()
+        leases = Lease._base_manager.using(ALIAS).filter(name=LEASE)
+        return bool(leases.exclude(result="").exists())
 
     def let_lease_run_out(self) -> None:
         """As if its twenty seconds had passed: who had it is dead."""

@@ -66,7 +66,7 @@ def told(site: kit.Site) -> dict[str, dict[str, int]]:
     receivers = site.told
     texts = {
         "slack": [one["text"] for one in receivers.slack.documents],
-        "email": [str(one["Subject"]) for one in receivers.mailbox.messages],
+        "email": [str(one["Subject"]).strip() for one in receivers.mailbox.messages],
     }
     found: dict[str, Counter[str]] = {"fired": Counter(), "resolved": Counter()}
     for channel, said in texts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ def test_a_thousand_alerts_are_told_in_groups_within_a_minute(tmp_path: Path) ->
             site.queues.lengths = dict.fromkeys(names, length)
             site.queues.tell()
             began_s = time.monotonic()
-            until(lambda state=state: is_told(site, state), WITHIN_S)
+            until(partial(is_told, site, state), WITHIN_S)
             print(f"{ALERTS} {state}: {time.monotonic() - began_s:.1f} s to the last channel")
         grown_kib = peak_kib(service.process.pid) - before_kib
         print(f"{before_kib >> 10} MiB before, {grown_kib >> 10} MiB more at most")
