@@ -196,7 +196,8 @@ def _parts(family: _Family, where: str, service: str | None) -> Iterator[tuple[s
 
 def _growth(selector: str, step_ns: int) -> str:
     before = f"last_over_time({selector}[1h] offset {step_ns // 10**9}s)"
-    return f"(({selector} - {before} >= 0) or {selector})"
+    # Without their names, which the first part has lost, both are one series.
+    return f"(({selector} - {before} >= 0) or ({selector} + 0))"
 
 
 def _total(selector: str, steps: Steps) -> str:

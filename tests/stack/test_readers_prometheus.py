@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_django import names
+from otel_django import metric_definitions, names
+from otel_django.alerts.evaluate import Evaluator
+from otel_django.alerts.reading import StoreSource
 from otel_django.backends.prometheus import PrometheusReader
 from otel_django.backends.prometheus_calls import PrometheusCallsReader
 from otel_django.backends.remote import Remote
@@ -22,6 +24,7 @@ from otel_django.metric_points import Exemplar, HistogramPoint, MetricDefinition
 from tests.server_process import Server
 from tests.stack import reading_kit as kit
 from tests.store_metrics import BEGAN_NS, counter, histogram, metric, of
+from tests.unit.test_alerts_reading import NOW_MS, RULES, answers, value
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
@@ -271,3 +274,36 @@ def test_requests_over_time(calls: PrometheusCallsReader) -> None:
     assert [each.count for each in tasks.moments] == [1, 1, 1, 1, 1]
     courses = calls.courses(AGO, AGO + 5 * MINUTE - 1, MINUTE)
     assert courses["worker", "process shop.confirm"] == (1, 1, 1, 1, 1)
+
+
+# --- alerts
+
+
+def sent(server: Server, definition: MetricDefinition, each: Any, ago_s: range) -> None:
+    """A point for each time, as the unit tests of rules on the store have them."""
+    for number, ago in enumerate(ago_s):
+        point = each(number, NOW_MS * 1_000_000 - ago * SECOND)
+        made = metric(point, name=definition.name, kind=definition.kind, bounds=definition.bounds)
+        kit.send_metrics(server.port, [of(made._replace(unit=definition.unit))])
+
+
+def firing(remote: Remote, rule: str) -> dict[str, float]:
+    evaluator = Evaluator(StoreSource(PrometheusReader(remote)))
+    found = evaluator.breaches(RULES[rule], NOW_MS)
+    return {key.severity: breach.value for key, breach in found.items()}
+
+
+def test_rules_find_what_they_find_in_the_store(server: Server, remote: Remote) -> None:
+    sent(server, HTTP_SERVER_REQUEST_DURATION, answers(200, 90), range(900, 0, -15))
+    sent(server, HTTP_SERVER_REQUEST_DURATION, answers(500, 10), range(900, 0, -15))
+    mountpoint = {"system__filesystem__mountpoint": "/"}
+    disk = value(0.97, **mountpoint)
+    sent(server, metric_definitions.SYSTEM_FILESYSTEM_UTILIZATION, disk, range(900, 0, -15))
+    backlog = value(9000, messaging__destination__name="celery")
+    sent(server, metric_definitions.CELERY_QUEUE_LENGTH, backlog, range(700, 699, -1))
+    ten = pytest.approx(10)
+    assert firing(remote, "HighErrorRate") == {"warning": ten, "critical": ten}
+    full = pytest.approx(97)
+    assert firing(remote, "DiskFull") == {"warning": full, "critical": full}
+    assert firing(remote, "QueueBacklog") == {}, "the series has ended"
+    assert firing(remote, "LowCacheHitRate") == {}, "nothing is known of it"
