@@ -19,9 +19,9 @@ ARGS ?=
 
 SOURCES := $(wildcard otel_django tests examples benchmarks docs dashboards)
 PYTEST := $(BIN)/python -m pytest --timeout=300
-# Two processes, each a file at a time, in the order of their names so that short ones come last;
-# ARGS="-n 0" for one, as a debugger needs.
-TWOFOLD := -n 2 --dist loadfile --no-loadscope-reorder
+# Several processes, each a file at a time, in the order of their names so that short ones come last;
+# ARGS="-n 0" for one, as a debugger needs. Much of their time is waiting: three suit two processors.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-services test-faults test-browser stack-test screenshots soak-health lint format bench dashboards docs clean
@@ -35,11 +35,11 @@ demo: $(READY)  ## Serve the example shop with its worker, traffic and live trac
 	@exec $(BIN)/python examples/shop/demo.py
 
 test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
-	$(PYTEST) $(TWOFOLD) tests/servers tests/unit $(ARGS)
+	$(PYTEST) -n 3 $(BY_FILE) tests/servers tests/unit $(ARGS)
 
 test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI, and those of the demo
 	$(INSTALL) --editable . --group dev --group services
-	$(PYTEST) $(TWOFOLD) tests/integration $(ARGS)
+	$(PYTEST) -n 3 $(BY_FILE) tests/integration $(ARGS)
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections
 	$(PYTEST) --timeout=900 tests/faults $(ARGS)

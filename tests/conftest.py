@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+import hypothesis
 import pytest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
@@ -24,7 +25,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_configure() -> None:
+    from django.db.backends.signals import connection_created
+
     django.setup()
+    connection_created.connect(_without_waiting_for_the_disk)
+    hypothesis.settings.register_profile("tests", deadline=None)  # the machine may be busy
+    hypothesis.settings.load_profile("tests")
+
+
+def _without_waiting_for_the_disk(connection: Any, **_: Any) -> None:
+    if connection.vendor == "sqlite":
+        connection.connection.execute("PRAGMA synchronous = OFF")
 
 
 def pytest_unconfigure() -> None:
@@ -55,10 +66,15 @@ def migrated() -> Path:
 
 @pytest.fixture
 def database(migrated: Path) -> None:
-    """Tables that are empty when the test begins."""
-    from django.core.management import call_command
+    """Tables that are empty when the test begins, but for content types and permissions."""
+    from django.core.management.color import no_style
+    from django.db import connection
 
-    call_command("flush", verbosity=0, interactive=False)
+    tables = {*connection.introspection.django_table_names(only_existing=True, include_views=False)}
+    filled = tables - {"django_content_type", "auth_permission"}
+    connection.ops.execute_sql_flush(
+        connection.ops.sql_flush(no_style(), sorted(filled), reset_sequences=True)
+    )
 
 
 @pytest.fixture
