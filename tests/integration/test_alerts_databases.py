@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,20 @@ from django.core.management import call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from otel_django.alerts.keeping.contract import SENDING_MS, Changes, Fence, NotLeaderError
+from otel_django.alerts.keeping.contract import (
+    SENDING_MS,
+    Attempt,
+    Changes,
+    Fence,
+    NotLeaderError,
+)
 from otel_django.alerts.keeping.database import AlertDatabase
+from otel_django.alerts.keeping.merging import Backlog
+from otel_django.alerts.keeping.switching import end_of_others
+from otel_django.conf import Settings
 from otel_django.models import AlertAttempt, AlertEvent, AlertNotification, Lease, SystemAlert
 from otel_django.observers.database_board import DatabaseBoard
+from otel_django.web.alerting_state import Alerting
 from tests.integration.test_lease_databases import DATABASES, use_pymysql
 from tests.keeping_kit import (
     ALIAS,
@@ -80,9 +92,27 @@ def test_what_came_with_telemetry_comes_back_as_it_was(database: AlertDatabase) 
     assert (count(SystemAlert), count(AlertEvent), count(AlertNotification)) == (1, 1, 1)
 
 
-def test_infinity_can_be_kept(database: AlertDatabase) -> None:
-    from dataclasses import replace
+def test_what_another_evaluator_left_ends_and_the_status_tells_of_channels(
+    database: AlertDatabase,
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    theirs = replace(told(entry()), source="prometheus")
+    made = [outgoing(name, at_ms=now_ms) for name in ("n1", "n2")]
+    database.save(Changes([theirs], outgoing=made), FENCE)
+    backlog = Backlog()
+    backlog.attempted(Attempt("n1", "slack", now_ms, "retry", "HTTP 500", now_ms + 10))
+    backlog.attempted(delivered("n2", at_ms=now_ms))
+    database.merge(backlog)
+    assert not end_of_others("embedded", now_ms, database=ALIAS)
+    assert SystemAlert._base_manager.using(ALIAS).get().state == "resolved"
+    evaluator, channels = Alerting(Settings(database=ALIAS)).state()
+    assert evaluator["leads"]
+    assert channels is not None
+    (slack,) = [one for one in channels if one["name"] == "slack"]
+    assert (slack["queued"], slack["retrying"], slack["failure"]) == (1, 1, "HTTP 500")
 
+
+def test_infinity_can_be_kept(database: AlertDatabase) -> None:
     one = entry()
     changed = replace(one, alert=replace(one.alert, value=float("inf")), threshold=float("-inf"))
     database.save(Changes([changed]), FENCE)
