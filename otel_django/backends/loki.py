@@ -101,6 +101,8 @@ class LokiReader:
         self, query: str, since_ns: int, until_ns: int, limit: int, *, direction: str = "backward"
     ) -> list[Entry]:
         """Those that a LogQL query finds between two times, inclusive, in the direction's order."""
+        if until_ns < since_ns:
+            return []
         answer = self._remote.ask(
             "/loki/api/v1/query_range",
             {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_COUNTED: Final = 5_000
 MANY: Final = f"only the newest {MOST_COUNTED:,} of them are counted: narrow the search"
+JUST_NS: Final = 1_000_000
 _BY: Final = f"sum by ({SEVERITY}, {LOGGER}, {SERVICE})"
 _Key = tuple[int, int, str, str]
 """Step, class of severity, logger, service."""
@@ -45,19 +46,19 @@ class LokiSummaryReader:
         return _summary(steps, query, rows, note)
 
     def _counted(self, query: LogQuery, steps: Steps) -> Counter[_Key]:
-        """Each step's at its end."""
+        """Of each step just before its end: what is at its beginning belongs to it."""
         step_s = steps.step_ns // 10**9
         first, last = steps.numbers[0], steps.numbers[-1]
         found: Counter[_Key] = Counter()
         for labels, values in self._reader.counts(
             f"{_BY} (count_over_time({logql(query)} [{step_s}s]))",
-            steps.start_ns(first + 1),
-            steps.start_ns(last + 1),
+            steps.start_ns(first + 1) - JUST_NS,
+            steps.start_ns(last + 1) - JUST_NS,
             steps.step_ns,
         ):
             level = level_class(_severity(labels))
             for at_ns, count in values.items():
-                at = at_ns // steps.step_ns - 1
+                at = at_ns // steps.step_ns
                 found[at, level, labels.get(LOGGER, ""), labels.get(SERVICE, "")] += round(count)
         return found
 

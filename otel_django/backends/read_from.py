@@ -5,7 +5,7 @@ What no backend that is named answers raises UnansweredError: pages say so in it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from otel_django.errors import UnansweredError
 
@@ -203,11 +203,15 @@ class ReadFrom:
         return EmbeddedEdgeReader(self._settings.store)
 
     def releases(self) -> ReleaseReader:
-        """Of the store alone."""
+        """Goes with ``metrics``."""
+        remote = self._remote("prometheus")
+        if remote is not None:
+            from otel_django.backends.prometheus_releases import PrometheusReleaseReader
+
+            return PrometheusReleaseReader(remote)
         if self._settings.store is None:
-            return cast(
-                "ReleaseReader", Unanswered("Releases are known to the embedded store only")
-            )
+            missing: ReleaseReader = self._unnamed("prometheus")
+            return missing
         from otel_django.backends.embedded_releases import EmbeddedReleaseReader
 
         return EmbeddedReleaseReader(self._settings.store)

@@ -16,6 +16,7 @@ from otel_django.alerts.evaluate import Evaluator
 from otel_django.alerts.reading import StoreSource
 from otel_django.backends.prometheus import PrometheusReader
 from otel_django.backends.prometheus_calls import PrometheusCallsReader
+from otel_django.backends.prometheus_releases import PrometheusReleaseReader
 from otel_django.backends.remote import Remote
 from otel_django.contracts import MetricQuery
 from otel_django.errors import ReadError
@@ -205,7 +206,11 @@ def test_no_text_becomes_part_of_the_query(
 
 def requests(counts: tuple[int, int], at_ns: int, route: str = "/", error: str = "") -> Any:
     definition = HTTP_SERVER_REQUEST_DURATION
-    attributes = {names.HTTP_REQUEST_METHOD: "GET", names.HTTP_ROUTE: route}
+    attributes = {
+        names.HTTP_REQUEST_METHOD: "GET",
+        names.HTTP_ROUTE: route,
+        "http.response.status_code": error or "200",
+    }
     if error:
         attributes[names.ERROR_TYPE] = error
     return timed(definition, attributes, counts, at_ns)
@@ -274,6 +279,18 @@ def test_requests_over_time(calls: PrometheusCallsReader) -> None:
     assert [each.count for each in tasks.moments] == [1, 1, 1, 1, 1]
     courses = calls.courses(AGO, AGO + 5 * MINUTE - 1, MINUTE)
     assert courses["worker", "process shop.confirm"] == (1, 1, 1, 1, 1)
+
+
+def test_releases_are_known_by_when_they_ran(server: Server, remote: Remote) -> None:
+    for version, minutes in (("1", (0, 1, 2)), ("2", (2, 3))):
+        for minute in minutes:
+            one = of(counter(minute, AGO + minute * MINUTE), instance=f"host/{version}")
+            resource = {**one.resource, names.SERVICE_VERSION: version}
+            kit.send_metrics(server.port, [one._replace(resource=resource)])
+    first, second = PrometheusReleaseReader(remote).releases(AGO, AGO + 9 * MINUTE)
+    assert (first.service, first.version, second.version) == ("shop", "1", "2")
+    assert AGO <= first.first_ns <= first.last_ns <= AGO + 9 * MINUTE
+    assert first.first_ns <= second.first_ns
 
 
 # --- alerts
