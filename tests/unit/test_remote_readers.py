@@ -98,7 +98,7 @@ QUESTIONS: dict[str, Callable[[Remote], object]] = {
     "services": lambda at: JaegerReader(at).services(),
     "edges": lambda at: JaegerEdgeReader(JaegerReader(at)).edges(NOW - HOUR, NOW),
     "logs": lambda at: LokiReader(at).list_logs(LogQuery()),
-    "tail": lambda at: LokiReader(at).logs_since(f"{NOW}:"),
+    "tail": lambda at: LokiReader(at).logs_since(f"{NOW - HOUR}:"),
     "around": lambda at: LokiReader(at).logs_around(f"{NOW}:aa"),
     "summary": lambda at: LokiSummaryReader(LokiReader(at)).summary(NOW - HOUR, NOW, HOUR // 60),
     "errors": lambda at: LokiErrorReader(LokiReader(at)).groups(NOW - HOUR, NOW),
