@@ -54,9 +54,10 @@ def service_levels(visit: Visit) -> Section:
     """
     objective = slo.availability(visit.settings.slo_availability_percent / 100)
     when = visit.range
-    step_ns = when.step_of(MOST_BURNS)
+    parts = max(1, round(when.length_ns / when.step_of(MOST_BURNS)))
+    step_ns = -(-when.length_ns // parts)
     read = _read(visit, when)
-    counts = _counts(read, Steps(when.since_ns, step_ns, -(-when.length_ns // step_ns)))
+    counts = _counts(read, Steps(when.since_ns, step_ns, parts))
     budget_of = TimeRange(when.until_ns - objective.days * times.DAY_NS, when.until_ns, "")
     read_all = _read(visit, budget_of)
     spent = _counts(read_all, Steps(budget_of.since_ns, budget_of.length_ns, 1))
@@ -209,7 +210,11 @@ def _notes(
 ) -> list[str]:
     notes = [partial] if partial else []
     if rows:
-        first_ns = min(one.points[0].time_ns for one in read.series if one.points)
+        first_ns = min(
+            _from_nothing(read, one, when.since_ns).points[0].time_ns
+            for one in read.series
+            if one.points
+        )
         if first_ns > when.since_ns + SLACK_NS:
             known = times.length(when.until_ns - first_ns)
             notes.append(

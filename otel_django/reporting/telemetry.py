@@ -81,8 +81,12 @@ def requests(pages: Pages) -> Section:
     rows = [_period("this range", now)]
     notes = []
     if before is None or not before.count:
-        how = "not kept as a whole" if before is None else "without requests"
-        notes.append(f"The {times.length(when.length_ns)} before are {how}.")
+        length = times.length(when.length_ns)
+        notes.append(
+            f"Not all of the time before ({length}) is kept, so nothing is compared."
+            if before is None
+            else f"No requests are known of the time before ({length})."
+        )
     else:
         rows.append(_period("before", before))
     return Section(
