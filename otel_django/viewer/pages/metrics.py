@@ -105,7 +105,10 @@ def _explored(
         "view": view,
         "headline": _headline(reading, info, way, view),
         "shown": "p95" if by and way == "percentiles" else exploring.ways(info)[way],
-        "rows": [(row, _links(visit, row, by)) for row in view.rows],
+        "rows": [
+            (row, zip(view.titles, row.texts, strict=True), _links(visit, row, by))
+            for row in view.rows
+        ],
         "chart": _chart(visit, reading, view, examples, info, way),
         "counts": _counts(reading) if _has_counts(info, way, by) else None,
         "examples": sorted(examples, key=lambda dot: -dot.value)[:MOST_EXAMPLES],
