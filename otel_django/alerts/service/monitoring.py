@@ -149,7 +149,7 @@ class Monitoring:
             if self.leading.stands_by():
                 self._keeper.load(self._now_ms())
             return
-        if self.measured.path is None:
+        if not self.measured.is_anything:
             self._leave(0, 0, ("all",), NOTHING_MEASURED)
             if not self._said_nothing:
                 self._said_nothing = True
