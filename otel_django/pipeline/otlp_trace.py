@@ -130,11 +130,6 @@ class _Seen:
         self.trace_state_field = b""
 
 
-def encode_span(span: SpanLike) -> bytes:
-    """One ``Span`` message."""
-    return _encode_span(span, Pace(no_pause, perf_counter), _Seen())
-
-
 def encode_request(
     spans: Iterable[SpanLike],
     pause: Callable[[], object] = no_pause,

@@ -191,7 +191,7 @@ class SpoolDirectory:
         place = segment.place(offset, header)
         payload = segment.payload(offset, header)
         if payload is not None:
-            return StoredRecord(place, header.signal, payload), place.end
+            return StoredRecord(place, payload), place.end
         self.lost_items += place.items
         self._mark_done(place)
         return None, place.end

@@ -25,10 +25,9 @@ class Place(NamedTuple):
 
 
 class StoredRecord(NamedTuple):
-    """A record read back; ``signal`` is a number of ``spool_format.SIGNALS``."""
+    """A record read back."""
 
     place: Place
-    signal: int
     payload: bytes
 
 

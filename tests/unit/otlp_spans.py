@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel_django.conf import SpanLimitSettings
-from otel_django.pipeline.otlp_trace import encode_request, encode_span
+from otel_django.pipeline.otlp_trace import encode_request
 from otel_django.tracing.exceptions import ExceptionFormatter
 from otel_django.tracing.limits import Normaliser
 from otel_django.tracing.local_trace import LocalTrace
@@ -55,8 +55,7 @@ def ours(spans: Sequence[Span]) -> ExportTraceServiceRequest:
 
 def our_span(span: Span) -> SpanMessage:
     """Our bytes of one span, read by protobuf."""
-    message = SpanMessage()
-    message.ParseFromString(encode_span(span))
+    (message,) = ours([span]).resource_spans[0].scope_spans[0].spans
     return message
 
 

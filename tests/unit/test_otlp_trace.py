@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_django.pipeline.otlp_trace import encode_request, encode_span
+from otel_django.pipeline.otlp_trace import encode_request
 from otel_django.tracing.span import Span
 from otel_django.tracing.span_parts import SharedAttributes
 from tests.unit.otlp_spans import batches, comparable, make_span, our_span, ours, spans, upstream
@@ -57,9 +57,9 @@ def test_shared_attributes_are_written_as_if_they_were_the_spans_own() -> None:
     together = make_span(attributes={**shared.values, "url.path": "/"})
     for _ in range(2):
         apart._shared = shared
-        assert encode_span(apart) == encode_span(together)
+        assert encode_request([apart]) == encode_request([together])
     assert comparable(ours([apart])) == comparable(upstream([apart]))
-    assert encode_span(apart) == encode_span(together)
+    assert encode_request([apart]) == encode_request([together])
 
 
 def test_no_spans_are_an_empty_request() -> None:
@@ -111,7 +111,7 @@ def test_a_span_that_cant_be_encoded_is_an_error_if_nobody_is_to_be_told() -> No
 
 def test_threads_encode_beside_each_other() -> None:
     batch = [make_span(attributes={f"k{n % 7}": f"value {n}", "n": n}) for n in range(500)]
-    alone = [encode_span(span) for span in batch]
+    alone = [encode_request([span]) for span in batch]
     with ThreadPoolExecutor(4) as pool:
-        for beside in pool.map(lambda _: [encode_span(span) for span in batch], range(8)):
+        for beside in pool.map(lambda _: [encode_request([span]) for span in batch], range(8)):
             assert beside == alone
