@@ -68,6 +68,15 @@ def test_amtool_finds_no_fault_in_alertmanagers_file() -> None:
     assert "3 receivers" in said
 
 
+@pytest.mark.parametrize(("severity", "people"), [("critical", "on-call"), ("warning", "team")])
+def test_the_site_is_told_besides_those_whom_the_severity_concerns(
+    severity: str, people: str
+) -> None:
+    file = f"--config.file={DEPLOY / 'alertmanager' / 'alertmanager.yml'}"
+    said = checked(program("amtool"), "config", "routes", "test", file, f"severity={severity}")
+    assert said.strip() == f"otel_django,{people}"
+
+
 def test_a_warning_is_inhibited_by_the_critical_alert_of_its_own_labels_only() -> None:
     [inhibition] = read(DEPLOY / "alertmanager" / "alertmanager.yml")["inhibit_rules"]
     both = [rule for rule in rules() if len(rule.severities) == 2]
