@@ -57,6 +57,7 @@ def test_errors_and_recovery_reach_every_channel(tmp_path: Path) -> None:
 
             until(fails, 60)
             print(f"first error to the last channel: {time.monotonic() - began_s:.1f} s")
+            assert "alert.fired" in service.output()
             began_s = time.monotonic()
 
             def recovers() -> bool:
