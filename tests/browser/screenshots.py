@@ -1,11 +1,12 @@
 """Pictures of every page, and of every state of pages: light, dark, and as wide as a phone.
 
 ``python -m tests.browser.screenshots`` writes all of them to ``.screenshots``, and the docs' to
-``docs/images``.
+``docs/images``; with ``--docs`` only those.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 import time
@@ -51,6 +52,9 @@ THEMES: Final = ("admin", "unfold")
 
 def main() -> None:
     """Take them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--docs", action="store_true", help="only the pictures of the docs")
+    only_docs = parser.parse_args().docs
     ALL.mkdir(exist_ok=True)
     DOCS.mkdir(exist_ok=True)
     with (
@@ -62,11 +66,14 @@ def main() -> None:
         addresses = _addresses(browser, site)
         for suffix in _looks(browser):
             for name, address in addresses.items():
+                if only_docs and f"{name}{suffix}" not in OF_DOCS:
+                    continue
                 browser.open(address)
                 time.sleep(1)
                 browser.picture(ALL / f"{name}{suffix}.png")
-        _states(browser, Path(folder))
-        _admin(browser, Path(folder))
+        if not only_docs:
+            _states(browser, Path(folder))
+            _admin(browser, Path(folder))
     for name in OF_DOCS:
         shutil.copy(ALL / f"{name}.png", DOCS / f"{name}.png")
 

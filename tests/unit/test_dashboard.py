@@ -278,7 +278,7 @@ def test_a_host_is_told_of_with_its_network_and_each_disk(telemetry: Telemetry) 
     telemetry.keep()
     html = page(f"{PATH}host/")
     assert "Received 1.0 kB/s Sent 10 kB/s" in text(html)
-    assert any(re.match(r"/data .*80 % 20 GB 100 GB", each) for each in rows(html))
+    assert any(re.match(r"/data .*80 % 20 GB 95 GB", each) for each in rows(html))
 
 
 def test_routes_stand_below_what_all_of_them_come_to(telemetry: Telemetry) -> None:

@@ -251,7 +251,7 @@ def _host(kept: Kept, visit: Visit) -> Iterable[Table]:
 
 
 def _disks(kept: Kept, by: tuple[str, ...]) -> Table:
-    """The fullest first."""
+    """The fullest first. What is reserved for root is no part of either size, as in ``df``."""
     used = _levels(kept.last(metrics.SYSTEM_FILESYSTEM_UTILIZATION, by, HOUR_S))
     state = (*by, names.SYSTEM_FILESYSTEM_STATE)
     sizes: dict[tuple[str, ...], dict[str, float]] = {}
@@ -261,7 +261,9 @@ def _disks(kept: Kept, by: tuple[str, ...]) -> Table:
     for key, level in sorted(used.items(), key=lambda each: -each[1]):
         size = sizes.get(key, {})
         cells = [Cell(key[2]), Cell(key[1]), _share(level)]
-        cells += [_size(size.get("free")), _size(sum(size.values()) if size else None)]
+        free = size.get("free")
+        whole = None if free is None or "used" not in size else size["used"] + free
+        cells += [_size(free), _size(whole)]
         rows.append(cells)
     return _table("Disks", ("Mounted at", "Instance", "Used", "Free", "In all"), rows, {2, 3, 4})
 

@@ -62,7 +62,7 @@
           location.href = address.href;
         }],
         drawClear: [(plot) => {
-          for (const limit of chart.thresholds || []) line(plot, limit.value, limit.name);
+          (chart.thresholds || []).forEach((limit, number) => line(plot, limit.value, limit.name, number));
           for (const mark of chart.marks || []) upright(plot, mark.time, mark.name);
         }],
       },
@@ -87,7 +87,8 @@
     return values.map((value, at) => at).filter((at) => there(at) && !there(at - 1) && !there(at + 1));
   }
 
-  function line(plot, value, name) {
+  // Names stand one behind the other, as lines may be close together.
+  function line(plot, value, name, number) {
     const y = plot.valToPos(value, "y", true), context = plot.ctx;
     if (y < plot.bbox.top) return;
     context.save();
@@ -97,7 +98,7 @@
     context.moveTo(plot.bbox.left, y);
     context.lineTo(plot.bbox.left + plot.bbox.width, y);
     context.stroke();
-    context.fillText(name, plot.bbox.left + 4, y - 4);
+    context.fillText(name, plot.bbox.left + 4 + number * 72 * devicePixelRatio, y - 4);
     context.restore();
   }
 
