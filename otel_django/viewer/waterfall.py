@@ -244,13 +244,12 @@ class Waterfall:
     def _mark(self, span: SpanRow, place: str) -> tuple[str, str]:
         """The words after a span's name, and their tone."""
         parent = self.known.get(span.parent_id or "")
-        where, odd, failed = (
-            self._where(span, parent),
-            self._odd(span, parent),
-            span.status == "error",
-        )
-        told = [*_task_told(span), where] if span.kind == "consumer" else [where]
-        retried = any(word.startswith(RETRIED) for word in told)
+        where, odd = self._where(span, parent), self._odd(span, parent)
+        failed, is_run = span.status == "error", span.kind == "consumer"
+        if not (where or odd or place or failed or is_run):  # as most, of very many
+            return "", ""
+        told = [*_task_told(span), where] if is_run else [where]
+        retried = is_run and any(word.startswith(RETRIED) for word in told)
         if failed and span.span_id not in self._faults:
             told.insert(0, inert(str(span.attributes.get(names.ERROR_TYPE, ""))[:200]))
         if span.span_id in self._repeated:
