@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otel_django.conf import Settings
-    from otel_django.roll_ups import Moment
+    from otel_django.roll_ups import Moment, Timeline
     from otel_django.viewer.ranges import TimeRange
     from otel_django.viewer.readers import Readers
 
 MOST_ROWS: Final = 10
 MUCH: Final = 0.01
+MINUTE_NS: Final = 60 * 10**9
+PARTS: Final = 7
 _MEASURED: Final = (
     Column("p50_ns", "p50", units.duration, roomy=True),
     Column("p95_ns", "p95", units.duration),
@@ -76,17 +78,13 @@ def requests(pages: Pages) -> Section:
     """How many, how many failed, how long they took; and the range before."""
     visit = pages.visit("overview")
     when = visit.range
-    now = _total(visit, when)
-    before = _total(visit, when.before()) if _is_kept(visit, when.before()) else None
+    timeline = _timeline(visit, when)
+    now, before = timeline.total, _before(visit, when.before())
     rows = [_period("this range", now)]
-    notes = []
-    if before is None or not before.count:
+    notes = [timeline.partial] if timeline.partial else []
+    if before is None:
         length = times.length(when.length_ns)
-        notes.append(
-            f"Not all of the time before ({length}) is kept, so nothing is compared."
-            if before is None
-            else f"No requests are known of the time before ({length})."
-        )
+        notes.append(f"Requests of the time before ({length}) aren't known from its beginning on.")
     else:
         rows.append(_period("before", before))
     return Section(
@@ -108,15 +106,21 @@ def requests(pages: Pages) -> Section:
     )
 
 
-def _total(visit: Visit, when: TimeRange) -> Moment:
+def _timeline(visit: Visit, when: TimeRange) -> Timeline:
+    step_ns = max(MINUTE_NS, when.length_ns // PARTS)
     return visit.readers.timeline.requests(
-        when.since_ns, when.until_ns, when.length_ns, visit.service, kind="requests"
-    ).total
+        when.since_ns, when.until_ns, step_ns, visit.service, kind="requests"
+    )
 
 
-def _is_kept(visit: Visit, when: TimeRange) -> bool:
+def _before(visit: Visit, when: TimeRange) -> Moment | None:
+    """None where nothing is known of its beginning: there would be little to compare with."""
     since_ns = visit.readers.kept.since_ns()
-    return since_ns is None or since_ns <= when.since_ns
+    if since_ns is not None and since_ns > when.since_ns:
+        return None
+    found = _timeline(visit, when)
+    begins = any(moment.count for moment in found.moments[:2])
+    return found.total if begins and not found.partial else None
 
 
 def _period(name: str, total: Moment) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def _requests_answer(now: Moment, before: Moment | None) -> str:
     if not now.count:
         return "No requests were recorded."
     answer = f"{units.count(now.count)} requests"
-    if before is not None and before.count:
+    if before is not None:
         more = change(now.count / before.count - 1)
         answer += " (as many as before)" if more == "same" else f" ({more} against before)"
     answer += f", {units.share(now.errors / now.count)} failed"

@@ -68,13 +68,23 @@ def rows(key: str, *options: str) -> list[dict[str, Any]]:
 
 
 def test_requests_are_counted_beside_those_of_the_range_before(telemetry: Telemetry) -> None:
-    telemetry.requests("/search/", 40, ago_s=8 * DAY_S)
+    telemetry.requests("/search/", 10, ago_s=13.5 * DAY_S)
+    telemetry.requests("/search/", 30, ago_s=8 * DAY_S)
     telemetry.requests("/search/", 54)
     telemetry.requests("/checkout/", 6, status=500)
     telemetry.keep()
     assert "60 requests (+50 % against before), 10 % failed" in report()
     now, before = rows("requests")
     assert (now["requests"], now["failed"], before["requests"]) == (60, 6, 40)
+
+
+def test_a_site_that_began_in_the_week_before_is_not_compared(telemetry: Telemetry) -> None:
+    telemetry.requests("/search/", 10, ago_s=8 * DAY_S)
+    telemetry.requests("/search/", 90)
+    telemetry.keep()
+    said = report()
+    assert "90 requests, 0 % failed" in said
+    assert "Requests of the time before (7 days) aren't known from its beginning on." in said
 
 
 def test_availability_says_what_is_left_of_the_error_budget(telemetry: Telemetry) -> None:
