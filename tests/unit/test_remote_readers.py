@@ -28,10 +28,12 @@ from otel_django.backends.read_from import ReadFrom
 from otel_django.backends.remote import Remote, TooLargeError
 from otel_django.backends.underscored import dotted, quoted
 from otel_django.conf import Settings
+from otel_django.conf.backend_parsers import backends
 from otel_django.contracts import LogQuery, MetricQuery, TraceQuery
 from otel_django.errors import ReadError, ReadTimeoutError
 from otel_django.store.json_text import clean_text
 from tests.misbehaving import closed_port, hanging
+from tests.unit.test_conf_load import loaded
 
 SECRET = "hunter2-of-the-test"
 HOUR = 3_600 * 10**9
@@ -272,3 +274,38 @@ def test_names_get_their_dots_back() -> None:
     assert dotted("http_route") == "http.route"
     assert dotted("exception_stacktrace") == "exception.stacktrace"
     assert dotted("my_own_thing") == "my_own_thing"
+
+
+# --- the settings
+
+
+def problems(settings: Settings) -> list[str]:
+    return [one.message for one in settings.problems if "READ_FROM" in one.message]
+
+
+def test_addresses_are_read_by_name_and_shown_without_secrets() -> None:
+    url = f"https://me:{SECRET}@loki.example/sub/"
+    settings = loaded({"OTEL_DJANGO_READ_FROM": f"store, Loki={url},jaeger=http://j:16686"})
+    assert problems(settings) == []
+    assert settings.read_from == {
+        "loki": f"https://me:{SECRET}@loki.example/sub",
+        "jaeger": "http://j:16686",
+    }
+    shown = backends().display(settings.read_from)
+    assert SECRET not in shown
+    assert shown.endswith("@loki.example/sub,jaeger=http://j:16686")
+    assert loaded({"OTEL_DJANGO_READ_FROM": "store"}).read_from == {}
+    assert loaded(overrides={"READ_FROM": {"loki": "http://l"}}).read_from == {"loki": "http://l"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["elastic=http://e", "http://loki:3100", "loki=loki:3100", "loki=http://l?x=1", "loki", "7"],
+)
+def test_an_address_that_cannot_be_read_is_a_problem(value: str) -> None:
+    given = f"{value},jaeger=http://me:{SECRET}@j"
+    settings = loaded({"OTEL_DJANGO_READ_FROM": given})
+    (problem,) = problems(settings)
+    assert "OTEL_DJANGO_READ_FROM" in problem
+    assert SECRET not in str(settings.problems)
+    assert list(settings.read_from) == ["jaeger"]

@@ -57,7 +57,7 @@ def overview(visit: Visit) -> Context:
         **_charts(visit, timeline, kind, parts),
         **_health(),
         "slowest": parts.ask("endpoints", lambda: _slowest(visit)) or [],
-        "errors": parts.ask("errors", lambda: _errors(visit)) or [],
+        "errors": parts.ask("errors", lambda: _errors(visit)),
         "own": parts.ask("your own metrics", lambda: own_metrics(visit, metrics)) or [],
         "overhead": parts.ask("what telemetry costs", lambda: _overhead(visit)),
         "overhead_metric": OTEL_DJANGO_OVERHEAD_RATIO.name,
