@@ -89,6 +89,7 @@ class ReadFrom:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._remotes: dict[Backend, Remote] = {}
 
     @property
     def kind(self) -> str:
@@ -239,19 +240,21 @@ class ReadFrom:
         )
 
     def _remote(self, backend: Backend) -> Remote | None:
+        """One for all readers."""
         settings = self._settings
         url = settings.read_from.get(backend)
-        if url is None:
-            return None
+        if url is None or backend in self._remotes:
+            return self._remotes.get(backend)
         from otel_django.backends.remote import Remote
 
         headers = dict(getattr(settings, f"read_from_headers_{backend}"))
         if settings.read_from_tenant and backend != "jaeger":
             headers.setdefault("x-scope-orgid", settings.read_from_tenant)
-        return Remote(
+        self._remotes[backend] = Remote(
             backend.capitalize(),
             url,
             headers=headers,
             certificate=settings.read_from_certificate,
             timeout_s=settings.read_from_timeout_s,
         )
+        return self._remotes[backend]

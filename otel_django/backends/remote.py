@@ -34,7 +34,8 @@ class TooLargeError(ReadError):
 class Remote:
     """A backend by its ``name`` ("Loki"); each question has a connection of its own.
 
-    Redirects aren't followed. ``headers`` have names in lower case.
+    Redirects aren't followed. ``headers`` have names in lower case. One that can't be reached isn't
+    asked again for as long as a question may take: a page of many parts waits once.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Remote:
         self._certificate = certificate
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        self._away: ReadError | None = None
+        self._away_until_s = 0.0
 
     @property
     def place(self) -> str:
@@ -87,6 +90,8 @@ class Remote:
         return self._parsed(response.body)
 
     def _get(self, url: str, headers: Mapping[str, str]) -> Any:
+        if self._away is not None and time.monotonic() < self._away_until_s:
+            raise type(self._away)(str(self._away))
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         transport = HttpTransport(
             OtlpSettings(
@@ -98,12 +103,18 @@ class Remote:
         try:
             return transport.get(deadline_s, max_body=self._max_bytes + 1)
         except TransportError as error:
-            if time.monotonic() >= deadline_s:
-                raise ReadTimeoutError(
-                    f"{self.place} took longer than {self._timeout_s:g} s: "
-                    "ask for a shorter range, or raise OTEL_DJANGO_READ_FROM_TIMEOUT"
-                ) from error
-            raise ReadError(f"{self.place} can't be read: {error}") from error
+            now_s = time.monotonic()
+            self._away = self._unreached(error, late=now_s >= deadline_s)
+            self._away_until_s = now_s + self._timeout_s
+            raise self._away from error
+
+    def _unreached(self, error: TransportError, *, late: bool) -> ReadError:
+        if late:
+            return ReadTimeoutError(
+                f"{self.place} took longer than {self._timeout_s:g} s: "
+                "ask for a shorter range, or raise OTEL_DJANGO_READ_FROM_TIMEOUT"
+            )
+        return ReadError(f"{self.place} can't be read: {error}")
 
     def _parsed(self, body: bytes) -> Any:
         try:
