@@ -121,10 +121,18 @@ class Trial:
         assert set(told) == {(*one, kind) for one in wanted for kind in ("fired", "resolved")}
         assert set(told.values()) == {1}  # nothing was told with another key
         taken = self.site.told.taken()
-        for row in self.site.notifications():
+        rows = self.site.notifications()
+        for row in rows:
             assert row.state == "delivered", row
             assert kit.name_of(row) in taken[row.channel]
-        return {channel: len(ids) - len(set(ids)) for channel, ids in taken.items()}
+        # what else fires may do so twice, which looks the same to PagerDuty
+        unique = {
+            kit.name_of(row) for row in rows if row.channel != "pagerduty" or kit.queue_of(row)
+        }
+        return {
+            channel: sum(times - 1 for name, times in Counter(ids).items() if name in unique)
+            for channel, ids in taken.items()
+        }
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
