@@ -313,7 +313,7 @@ def repeated(pages: Pages) -> Section:
             Column("statement", "Statement", text=True),
             Column("route", "Route", text=True, roomy=True),
             Column("place", "Line", text=True),
-            Column("queries", "Runs", units.count),
+            Column("queries", "Runs", units.count, roomy=True),
             Column("total_ns", "Time", units.duration),
         ),
         tuple(
