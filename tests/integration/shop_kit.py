@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -103,10 +103,12 @@ def shop(
     asgi: bool = False,
     settings: str = "shop.settings",
     pool: str = "prefork",
+    more_env: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:
     """Make the shop ready in ``folder`` and serve it; everything is ended with the block.
 
-    ``options`` are gunicorn's; with ``asgi`` it is uvicorn. ``pool`` is the worker's.
+    ``options`` are gunicorn's; with ``asgi`` it is uvicorn. ``pool`` is the worker's. ``more_env``
+    may name another endpoint than the stub collector's.
     """
     with StubCollector() as collector:
         env = {
@@ -121,6 +123,7 @@ def shop(
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_BLRP_SCHEDULE_DELAY": "100",
             "OTEL_DJANGO_MAX_OVERHEAD": "0",  # no trace is left out, however busy it is
+            **(more_env or {}),
         }
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "PYTEST_"))}
         whole = {**kept, **env}
@@ -185,6 +188,7 @@ class Visitor:
         self.base_url = f"http://127.0.0.1:{port}"
         self.counts: Counts = Counter()
         self.unanswered = 0
+        self.headers: dict[str, str] = {}
         self._browser = urllib.request.build_opener(
             urllib.request.HTTPCookieProcessor(CookieJar()),
             urllib.request.ProxyHandler({}),
@@ -194,7 +198,7 @@ class Visitor:
     def ask(self, route: str, path: str = "", **form: str) -> str:
         """Get ``path`` (the route by default), or post a form; its answer's text."""
         data = urllib.parse.urlencode(form).encode() if form else None
-        request = urllib.request.Request(self.base_url + (path or route), data)
+        request = urllib.request.Request(self.base_url + (path or route), data, self.headers)
         try:
             with self._browser.open(request, timeout=60) as answer:
                 status, text = answer.status, answer.read().decode()
@@ -217,13 +221,15 @@ class Visitor:
         self.ask("/product/<slug:slug>/", "/product/discontinued/")
         self.ask("", "/nowhere")
 
-    def buy(self, card: str) -> None:
-        """Put something into the cart and pay."""
+    def buy(self, card: str, traceparent: str = "") -> None:
+        """Put something into the cart and pay, with this ``traceparent`` if one is given."""
         for slug in _PRODUCT.findall(self.ask("/"))[:1]:
             page = self.ask("/product/<slug:slug>/", f"/product/{slug}/")
             self.ask("/cart/add/<slug:slug>/", f"/cart/add/{slug}/", **_token(page))
             page = self.ask("/checkout/")
+            self.headers = {"traceparent": traceparent} if traceparent else {}
             self.ask("/checkout/", email="visitor@example.org", card=card, **_token(page))
+            self.headers = {}
 
 
 def _token(page: str) -> dict[str, str]:
