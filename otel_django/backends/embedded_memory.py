@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
-MOST_BYTES: Final = 24 * 1024 * 1024
+MOST_BYTES: Final = 16 * 1024 * 1024
 """Of all answers that a process keeps; a single one may have an eighth of it."""
 _ROW_BYTES: Final = 64
 _CELL_BYTES: Final = 40
