@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otel_django.cli.output import encodable, encoding_of, written
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from otel_django.reporting.document import Report
 
 HELP = "Report on a range of time: availability, requests, errors, tasks, database, alerts, health."
-MAIL_TIMEOUT_S: Final = 30.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -105,7 +104,7 @@ def _mailed(
     if not recipients:
         stderr.write("Nobody to mail it to: set ALERT_EMAIL_TO or ADMINS, or add --to.")
         return 1
-    outcome = send(report, recipients, MAIL_TIMEOUT_S)
+    outcome = send(report, recipients)
     if outcome.result != "delivered":
         stderr.write(f"The report was not sent: {outcome.detail}")
         return 1

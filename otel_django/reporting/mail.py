@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 _DOMAIN: Final = "reports.otel-django.invalid"
 _SUBJECT: Final = 150
+TIMEOUT_S: Final = 30.0
 
 
-def send(report: Report, recipients: Sequence[str], timeout_s: float) -> Outcome:
+def send(report: Report, recipients: Sequence[str]) -> Outcome:
     """What became of it; its text holds no secrets."""
-    return deliver(message(report, recipients), timeout_s)
+    return deliver(message(report, recipients), TIMEOUT_S)
 
 
 def message(report: Report, recipients: Sequence[str]) -> EmailMultiAlternatives:

@@ -195,7 +195,7 @@ def frequent_errors(pages: Pages) -> Section:
     return Section(
         "errors",
         "Errors",
-        f"{units.count(len(rows))} kinds, {units.count(shown['times'])} times; "
+        f"{_many(len(rows), 'kind')}, {_many(shown['times'], 'time')}; "
         f"{shown['new']} new, {shown['back']} came back."
         if rows
         else "No errors that are open.",
@@ -306,9 +306,9 @@ def repeated(pages: Pages) -> Section:
     return Section(
         "n_plus_one",
         "Repeated statements (N+1)",
-        f"{shown['repeated_count']} statements were repeated within one request or task."
+        f"{_many(shown['repeated_count'], 'statement')} ran over and over in one request or task."
         if rows
-        else "No statement was repeated within one request or task.",
+        else "No statement ran over and over in one request or task.",
         (
             Column("statement", "Statement", text=True),
             Column("route", "Route", text=True, roomy=True),
@@ -391,6 +391,10 @@ def lost_telemetry(pages: Pages) -> Section:
 
 def _notes(visit: Visit, *more: str) -> tuple[str, ...]:
     return (*visit.parts.notes, *(note for note in more if note))
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _left_out(number: int, what: str) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ LEASE: Final = "report"
 LEASE_S: Final = 600.0
 EVERY_S: Final = 60.0
 PATIENCE_S: Final = 300.0
-MAIL_TIMEOUT_S: Final = 30.0
 LATEST: Final = timedelta(days=1)
 """A report that could not be sent within that time isn't sent any more."""
 
@@ -87,7 +86,7 @@ class Weekly:
             int(each.timestamp()) * 10**9 for each in (due - timedelta(days=7), due)
         )
         report = make(self._settings, since_ns, until_ns, self._clock.now_ns())
-        outcome = send(report, mail_recipients(self._settings), MAIL_TIMEOUT_S)
+        outcome = send(report, mail_recipients(self._settings))
         self._say(outcome)
         if outcome.result == "retry":
             return False
