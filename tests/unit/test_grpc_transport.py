@@ -200,7 +200,8 @@ def test_a_fork_in_the_middle_of_calls_leaves_grpc_usable_in_the_child(
     script = """
 import os, sys, threading, time
 from otel_django.conf import OtlpSettings
-from otel_django.pipeline.grpc_transport import GrpcTransport
+from otel_django.pipeline.grpc_transport import CALLS, GrpcTransport
+CALLS.max_wait_s = 30  # a call may take its time on a busy machine
 one = GrpcTransport(OtlpSettings(endpoint=sys.argv[1], protocol="grpc"))
 def send():
     return one.send(bytes(100_000), time.monotonic() + 5, lambda: None).outcome.value
