@@ -8,12 +8,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOutError
 from typing import Any, Final, TypeVar
 
-from opentelemetry.context import Context, attach
-
 from otel_django import own_thread
 from otel_django.errors import OtelDjangoError
 from otel_django.site_database import AWAY
-from otel_django.tracing.current import SUPPRESS_KEY
 
 PATIENCE_S: Final = 5.0
 RETRY_S: Final = 5.0
@@ -75,6 +72,11 @@ class Asker:
 
 def _do(work: Callable[[], _T], answer: Future[_T]) -> None:
     """Its queries are no spans."""
+    # Not before: a URLconf loads this module, in commands that have nothing to do with telemetry.
+    from opentelemetry.context import Context, attach
+
+    from otel_django.tracing.current import SUPPRESS_KEY
+
     attach(Context({SUPPRESS_KEY: True}))
     try:
         answer.set_result(work())
