@@ -26,7 +26,7 @@ from otel_django.metrics import active as measuring
 from otel_django.site_database import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from otel_django.alerts.service.evaluation import Step
