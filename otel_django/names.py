@@ -315,8 +315,9 @@ SPANS: Final = (
         "Health check",
         f"`{HEALTH_SPAN} {{check}}`",
         "INTERNAL",
-        "Every run of a health check, as the root of a trace of its own; nothing is recorded below "
-        "it. Results that are shared or cached have none, nor have runs in `run_monitoring`.",
+        "A run of a health check that failed or took longer than `OTEL_DJANGO_SLOW_REQUEST_MS`, as "
+        "a trace of its own; nothing is recorded below it. Results that are shared or cached have "
+        "none, nor have runs in `run_monitoring`: probes that find all well leave no traces.",
         _OF_HEALTH,
     ),
     SpanShape(

@@ -168,6 +168,7 @@ class Runtime:
             if settings.keep
             else None,
             exception_events=settings.exception_events,
+            slow_s=settings.slow_request_s,
             child_resource=self._resource_in_child,
             pipeline=self._pipeline(),
             on_fork=self.after_fork,

@@ -74,7 +74,7 @@ class HealthTelling(Observed):
 
     @contextmanager
     def running(self, check: Registered) -> Iterator[Callable[[tuple[Result, ...]], object]]:
-        """A span for the block, the root of a trace."""
+        """A span for the block, a trace by itself: it leaves if the check fails or is slow."""
         group = most_urgent(check.groups)
         span = self._begin(check, group)
         found: list[Result] = []
@@ -101,6 +101,7 @@ class HealthTelling(Observed):
                 names.HEALTH_CHECK_GROUP: group,
                 names.HEALTH_CHECK_CRITICAL: check.critical,
             },
+            sole=True,
         )
 
     # --- what was found

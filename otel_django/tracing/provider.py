@@ -69,6 +69,7 @@ class TracerProvider(SdkTracerProvider):
         on_fork: Callable[[], None] | None = None,
         on_drop: Callable[[int], None] | None = None,
         shutdown_timeout_s: float = 2.0,
+        slow_s: float = 0.5,
     ) -> None:
         limits = normaliser.limits
         self.normaliser = normaliser
@@ -76,7 +77,7 @@ class TracerProvider(SdkTracerProvider):
         self.exception_events = exception_events
         self.keep = keep
         self.thinning: Thinning | None = None
-        self.slow_ns = 0
+        self.slow_ns = int(slow_s * 1e9)
         self.generation = 0
         self.processors: tuple[SpanProcessor, ...] = ()
         self._covered: dict[str, Callable[[], bool]] = {}

@@ -184,13 +184,15 @@ class Tracer(trace_api.Tracer):
         announce: bool = True,
         trace_id: int = 0,
         span_id: int = 0,
+        sole: bool = False,
     ) -> Span | NonRecordingSpan:
         """The first span of a request or task in this process; the sampler decides.
 
         ``parent`` is the caller's valid context or None. What comes back is to be made current;
         where it doesn't record, it is a ``DroppedSpan`` (of a tracer switched off, any other).
         ``span_id``, and ``trace_id`` where there is no parent, are given where another process
-        knows them already; 0: new ones.
+        knows them already; 0: new ones. A ``sole`` one leaves if it has failed or was slow, and
+        has nothing below it.
         """
         if getpid() != self.pid:
             self.provider.noticed_fork()
@@ -222,6 +224,9 @@ class Tracer(trace_api.Tracer):
                 kind_of_span = SoleSpan
             else:
                 sampled, state = head
+        if sole and sampled:
+            sampled, state = False, with_threshold(state, None)
+            kind_of_span = SoleSpan
         context: SpanContext = _new_tuple(
             SpanContext,
             (trace_id, span_id or self._bits(64) or 1, False, _FLAGS[flags | sampled], state, True),

@@ -145,7 +145,7 @@ class Row:
 
     @property
     def traces(self) -> str:
-        """Each time it was asked."""
+        """Each time it failed or was slow."""
         term = search_terms.written("name", f"{names.HEALTH_SPAN} {self.name}")
         return self.visit.url("traces", q=term)
 

@@ -52,16 +52,24 @@ def events(captured: Captured) -> list[dict[str, object]]:
 # --- spans, durations, events
 
 
-def test_a_run_is_a_trace_of_its_own_in_which_nothing_else_is_recorded(
+def test_a_run_that_finds_all_well_leaves_no_trace(check: Callable[..., None]) -> None:
+    check(lambda: None)
+    with capture() as captured:
+        assert look().status == "healthy"
+    assert not captured.find(f"health {NAME}")
+
+
+def test_a_run_that_fails_is_a_trace_of_its_own_in_which_nothing_else_is_recorded(
     check: Callable[..., None],
 ) -> None:
-    def run() -> None:
+    def run() -> Result:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        return Result("unhealthy")
 
     check(run)
     with capture() as captured, span("checkout") as outer:
-        assert look().status == "healthy"
+        assert look().status == "unhealthy"
         trace_id = f"{outer.get_span_context().trace_id:032x}"
     found = captured.one(f"health {NAME}")
     assert found in captured.roots
@@ -69,12 +77,13 @@ def test_a_run_is_a_trace_of_its_own_in_which_nothing_else_is_recorded(
     assert found.parent_span_id is None
     assert not found.children
     assert not captured.queries
-    assert found.status == "UNSET"
+    assert found.status == "ERROR"
     assert dict(found.attributes) == {
         "health.check.name": NAME,
         "health.check.group": "ready",
         "health.check.critical": True,
-        "health.check.status": "healthy",
+        "health.check.status": "unhealthy",
+        "error.type": "unhealthy",
     }
 
 
