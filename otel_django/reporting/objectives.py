@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import metric_definitions as metrics
 from otel_django import names
 from otel_django.alerts import slo
 from otel_django.alerts.muting import fits
-from otel_django.metric_points import ExponentialPoint, HistogramPoint
 from otel_django.reporting import times
 from otel_django.reporting.document import Column, Section
 from otel_django.viewer import series, units
@@ -20,8 +19,6 @@ from otel_django.viewer.series import Reading
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from otel_django.contracts import MetricSeries
-    from otel_django.metric_points import Point
     from otel_django.viewer.visit import Visit
 
 MOST_SERIES: Final = 5000
@@ -94,42 +91,14 @@ def _counts(read: Reading, steps: Steps) -> Mapping[str, _Counts]:
     """By service: all requests and those that count against the objective."""
     when = TimeRange(steps.start_ns, read.until_ns, "")
     found: dict[str, _Counts] = {}
-    told = [_from_nothing(read, one, steps.start_ns) for one in read.series]
-    for (service, status), group in Reading(
-        read.info, told, when, by=_BY, steps=steps
-    ).groups.items():
+    course = Reading(read.info, read.series, when, by=_BY, steps=steps)
+    for (service, status), group in course.groups.items():
         one = found.setdefault(service, _Counts([0.0] * steps.count, [0.0] * steps.count))
         for number, count in enumerate(group.counts):
             one.requests[number] += count or 0.0
             if fits(slo.FAILED, status):
                 one.failed[number] += count or 0.0
     return found
-
-
-def _from_nothing(read: Reading, one: MetricSeries, since_ns: int) -> MetricSeries:
-    """With a point of nothing at its beginning, if it is among the first of an instance.
-
-    Points of long ranges lie far apart: else what such a series counted up to its first one would
-    be missing.
-    """
-    first = one.points[0] if one.points else None
-    if first is None or first.start_ns < since_ns:
-        return one
-    if first.time_ns > read.first_seen(one) + read.interval_ns:
-        return one  # whatever is new of an instance that is known counts as a whole anyway
-    return replace(one, points=(_nothing(first), *one.points))
-
-
-def _nothing(point: Point) -> Point:
-    if isinstance(point, HistogramPoint):
-        return point._replace(
-            counts=(0,) * len(point.counts), sum=0.0, time_ns=point.start_ns, exemplars=()
-        )
-    if isinstance(point, ExponentialPoint):
-        return point._replace(
-            zero_count=0, positive=(), negative=(), sum=0.0, time_ns=point.start_ns, exemplars=()
-        )
-    return point._replace(value=0, time_ns=point.start_ns, exemplars=())
 
 
 def _row(
@@ -210,11 +179,7 @@ def _notes(
 ) -> list[str]:
     notes = [partial] if partial else []
     if rows:
-        first_ns = min(
-            _from_nothing(read, one, when.since_ns).points[0].time_ns
-            for one in read.series
-            if one.points
-        )
+        first_ns = min(read.course(one).begin_ns for one in read.series if one.points)
         if first_ns > when.since_ns + SLACK_NS:
             known = times.length(when.until_ns - first_ns)
             notes.append(

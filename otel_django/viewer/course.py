@@ -75,17 +75,18 @@ class Course:
 
     ``counts`` has the steps of which it tells anything, with how much was added in each. ``parts``
     are a histogram's counts by bucket with its sum behind them, ``exponential`` what an exponential
-    one gained: a step, the share that fell into it, and a point of the whole gain. ``end_ns`` is up
-    to when it tells.
+    one gained: a step, the share that fell into it, and a point of the whole gain. ``begin_ns`` and
+    ``end_ns`` are from when and up to when it tells.
     """
 
-    __slots__ = ("_reading", "counts", "end_ns", "exponential", "parts")
+    __slots__ = ("_reading", "begin_ns", "counts", "end_ns", "exponential", "parts")
 
     def __init__(self, reading: Reading, one: MetricSeries) -> None:
         self._reading = reading
         self.counts: dict[int, float] = {}
         self.parts: dict[int, list[float]] = {}
         self.exponential: list[tuple[int, float, ExponentialPoint]] = []
+        self.begin_ns = 0
         self.end_ns = 0
         self._follow(one)
         if one.points:
@@ -111,9 +112,14 @@ class Course:
                     others[before.start_ns] = before
                     gain = _begun(others.get(point.start_ns), before_ns, point)
             else:
+                gain = NOTHING
+                if self._all_is_of_the_range(point, before):
+                    if point.start_ns < time_ns - IDLE_NS:
+                        begin_ns = point.start_ns
+                    gain = gained(None, point)
+                elif before is None and self._is_new(one, time_ns):
+                    gain = gained(None, point)
                 self._know(begin_ns, time_ns)
-                is_whole = self._is_whole(one, point, is_first=before is None)
-                gain = gained(None, point) if is_whole else NOTHING
             if gain[0]:
                 self._add(begin_ns, time_ns, gain)
             before, before_ns, before_at = point, time_ns, at
@@ -132,12 +138,17 @@ class Course:
             known = self.parts.get(number)
             self.parts[number] = row if known is None else list(map(add, known, row))
 
-    def _is_whole(self, one: MetricSeries, point: Point, *, is_first: bool) -> bool:
-        """Whether all that a point counts, which none adjoins, came just before it."""
-        if point.start_ns >= point.time_ns - IDLE_NS:
-            return True
-        reading = self._reading
-        return is_first and point.time_ns > reading.first_seen(one) + reading.interval_ns
+    def _all_is_of_the_range(self, point: Point, before: Point | None) -> bool:
+        """Whether what a point counts, which none adjoins, began in the range, or just before it.
+
+        Points of long ranges lie far apart, so that the first one of a process has much to tell.
+        """
+        since_ns = self._reading.steps.start_ns if before is None else before.time_ns
+        return point.start_ns >= min(since_ns, point.time_ns - IDLE_NS)
+
+    def _is_new(self, one: MetricSeries, time_ns: int) -> bool:
+        """Whether its instance has told long enough that the series would have been heard of."""
+        return time_ns > self._reading.first_seen(one) + IDLE_NS
 
     def _end(self, last: Point) -> None:
         """It may only not have been written yet; after two intervals it is known to stay."""
@@ -155,6 +166,7 @@ class Course:
             if number not in counts:
                 counts[number] = 0.0
             number += 1
+        self.begin_ns = min(self.begin_ns or low_ns, low_ns)
         self.end_ns = max(self.end_ns, high_ns)
 
 

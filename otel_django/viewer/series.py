@@ -3,7 +3,7 @@
 Sums are over instances and over all attributes that aren't asked for. A step of which nothing is
 known is None: gaps stay gaps. What was counted while nobody looked isn't shown as if it had
 happened at once: a series that is met in the middle of its life, with nothing of its instance
-before it, tells from its second point on.
+before it, tells from its second point on, unless it says itself that it began within the range.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from otel_django.viewer.ranges import TimeRange
 
 MINUTE_NS: Final = 60 * SECOND_NS
+LOOK_BACK_NS: Final = 2 * IDLE_NS
+"""Far enough to know, as the range begins, which series an instance has."""
 LEAST_SHARE: Final = 0.25
 """How much of the last step must be known for a rate of it."""
 MAX_SERIES: Final = 300
@@ -275,7 +277,7 @@ def read(
     """
     query = MetricQuery(
         name,
-        when.since_ns - IDLE_NS,
+        when.since_ns - LOOK_BACK_NS,
         when.until_ns,
         service=service,
         attributes=attributes or {},
@@ -284,7 +286,9 @@ def read(
     points_each = MOST_POINTS // max(1, min(reader.series_count(query), most_series))
     steps = Steps.of(when, when.step_of(min(most_steps, max(FEWEST_STEPS, points_each))))
     answer = reader.read(
-        replace(query, since_ns=min(steps.start_ns, when.since_ns) - IDLE_NS, step_ns=steps.step_ns)
+        replace(
+            query, since_ns=min(steps.start_ns, when.since_ns) - LOOK_BACK_NS, step_ns=steps.step_ns
+        )
     )
     return Reading(answer.info, answer.series, when, by=by, partial=answer.partial, steps=steps)
 

@@ -111,9 +111,37 @@ def test_a_series_met_in_the_middle_of_its_life_tells_from_its_second_point_on()
 
 
 def test_a_series_that_appears_beside_others_of_its_instance_is_counted_whole() -> None:
-    old, new = series(*steady(20, 60), route="/"), series(number(35, 3), route="/new/")
+    old = series(number(-340, 60), *steady(20, 60), route="/")
+    new = series(number(35, 3), route="/new/")
     groups = reading(old, new, by=("route",)).groups
     assert groups["/new/",].total == pytest.approx(3)
+
+
+def test_a_series_that_hardly_changes_is_not_taken_for_new_where_the_store_begins() -> None:
+    busy = series(*(number(at, 5000 + at) for at in range(30, 1000, 60)), route="/")
+    idle = series(*(number(at, 9000) for at in (250, 550, 850)), route="/idle/")
+    groups = reading(busy, idle, length_s=1000, step_s=60, by=("route",)).groups
+    assert groups["/idle/",].total == 0
+
+
+HOUR = 3600
+
+
+def test_what_a_process_counted_before_the_first_point_of_a_long_range_is_in_it() -> None:
+    young = BEGAN + 3 * HOUR * SECOND
+    points = [number(hour * HOUR - 20, hour * 100, young) for hour in range(5, 24)]
+    counts = reading(series(*points), length_s=24 * HOUR, step_s=HOUR).all.counts
+    assert counts[:3] == [None] * 3
+    assert counts[3:5] == [pytest.approx(500 * HOUR / 7180), pytest.approx(500 * 3580 / 7180)]
+    assert sum(count or 0 for count in counts) == pytest.approx(2300)
+
+
+def test_what_came_after_a_restart_in_a_gap_of_a_long_range_is_in_it() -> None:
+    again = BEGAN + 10 * HOUR * SECOND
+    points = [number(HOUR - 20, 100), number(2 * HOUR - 20, 150), number(11 * HOUR, 70, again)]
+    counts = reading(series(*points), length_s=24 * HOUR, step_s=HOUR).all.counts
+    assert counts[2:10] == [None] * 8
+    assert sum(count or 0 for count in counts) == pytest.approx(120)
 
 
 def test_a_process_that_has_just_begun_is_counted_whole() -> None:
