@@ -39,7 +39,7 @@ test: $(READY)  ## Run the unit and server tests (ARGS="-k word -x")
 
 test-services: $(READY)  ## Run the tests that need databases, brokers and uWSGI, and those of the demo
 	$(INSTALL) --editable . --group dev --group services
-	$(PYTEST) -n 3 $(BY_FILE) tests/integration $(ARGS)
+	$(PYTEST) -n 2 $(BY_FILE) tests/integration $(ARGS)
 
 test-faults: $(READY)  ## Run the tests that kill processes and cut connections
 	$(PYTEST) --timeout=900 tests/faults $(ARGS)
