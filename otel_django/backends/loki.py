@@ -136,15 +136,18 @@ class LokiReader:
             return [
                 (
                     {str(key): str(value) for key, value in series["metric"].items()},
-                    {round(float(at) * 10**9): float(value) for at, value in series["values"]},
+                    {
+                        round(float(at) * 10**9): round(float(value))
+                        for at, value in series["values"]
+                    },
                 )
                 for series in answer["data"]["result"]
             ]
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise self._remote.malformed() from None
 
 
-Counted = tuple[dict[str, str], dict[int, float]]
+Counted = tuple[dict[str, str], dict[int, int]]
 
 
 def bounded(query: LogQuery, since_ns: int, until_ns: int) -> LogQuery:

@@ -59,7 +59,7 @@ class LokiSummaryReader:
             level = level_class(_severity(labels))
             for at_ns, count in values.items():
                 at = at_ns // steps.step_ns
-                found[at, level, labels.get(LOGGER, ""), labels.get(SERVICE, "")] += round(count)
+                found[at, level, labels.get(LOGGER, ""), labels.get(SERVICE, "")] += count
         return found
 
     def _looked_at(self, query: LogQuery, steps: Steps) -> tuple[Counter[_Key], str]:

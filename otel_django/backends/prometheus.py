@@ -18,6 +18,7 @@ from otel_django.backends.prometheus_api import (
     PrometheusApi,
     Series,
     attributes_of,
+    bound_of,
     service_of,
 )
 from otel_django.backends.underscored import defined, definition, quoted
@@ -119,7 +120,8 @@ class PrometheusReader:
         shown, note = _largest(counted, query.max_series)
         buckets: dict[_Key, dict[float, dict[int, float]]] = {}
         for each in self._samples(_selector(f"{family}_bucket", query), query):
-            bound = float(each.labels.get("le", "inf"))
+            if (bound := bound_of(each.labels)) is None:
+                continue
             buckets.setdefault(_key(each.labels), {})[bound] = dict(each.samples)
         sums = {
             _key(each.labels): dict(each.samples)
@@ -214,7 +216,7 @@ def _largest(found: Sequence[Series], most: int) -> tuple[list[Series], str]:
 
 
 def _number(value: float) -> int | float:
-    return int(value) if math.isfinite(value) and value == int(value) else value
+    return int(value) if abs(value) < 2**63 and value == int(value) else value
 
 
 def _starts(values: Sequence[float], times: Sequence[int]) -> Iterator[int]:
@@ -294,5 +296,5 @@ def _told(found: Mapping[str, Any]) -> Iterator[Exemplar]:
                 int(labels.get("trace_id") or "0", 16),
                 int(labels.get("span_id") or "0", 16),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             continue

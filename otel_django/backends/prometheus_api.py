@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django.backends.underscored import OF_RESOURCES, dotted
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 MAX_NAMES: Final = 5_000
 MAX_SERIES: Final = 10_000
+_LATEST_MS: Final = 2**63 // 10**6
+_LARGEST: Final = 1e300
+"""Room for what is reckoned with it."""
 SERVICE_LABELS: Final = ("service_name", "job")
 """``job`` is ``namespace/name``, or the name alone, of what came by OTLP."""
 _INSTANCE_LABELS: Final = ("service_instance_id", "instance")
@@ -53,6 +57,15 @@ def attributes_of(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pair for pair in found.items() if not OF_RESOURCES.match(pair[0])))
 
 
+def bound_of(labels: Mapping[str, str]) -> float | None:
+    """A bucket's upper bound; None: it has none that is a number."""
+    try:
+        bound = float(labels.get("le") or "inf")
+    except ValueError:
+        return None
+    return None if math.isnan(bound) else bound
+
+
 class PrometheusApi:
     """Raises ReadError as ``Remote``."""
 
@@ -60,7 +73,10 @@ class PrometheusApi:
         self.remote = remote
 
     def instant(self, query: str, at_ns: int) -> list[Series]:
-        """A vector's series have one sample, a matrix's those of its range."""
+        """A vector's series have one sample, a matrix's those of its range: at least one.
+
+        Samples that are no finite number aren't told.
+        """
         return self._series("/api/v1/query", {"query": query, "time": f"{at_ns / 1e9:.3f}"})
 
     def range(self, query: str, first_ns: int, last_ns: int, step_ns: int) -> list[Series]:
@@ -113,22 +129,29 @@ class PrometheusApi:
     def _series(self, path: str, parameters: Mapping[str, Any]) -> list[Series]:
         found = self._data(path, parameters)
         try:
-            return [
+            made = [
                 Series(
                     {str(key): str(value) for key, value in each["metric"].items()},
-                    [
-                        (round(float(at) * 1000), float(value))
-                        for at, value in each.get("values") or [each["value"]]
-                    ],
+                    list(_samples(each.get("values") or [each["value"]])),
                 )
                 for each in found["result"]
                 if "values" in each or "value" in each  # else a native histogram
             ]
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise self.remote.malformed() from None
+        return [each for each in made if each.samples]
 
     def _data(self, path: str, parameters: Mapping[str, Any]) -> Any:
         answer = self.remote.ask(path, parameters)
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise self.remote.malformed()
         return answer.get("data")
+
+
+def _samples(found: Iterable[Any]) -> Iterator[tuple[int, float]]:
+    for at, text in found:
+        at_ms, value = round(float(at) * 1000), float(text)
+        if not 0 <= at_ms < _LATEST_MS:
+            raise ValueError("no time")
+        if abs(value) < _LARGEST:
+            yield at_ms, value

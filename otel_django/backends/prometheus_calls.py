@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from otel_django import names
 from otel_django.backends.embedded_roll_ups import MINUTE_NS, Steps
 from otel_django.backends.prometheus import service_matcher
-from otel_django.backends.prometheus_api import SERVICE_LABELS, PrometheusApi, service_of
+from otel_django.backends.prometheus_api import SERVICE_LABELS, PrometheusApi, bound_of, service_of
 from otel_django.backends.underscored import quoted
 from otel_django.contracts import OperationStats
 from otel_django.errors import UnansweredError
@@ -70,10 +70,10 @@ class _Calls:
     def count(self) -> int:
         return round(self.below.get(math.inf, 0.0))
 
-    def add(self, part: str, bound: str, value: float) -> None:
+    def add(self, part: str, bound: float | None, value: float) -> None:
         if part == "bucket":
-            limit = float(bound or "inf")
-            self.below[limit] = self.below.get(limit, 0.0) + value
+            if bound is not None:
+                self.below[bound] = self.below.get(bound, 0.0) + value
         elif part == "errors":
             self.errors += value
         else:
@@ -124,7 +124,7 @@ class PrometheusCallsReader:
                 for each in self._api.instant(query, _end_ns(steps)):
                     key = (service_of(each.labels), *_named(family, each.labels))
                     calls = found.setdefault(key, _Calls())
-                    calls.add(part, each.labels.get("le", ""), each.samples[0][1])
+                    calls.add(part, bound_of(each.labels), each.samples[0][1])
         most = sorted(found, key=lambda key: -found[key].seconds)[:MAX_OPERATIONS]
         return tuple(_stats(*key, found[key]) for key in most if found[key].count)
 
@@ -153,8 +153,8 @@ class PrometheusCallsReader:
             for part, selector in _parts(family, where, service):
                 query = f"sum by (le) ({_growth(selector, steps.step_ns)})"
                 for labels, at, value in self._by_step(query, steps):
-                    found.setdefault(at, _Calls()).add(part, labels.get("le", ""), value)
-                    total.add(part, labels.get("le", ""), value)
+                    found.setdefault(at, _Calls()).add(part, bound_of(labels), value)
+                    total.add(part, bound_of(labels), value)
         moments = tuple(found.get(at, _Calls()).moment(steps.start_ns(at)) for at in steps.numbers)
         return Timeline(steps.step_ns, moments, total.moment(moments[0].start_ns))
 
