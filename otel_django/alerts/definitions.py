@@ -29,6 +29,9 @@ _OF_RULES: Final = frozenset(
 )
 _OF_METRICS: Final = frozenset({"form", "metric", "kind", "unit", "where", "by", "window", "scale"})
 
+_UNUSABLE: Final = (TypeError, ValueError, KeyError, OverflowError)
+"""What comes of values of other types and sizes than are meant."""
+
 
 def defined(given: Mapping[str, Any]) -> Rule:
     """A rule of its own.
@@ -49,7 +52,7 @@ def defined(given: Mapping[str, Any]) -> Rule:
         return _with_the_rest(rule, given)
     except RuleError as error:
         raise _of(name, error) from error
-    except (TypeError, ValueError, KeyError) as error:
+    except _UNUSABLE as error:
         raise RuleError(f"Rule {name!r} can't be used: {error}.") from error
 
 
@@ -69,6 +72,8 @@ def changed(rule: Rule, given: Mapping[str, Any]) -> Rule:
         return _with_the_rest(rule, given)
     except RuleError as error:
         raise _of(rule.name, error) from error
+    except _UNUSABLE as error:
+        raise RuleError(f"Rule {rule.name!r} can't be used: {error}.") from error
 
 
 def _of(name: str, error: RuleError) -> RuleError:
@@ -170,7 +175,7 @@ def match(key: str, value: str) -> forms.Match:
         return forms.Match(key, "!=" if negated else "=", value)
     try:
         re.compile(value[1:])
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise RuleError(f"{value[1:]!r} is no regular expression: {error}") from error
     return forms.Match(key, "!~" if negated else "=~", value[1:])
 

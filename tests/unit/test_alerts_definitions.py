@@ -212,3 +212,20 @@ def test_an_objective_of_latency_needs_a_bound_that_is_measured() -> None:
         slo.latency(0.95, 0.8)
     with pytest.raises(RuleError, match="between 0 and 1"):
         slo.availability(99.9)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"name": "HighErrorRate", "operator": []},
+        {"name": "HighErrorRate", "warning": 10**400},
+        {**CHECKOUT, "scale": 10**400},
+        {**CHECKOUT, "where": {"http.route": "~a{99999999999999}"}},
+        {**CHECKOUT, "where": {"http.route": f"~{'(' * 5000}"}},
+    ],
+)
+def test_a_rule_of_any_values_leaves_the_others_as_they_are(given: dict[str, Any]) -> None:
+    found = of([given])
+    assert [rule.name for rule in found.rules] == [rule.name for rule in RULES]
+    [problem] = found.problems
+    assert given["name"] in problem
