@@ -12,6 +12,7 @@ import otel_django
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(path.parent.name for path in Path(otel_django.__file__).parent.glob("*/*.py"))
 DEPENDENCY = re.compile(r'^(?:\w+ = \[| {4})"([\w.-]+)', re.MULTILINE)
+VERSION_HEADING = re.compile(r"## \[\d+\.\d+\.\d+\] - (?:unreleased|\d{4}-\d\d-\d\d)")
 STUBS_OR_INSTRUMENTORS = re.compile("types-|opentelemetry-instrumentation-(?!django|celery)")
 
 
@@ -33,3 +34,12 @@ def test_each_dependency_has_its_line() -> None:
         if not STUBS_OR_INSTRUMENTORS.match(name)
         and not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
     ] == []
+
+
+def test_changes_are_listed_once_under_versions() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## .*", text, re.MULTILINE)
+    assert versions
+    assert [each for each in versions if not VERSION_HEADING.fullmatch(each)] == []
+    changes = re.findall(r"^- (?:.+\n?)(?:^  .+\n?)*", text, re.MULTILINE)
+    assert len(set(changes)) == len(changes) > 0
