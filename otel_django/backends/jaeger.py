@@ -34,8 +34,6 @@ MAX_SERVICES: Final = 20
 MAX_SPANS: Final = 10_000
 LONGEST_NS: Final = 30 * 86_400 * 10**9
 """How far back is looked where nobody says."""
-LONG_TRACE_NS: Final = 3_600 * 10**9
-"""What began longer ago isn't looked for among what ends now."""
 SETTLED_NS: Final = 5 * 10**9
 """What ended longer ago than that has arrived, if nothing was in its way."""
 _LATEST_NS: Final = 4_102_444_800 * 10**9

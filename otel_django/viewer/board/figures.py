@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -155,12 +155,3 @@ class Subject:
     def seen(self) -> str:
         """``age_s`` in words."""
         return "–" if self.age_s is None else units.age(self.age_s)
-
-
-STATE_WORDS: Final[Mapping[State, str]] = {
-    "healthy": "healthy",
-    "degraded": "degraded",
-    "unhealthy": "unhealthy",
-    "pending": "pending",
-    "unknown": "not seen",
-}
