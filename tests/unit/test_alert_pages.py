@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ def test_a_long_range_is_drawn_whole_and_says_how_far_apart_its_points_are(
         made = metric(length, name="celery.queue.length", kind="gauge")._replace(unit="{task}")
         site.metrics.take([of(made)])
     site.keep()
-    with sqlite3.connect(site.path) as store:  # as if it had been written to since yesterday
+    with closing(sqlite3.connect(site.path)) as store, store:  # as if written to since yesterday
         store.execute("UPDATE slice SET started_ns = started_ns - 25 * 3600 * 1000000000")
     html = page("alerts/rules/QueueBacklog/?range=24h")
     found = re.search(r'id="course" type="application/json">(.*?)</script>', html)
