@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST_COUNTED: Final = 5_000
 MANY: Final = f"only the newest {MOST_COUNTED:,} of them are counted: narrow the search"
-JUST_NS: Final = 1_000_000
 _BY: Final = f"sum by ({SEVERITY}, {LOGGER}, {SERVICE})"
 _Key = tuple[int, int, str, str]
 """Step, class of severity, logger, service."""
@@ -46,19 +45,22 @@ class LokiSummaryReader:
         return _summary(steps, query, rows, note)
 
     def _counted(self, query: LogQuery, steps: Steps) -> Counter[_Key]:
-        """Of each step just before its end: what is at its beginning belongs to it."""
+        """Of each step at its end, a millisecond late.
+
+        Loki counts what comes after a beginning up to an end, inclusive; in milliseconds.
+        """
         step_s = steps.step_ns // 10**9
         first, last = steps.numbers[0], steps.numbers[-1]
         found: Counter[_Key] = Counter()
         for labels, values in self._reader.counts(
-            f"{_BY} (count_over_time({logql(query)} [{step_s}s]))",
-            steps.start_ns(first + 1) - JUST_NS,
-            steps.start_ns(last + 1) - JUST_NS,
+            f"{_BY} (count_over_time({logql(query)} [{step_s}s] offset 1ms))",
+            steps.start_ns(first + 1),
+            steps.start_ns(last + 1),
             steps.step_ns,
         ):
             level = level_class(_severity(labels))
             for at_ns, count in values.items():
-                at = at_ns // steps.step_ns
+                at = at_ns // steps.step_ns - 1
                 found[at, level, labels.get(LOGGER, ""), labels.get(SERVICE, "")] += count
         return found
 

@@ -42,8 +42,11 @@ def quoted(text: str) -> str:
 
 
 def beginning(text: str) -> str:
-    """A regular expression (RE2) of what begins with ``text``, as a literal."""
-    return quoted(f"{re.escape(clean_text(text))}.*")
+    """A regular expression (RE2) of what begins with ``text``, as a literal.
+
+    Loki's filters find a text before ``.*`` anywhere, unless they are told where it begins.
+    """
+    return quoted(f"^{re.escape(clean_text(text))}.*")
 
 
 def equal_or_beginning(label: str, text: str) -> str:
