@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from otel_django.backends.embedded_memory import MEMORY
-from otel_django.backends.embedded_points import SIZE, Part, sources
+from otel_django.backends.embedded_points import SIZE, Part, part_of, sources
 from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.metric_points import HistogramPoint, NumberPoint
@@ -30,8 +30,6 @@ TOO_MANY_POINTS: Final = f"only the first {MAX_POINTS:,} points: ask for a longe
 DAY_NS: Final = 1440 * MINUTE_NS
 REPEATED_NS: Final = 6 * MINUTE_NS
 """By then each series has a point again."""
-LATE_NS: Final = 15 * MINUTE_NS
-"""A point may be so much older than the slice it stands in: writers wait for a full disk."""
 LATE: Final = "time was up: points are missing; ask for a shorter range or a longer step"
 
 POINT_BYTES, EXEMPLAR_BYTES, COUNT_BYTES = 300, 400, 40
@@ -117,8 +115,8 @@ class EmbeddedMetricReader(StoreReader):
     def began_ns(self) -> int:
         """No point is older."""
         with self._session() as read:
-            times = [part.started_ns for part in _with_metrics(read)]
-        return min(times, default=0) - LATE_NS
+            parts = [part_of(read, part) for part in _with_metrics(read)]
+        return min((part.first_ns for part in parts if part), default=0)
 
     def series_count(self, query: MetricQuery) -> int:
         """Of 10,000 at most. Without ``attributes`` series that had a pause may count twice."""
@@ -158,15 +156,9 @@ def _with_metrics(read: Session) -> list[Slice]:
 
 
 def _overlapping(read: Session, query: MetricQuery) -> list[Part]:
-    """The slices that can have points of the range, newest first."""
-    found = []
-    ended_ns = query.until_ns
-    for part in _with_metrics(read):
-        one = Part(part, part.started_ns - LATE_NS, ended_ns + LATE_NS)
-        if one.has(query.since_ns, query.until_ns):
-            found.append(one)
-        ended_ns = part.started_ns
-    return found
+    """The slices that have points of the range, newest first: points may come hours late."""
+    parts = (part_of(read, part) for part in _with_metrics(read))
+    return [part for part in parts if part and part.has(query.since_ns, query.until_ns)]
 
 
 def _keys(read: Session, part: Slice, metric: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from otel_django.store.metric_schema import LENGTHS, MINUTE_NS, thinned
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from otel_django.backends.embedded_session import Session
     from otel_django.store.slices import Slice
 
 # The times of points are walked, a step of the index each, so that points of other metrics are not
@@ -68,6 +69,28 @@ class Part(NamedTuple):
     def has(self, first_ns: int, last_ns: int) -> bool:
         """Whether anything of between can be in it."""
         return first_ns <= self.last_ns and last_ns >= self.first_ns
+
+
+def part_of(read: Session, part: Slice) -> Part | None:
+    """By what a slice holds, however late that came; None: it has no points."""
+    tables = {"point": ("time_ns", 1, 0)}
+    for table in thinned(part.version):
+        tables[table] = ("minute", MINUTE_NS, LENGTHS[table] * MINUTE_NS)
+    ends = ", ".join(
+        f"(SELECT min({time}) FROM {table}_{part.id}), (SELECT max({time}) FROM {table}_{part.id})"
+        for table, (time, _, _) in tables.items()
+    )
+    told = read.run(f"SELECT {ends}")[0]
+    spans = [
+        (low * unit_ns, high * unit_ns + length_ns)
+        for low, high, (_, unit_ns, length_ns) in zip(
+            told[::2], told[1::2], tables.values(), strict=True
+        )
+        if low is not None
+    ]
+    if not spans:
+        return None
+    return Part(part, min(low for low, _ in spans), max(high for _, high in spans))
 
 
 class Source(NamedTuple):

@@ -20,7 +20,7 @@ from otel_django.backends.embedded_timeline import EmbeddedTimelineReader
 from otel_django.contracts import MetricQuery
 from otel_django.store.metric_writer import MetricWriter
 from otel_django.store.writer import StoreWriter
-from tests.store_metrics import histogram, of
+from tests.store_metrics import counter, histogram, of
 from tests.store_spans import Losses, SpanSource
 from tests.unit.test_embedded_reader import SteppedClock
 from tests.unit.test_store_retention import keep_house
@@ -136,6 +136,24 @@ def test_what_is_written_meanwhile_is_told_at_once(site: Site, memory: Memory) -
         assert endpoint.count == site.took
         assert newest.counts[0] == site.took
         site.live(50)
+
+
+def test_points_that_came_hours_late_stay_when_their_slice_has_ended(
+    site: Site, memory: Memory
+) -> None:
+    """As from a Collector that could not send for long."""
+    late_ns = site.clock.now_ns() - 5 * HOUR
+    for minute in range(5):
+        site.metrics.take([of(counter(minute, late_ns + minute * MINUTE))])
+    ranges = [(late_ns - HOUR, late_ns + HOUR), (late_ns - 20 * HOUR, late_ns + 10 * HOUR)]
+    for _ in range(3):
+        for since_ns, until_ns in ranges * 2:
+            query = MetricQuery("orders.placed", since_ns, until_ns)
+            (late,) = EmbeddedMetricReader(site.path).read(query).series
+            assert [point.time_ns for point in late.points] == [
+                late_ns + minute * MINUTE for minute in range(5)
+            ]
+        site.live(2 * 60)
 
 
 def test_what_is_dropped_is_told_no_longer(site: Site, memory: Memory) -> None:
