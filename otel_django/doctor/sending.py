@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from otel_django import host_environment
+from otel_django.conf.parsers import mask_url
 from otel_django.doctor.finding import Finding
 from otel_django.doctor.spoken import Spoken, spoken_at
 from otel_django.errors import TransportError
@@ -75,7 +76,7 @@ def _judged(
     signal: str, receiver: OtlpSettings, settings: Settings, verdict: Verdict, took_ms: float
 ) -> Finding:
     place = _place(receiver)
-    observed: dict[str, Any] = {"endpoint": receiver.endpoint, "answered_ms": took_ms}
+    observed: dict[str, Any] = {"endpoint": mask_url(receiver.endpoint), "answered_ms": took_ms}
     if verdict.outcome is Outcome.DELIVERED and not verdict.rejected:
         said = f" It says: {verdict.message}." if verdict.message else ""
         text = f"{place} has taken the probe in {took_ms:g} ms.{said}"
@@ -132,7 +133,7 @@ def _unreached(signal: str, receiver: OtlpSettings, settings: Settings, said: st
         text = f"{_place(receiver)}: {said}."
         name = _variable(settings, signal, "certificate")
         cure = f"{name} has to name the file of the authority that signed the certificate."
-    observed = {"endpoint": receiver.endpoint, "spoken": spoken, "error": said}
+    observed = {"endpoint": mask_url(receiver.endpoint), "spoken": spoken, "error": said}
     return Finding(signal, "fault", text, cure, observed)
 
 

@@ -152,8 +152,8 @@ def test_all_is_well(project: Path, receiver: Server) -> None:
 
 
 def test_what_is_wrong_is_said_once_with_its_cure(project: Path) -> None:
-    endpoint = f"http://127.0.0.1:{closed_port()}"
-    code, found, _ = doctor(
+    endpoint = f"http://ada:hush@127.0.0.1:{closed_port()}/?token=hush"
+    code, found, output = doctor(
         project,
         "--json",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
@@ -167,6 +167,7 @@ def test_what_is_wrong_is_said_once_with_its_cure(project: Path) -> None:
     assert "records no traces" in faults[0]["message"]
     assert "OTEL_TRACES_SAMPLER_ARG above 0" in faults[0]["cure"]
     assert "Start the Collector" in faults[1]["cure"]
+    assert "hush" not in output
     (warning,) = [finding for finding in found if finding["state"] == "warning"]
     assert "OTEL_DJANGO_KEEP" in warning["message"]
 
