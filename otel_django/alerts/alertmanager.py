@@ -96,7 +96,7 @@ class Alertmanager:
         response = self._ask(path, lambda one: one.get(self._deadline_s, max_body=MOST_BYTES))
         try:
             return loads(response.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _unknown_answer() from error
 
     def _ask(self, path: str, exchange: Callable[[HttpTransport], Response]) -> Response:

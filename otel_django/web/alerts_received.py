@@ -90,12 +90,12 @@ def _milliseconds(text: str) -> int | None:
     """Of RFC 3339; None of the time that stands for none."""
     try:
         moment = parse_datetime(text)
-    except ValueError:
+        if moment is not None:
+            moment = moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # or it is in the year 10000 or 0 there
         moment = None
     if moment is None:
         raise DecisionError(f"{text[:40]!r} is no time as RFC 3339 has them.")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
     return round(moment.timestamp() * 1000) if moment.year > 1970 else None
 
 

@@ -267,6 +267,8 @@ def test_a_thousand_at_once_take_few_queries() -> None:
         {"labels": {"severity": "critical"}},
         {"startsAt": "yesterday"},
         {"startsAt": "2026-13-45T10:00:00Z"},
+        {"startsAt": "9999-12-31T23:59:59-23:00"},
+        {"status": "resolved", "endsAt": "9999-12-31T23:59:59-12:00"},
         {"labels": {"alertname": 5}},
     ],
 )

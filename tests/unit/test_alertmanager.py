@@ -387,6 +387,7 @@ def test_a_silence_that_it_refuses_holds_nothing_else_up(server: AlertmanagerStu
         (200, b'{"a": 1}'),
         (200, b'[{"id": "x"}]'),
         (200, b"\xff"),
+        (200, b"[" * 100_000),
     ],
 )
 def test_other_answers_are_faults_in_safe_words(
