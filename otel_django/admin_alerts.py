@@ -320,7 +320,7 @@ def _object(text: str) -> str:
     """JSON that is an object."""
     try:
         found = json.loads(text or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise forms.ValidationError(f"It isn't JSON: {error}.") from error
     if not isinstance(found, dict):
         raise forms.ValidationError('It must be an object: {"warning": 2}')

@@ -144,6 +144,8 @@ def test_a_silence_is_written_in_lines_and_kept_with_who_wanted_it() -> None:
     ("name", "definition", "said"),
     [
         ("Own", "{", "isn&#x27;t JSON"),
+        ("Own", "[" * 100_000, "isn&#x27;t JSON"),
+        ("HighCpu", '{"operator": []}', "can&#x27;t be used"),
         ("Own", "[]", "must be an object"),
         ("Own", '{"form": "explode"}', "its form must be one of"),
         ("HighCpu", '{"warning": "much"}', "must be a number"),
