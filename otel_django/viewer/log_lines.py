@@ -112,6 +112,8 @@ class Line:
     @property
     def permalink(self) -> str:
         """The line among those around it."""
+        if self.visit.page != "logs":
+            return self.visit.url("logs", at=self.row.key)
         return self.visit.here(at=self.row.key, cursor=None, live=None)
 
     @cached_property

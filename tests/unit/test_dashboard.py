@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def part(name: str) -> Any:
 def test_each_part_has_a_row_and_where_all_is_well_the_first_line_says_so(add: Add) -> None:
     add("database", Result)
     html = page(PATH)
-    assert text(html).startswith("All is well; 100 of 100")
+    assert text(html).startswith("All is well; health 100 of 100")
     titles = re.findall(r'<th scope="row"><a[^>]*>(\w+)', html)
     assert titles == ["Site", "Database", "Cache", "Celery", "API", "Host", "Alerts"]
     assert rows(html)[2].startswith("✓ healthy Database")
@@ -164,6 +165,18 @@ def test_the_newest_errors_of_the_logs_stand_below(telemetry: Telemetry) -> None
     html = text(page(PATH))
     assert "payment refused" in html.partition("Newest errors")[2]
     assert "paid" not in html.partition("Newest errors")[2].replace("payment", "")
+
+
+def test_an_error_of_the_logs_says_its_first_fields_and_opens_among_the_lines_around_it(
+    telemetry: Telemetry,
+) -> None:
+    fields = {"http__request__method": "POST", "url__path": "/checkout/"}
+    telemetry.logs.accept([record("broke", level="error", time_ns=telemetry.now_ns, **fields)])
+    telemetry.keep()
+    html = page(PATH)
+    assert "broke method POST path /checkout/" in text(html)
+    [address] = re.findall(r'<a href="[^"]*/(logs/[^"]*\bat=[^"]*)">broke', html)
+    assert "method POST" in text(page(unescape(address)))
 
 
 def test_hostile_texts_are_shown_as_texts(telemetry: Telemetry, add: Add) -> None:
