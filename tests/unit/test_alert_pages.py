@@ -111,7 +111,9 @@ def test_words_and_a_service_narrow_the_list() -> None:
     alert("HighCpu", "warning", labels={"service.name": "blog"})
     assert len(rows(page("alerts/?q=cpu+blog"))) == 1
     assert len(rows(page("alerts/?service=shop"))) == 1
-    assert "No alert is like that." in text(page("alerts/?q=nothing"))
+    nothing = text(page("alerts/?q=nothing"))
+    assert nothing.startswith("Nothing like that fires")
+    assert "No alert is like that." in nothing
 
 
 def test_without_the_tables_the_page_stands_and_says_why() -> None:
