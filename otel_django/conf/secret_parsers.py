@@ -19,12 +19,18 @@ def secret(allowed: str = "any text without spaces") -> Parser:
             raise Unusable("it has characters that can't be in it")
         return value
 
-    return Parser(parse, str, allowed, lambda _: MASK, mask=lambda _: MASK)
+    return Parser(parse, str, allowed, lambda value: value and MASK, mask=lambda _: MASK)
 
 
 def secret_url(example: str) -> Parser:
     """An http(s) address of which only the host is shown."""
-    return Parser(_url, str, f"a URL such as `{example}`", public=_host_only, mask=_host_only)
+    return Parser(
+        _url,
+        str,
+        f"a URL such as `{example}`",
+        public=lambda value: value and _host_only(value),
+        mask=_host_only,
+    )
 
 
 def site_url() -> Parser:

@@ -97,6 +97,13 @@ def test_no_secret_is_printed(project: Path) -> None:
         assert "api-key=****" in output
 
 
+def test_a_secret_that_is_not_set_is_shown_as_not_set(project: Path) -> None:
+    output = manage(project, "otel", "config", ALERT_WEBHOOK_SECRET="hush").stdout
+    assert line_of(output, "ALERT_WEBHOOK_SECRET") == ["****", "environment"]
+    for variable in ("PAGERDUTY_ROUTING_KEY", "SLACK_WEBHOOK_URL"):
+        assert line_of(output, variable) == ["-", "default"]
+
+
 def test_problems_stand_below(project: Path) -> None:
     output = manage(project, "otel", "config").stdout
     _, problems = output.split("\nProblems\n")
