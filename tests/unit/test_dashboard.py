@@ -170,7 +170,7 @@ def test_the_newest_errors_of_the_logs_stand_below(telemetry: Telemetry) -> None
 def test_an_error_of_the_logs_says_its_first_fields_and_opens_among_the_lines_around_it(
     telemetry: Telemetry,
 ) -> None:
-    fields = {"http__request__method": "POST", "url__path": "/checkout/"}
+    fields: dict[str, Any] = {"http__request__method": "POST", "url__path": "/checkout/"}
     telemetry.logs.accept([record("broke", level="error", time_ns=telemetry.now_ns, **fields)])
     telemetry.keep()
     html = page(PATH)
