@@ -28,7 +28,7 @@ NOTHING_KEPT: Final = (
 )
 Make: TypeAlias = "Callable[[Pages], Section]"
 _OF_TELEMETRY: Final[tuple[tuple[str, Make], ...]] = (
-    ("Availability and error budget", lambda pages: service_levels(pages.visit("traces"))),
+    ("Availability and error budget", service_levels),
     ("Requests", telemetry.requests),
     ("Slowest endpoints", telemetry.slowest),
     ("Errors", telemetry.frequent_errors),
@@ -57,7 +57,7 @@ def make(
     with one_connection():
         notes = tuple(_missing(found, when))
         sections = tuple(_section(title, make_one, pages) for title, make_one in kinds)
-    url = pages.visit("overview").url("overview") if settings.alerts_site_url else ""
+    url = pages.address(pages.visit("overview"))
     return Report(
         settings.service_name, service, when.since_ns, when.until_ns, sections, notes, url
     )

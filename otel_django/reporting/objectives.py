@@ -19,6 +19,7 @@ from otel_django.viewer.series import Reading
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from otel_django.reporting.telemetry import Pages
     from otel_django.viewer.visit import Visit
 
 MOST_SERIES: Final = 5000
@@ -43,12 +44,13 @@ class _Counts:
         return sum(self.failed) / whole if whole else None
 
 
-def service_levels(visit: Visit) -> Section:
+def service_levels(pages: Pages) -> Section:
     """Each service's availability.
 
     Raises:
         ReadError: measurements can't be read.
     """
+    visit = pages.visit("traces")
     objective = slo.availability(visit.settings.slo_availability_percent / 100)
     when = visit.range
     parts = max(1, round(when.length_ns / when.step_of(MOST_BURNS)))
@@ -71,7 +73,7 @@ def service_levels(visit: Visit) -> Section:
         rows,
         tuple(_notes(objective, budget_of, read_all, read.partial or read_all.partial, rows)),
         any(row["availability"] < objective.target or row["budget_left"] < 0 for row in rows),
-        visit.url("traces", q="status:5xx"),
+        pages.address(visit, q="status:5xx"),
     )
 
 

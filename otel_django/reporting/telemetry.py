@@ -66,9 +66,9 @@ class Pages:
         shown: Mapping[str, Any] = inspect.unwrap(page)(visit)
         return shown
 
-    def address(self, visit: Visit) -> str:
-        """Of the page, where the site says where its pages are."""
-        return visit.url(visit.page) if self.settings.alerts_site_url else ""
+    def address(self, visit: Visit, **parameters: str) -> str:
+        """Of the page, where the site says where its pages are; else empty."""
+        return visit.url(visit.page, **parameters) if self.settings.alerts_site_url else ""
 
 
 # --- requests

@@ -181,6 +181,17 @@ def test_an_empty_store_is_a_report_all_the_same(
     assert "No alert fired." in said
 
 
+def test_only_a_site_that_says_where_its_pages_are_has_links_to_them(
+    telemetry: Telemetry, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    told = report() + report("--html", str(file)) + file.read_text(encoding="utf-8")
+    assert ("traces/?" in told, "href" in told) == (False, False)
+    with ours(STORE=str(telemetry.path), ALERTS_SITE_URL="https://shop.example/m/"):
+        assert re.findall(r"^\S+/traces/\?\S+$", report(), re.MULTILINE)
+        assert "\nhttps://shop.example/m/?from=" in report()
+
+
 def test_without_a_store_only_the_database_is_told_of() -> None:
     said = report()
     assert "No telemetry is kept here" in said
