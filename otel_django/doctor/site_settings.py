@@ -25,7 +25,8 @@ def look(settings: Settings) -> Iterator[Finding]:
     yield from found
     if not found:
         given = sum(origin.place != "default" for origin in settings.origins.values())
-        yield Finding(_SUBJECT, "ok", f"Nothing is wrong with them ({given} aren't the default).")
+        verb = "isn't" if given == 1 else "aren't"
+        yield Finding(_SUBJECT, "ok", f"Nothing is wrong with them ({given} {verb} the default).")
 
 
 def _mistakes() -> Iterator[Finding]:
