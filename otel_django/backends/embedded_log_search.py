@@ -42,6 +42,8 @@ COMPARING: Final = 6
 LEVEL_CLASS: Final = f"min(max(s.severity - 5, 0) / 4, {len(LEVELS) - 1})"
 """As ``log_rows.level_class``."""
 LATE_NS: Final = 60_000_000_000
+MOST_IDS: Final = 50_000
+"""So many are looked at in a hundredth of a second or so."""
 DISORDER_NS: Final = 2_000_000_000
 """Processes write a little after one another: records' times are so far from their order."""
 _NO_WORDS: Final = re.compile(
@@ -253,14 +255,26 @@ class _Search:
         return [row[0] for row in self._session.run(sql, (*arguments, low, high, limit))]
 
     def _id_range(self) -> tuple[int, int]:
-        """Which ids the range of times can have, records that came late included."""
+        """Which ids the range of times can have, records that came late included.
+
+        Of times long past with very many records, those that came much later may be left out.
+        """
         table = f"log_{self._part.id}"
         low, high = 0, 2**63 - 1
+        if self._query.since_ns is None and self._until is None:
+            return low, high
+        first, last, count = self._session.run(
+            f"SELECT min(id), max(id), count(*) FROM (SELECT id FROM {table} "
+            "WHERE time_ns BETWEEN ? AND ? LIMIT ?)",
+            (self._query.since_ns or 0, high if self._until is None else self._until, MOST_IDS + 1),
+        )[0]
+        if count <= MOST_IDS:
+            return first or 1, last or 0
         if self._query.since_ns is not None:
             sql = f"SELECT min(id) FROM (SELECT id FROM {table} WHERE time_ns >= ? "
             sql += "ORDER BY time_ns LIMIT 100)"
             low = self._session.run(sql, (self._query.since_ns - LATE_NS,))[0][0] or 1
-        if self._until is not None:
+        if self._until is not None and newest_time(self._session, self._part) > self._until:
             sql = f"SELECT max(id) FROM (SELECT id FROM {table} WHERE time_ns <= ? "
             sql += "ORDER BY time_ns DESC LIMIT 100)"
             high = self._session.run(sql, (self._until + LATE_NS,))[0][0] or 0

@@ -228,6 +228,14 @@ def test_records_that_came_late_stand_where_their_time_is(backend: Backend) -> N
     assert events(by_word) == ["late 5", "late 3"]
 
 
+def test_words_find_records_that_came_late_beside_very_many_that_did_not(backend: Backend) -> None:
+    backend.put([record("request.ended", time_ns=HOUR_AGO + n * SECOND) for n in range(400)])
+    backend.put([record("order.delayed", time_ns=HOUR_AGO + 50 * SECOND)])
+    for until_ns in (HOUR_AGO + 300 * SECOND, HOUR_AGO + 500 * SECOND):
+        query = LogQuery(text="delayed", since_ns=HOUR_AGO, until_ns=until_ns)
+        assert events(backend.reader.list_logs(query)) == ["order.delayed"]
+
+
 def test_what_arrives_can_be_followed(backend: Backend, records: list[LogRecord]) -> None:
     begin = backend.reader.logs_since(None)
     assert begin.rows == ()
