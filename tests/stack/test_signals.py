@@ -10,8 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from otel_django.backends.loki import LokiReader
+from otel_django.backends.remote import Remote
+from otel_django.contracts import LogQuery, LogRow
+from otel_django.pipeline import otlp_logs
 from tests.integration.shop_kit import GOOD_CARD, Shop, Visitor
+from tests.stack import reading_kit
 from tests.stack.stack_kit import Stack, wait_until
+from tests.store_logs import record
 
 VISIBLE_S = 10.0
 
@@ -90,6 +96,21 @@ def test_each_of_its_lines_is_in_loki_by_the_trace_id(
         return len(found()) > 1 and found() == written()
 
     wait_until(same, left_s(checkout), f"{written()} in Loki, which has {found()}")
+
+
+def test_the_name_of_an_event_is_in_loki_beside_its_text(programs: Stack) -> None:
+    trace_id = secrets.randbits(127)
+    sent = record("mail.failed", service="mail", body="No route to host", trace_id=trace_id)
+    reader = LokiReader(Remote("Loki", programs.loki.url))
+
+    def rows() -> tuple[LogRow, ...]:
+        return reader.list_logs(LogQuery(trace_id=format(trace_id, "032x"))).rows
+
+    reading_kit.send(programs.collector.port, "/v1/logs", otlp_logs.encode_request([sent]))
+    (row,) = wait_until(rows, VISIBLE_S, "the record")
+
+    assert (row.event, row.named, row.body) == ("mail.failed", True, "No route to host")
+    assert row.attributes == {}
 
 
 def test_its_request_is_in_prometheus_with_an_exemplar_of_that_trace(
