@@ -204,7 +204,11 @@ def time_ms(text: str) -> int:
     """
     plain = _FRACTION.sub(lambda found: found[0][:7].ljust(7, "0"), text.replace("Z", "+00:00"))
     at = datetime.fromisoformat(plain)
-    return round(at.replace(tzinfo=at.tzinfo or timezone.utc).timestamp() * 1000)
+    try:
+        at = at.replace(tzinfo=at.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError("beyond the calendar") from error
+    return round(at.timestamp() * 1000)
 
 
 def _time(at_ms: int) -> str:

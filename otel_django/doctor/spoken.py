@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from typing import Final, Literal
 
 Spoken = Literal["nothing", "silence", "http", "http2", "tls", "other"]
@@ -23,7 +24,7 @@ def spoken_at(host: str, port: int, timeout_s: float) -> Spoken:
     except OSError:
         return "nothing"
     with connection:
-        answer = _answer(connection)
+        answer = _answer(connection, time.monotonic() + timeout_s)
     if answer.startswith(b"HTTP/1."):
         asks_for_tls = b" 400 " in answer[:32] and any(w in answer.lower() for w in _FOR_TLS)
         return "tls" if asks_for_tls else "http"
@@ -34,11 +35,15 @@ def spoken_at(host: str, port: int, timeout_s: float) -> Spoken:
     return "other" if answer else "silence"
 
 
-def _answer(connection: socket.socket) -> bytes:
+def _answer(connection: socket.socket, deadline_s: float) -> bytes:
+    """What has come until then, or until there is enough of it."""
     answer = b""
     with contextlib.suppress(OSError):
         connection.sendall(_GREETING)
-        while len(answer) < 1024 and (data := connection.recv(1024)):
+        while len(answer) < 1024 and time.monotonic() < deadline_s:
+            data = connection.recv(1024)
+            if not data:
+                break
             answer += data
     return answer
 

@@ -401,6 +401,13 @@ def test_other_answers_are_faults_in_safe_words(
     assert len(server.requests) == 1  # no redirect is followed
 
 
+@pytest.mark.parametrize("ends", ["9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00+23:00"])
+def test_a_time_beyond_the_calendar_is_a_fault_too(server: AlertmanagerStub, ends: str) -> None:
+    server.hold(endsAt=ends)
+    with pytest.raises(AlertmanagerError):
+        sync()
+
+
 def test_nobody_listens(server: AlertmanagerStub) -> None:
     server.close()
     with pytest.raises(AlertmanagerError, match="can't be reached: can't connect"):

@@ -22,7 +22,7 @@ from otel_django.conf.load import load
 from otel_django.doctor import sending
 from otel_django.doctor.probe import Probe, encoded
 from otel_django.doctor.spoken import spoken_at
-from tests.misbehaving import closed_port, hanging
+from tests.misbehaving import closed_port, hanging, slow
 from tests.stub_collector import StubCollector
 from tests.tls_kit import Authority
 
@@ -277,3 +277,10 @@ def test_somebody_who_says_nothing_or_something_else() -> None:
         thread.start()
         assert spoken_at("127.0.0.1", listener.getsockname()[1], 0.5) == "other"
         thread.join(5)
+
+
+def test_one_that_answers_a_byte_at_a_time_is_not_listened_to_for_long() -> None:
+    began_s = time.monotonic()
+    with slow(b"x" * 1000, byte_every_s=0.1) as server:
+        assert spoken_at("127.0.0.1", server.port, 0.3) == "other"
+    assert time.monotonic() - began_s < 60, "it was listened to until the end"
