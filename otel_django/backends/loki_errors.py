@@ -12,7 +12,7 @@ from otel_django.backends.loki_query import logql
 from otel_django.contracts import LogQuery
 from otel_django.metrics.prometheus_names import label_name
 from otel_django.roll_ups import ErrorDetail, ErrorGroup, ErrorPage
-from otel_django.store.error_rows import origin_of
+from otel_django.store.error_rows import is_refusal, origin_of
 from otel_django.store.fingerprint import Kind, kind_of, text_of
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class LokiErrorReader:
         found: dict[tuple[str, str], _Group] = {}
         seen: set[tuple[str, str, str]] = set()
         for row in (entry.row for entry in entries):
+            if is_refusal(row.attributes, row.severity_number):
+                continue
             kind = _kind(row)
             fingerprint = text_of(kind.fingerprint)
             once = (fingerprint, row.trace_id, row.span_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_django import names
+from otel_django import log_record, names
 from otel_django.store.error_schema import SLOTS
 from otel_django.store.fingerprint import Kind, kind_of
 from otel_django.store.json_text import dumps
@@ -160,6 +160,12 @@ def origin_of(attributes: Mapping[str, Any]) -> Any:
         if name in attributes:
             return attributes[name]
     return ""
+
+
+def is_refusal(attributes: Mapping[str, Any], severity_number: int) -> bool:
+    """Whether Django tells of a 4xx by which it answered an exception, such as PermissionDenied."""
+    status = str(attributes.get("status_code", ""))
+    return severity_number < log_record.ERROR and len(status) == 3 and status.startswith("4")
 
 
 def _kind(attributes: Mapping[str, Any]) -> Kind | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_django import log_record, names
-from otel_django.store.error_rows import Errors, SeenExceptions, Sighting, origin_of
+from otel_django.store.error_rows import Errors, SeenExceptions, Sighting, is_refusal, origin_of
 from otel_django.store.json_text import dumps, int64
 from otel_django.store.roll_up_schema import LEVELS
 from otel_django.store.rows import (
@@ -133,7 +133,9 @@ class LogPacker:
             version = text(source.version) if source.version else None
             batch.sources[source_id] = (service, version)
         attributes = record.attributes
-        if names.EXCEPTION_TYPE in attributes or names.EXCEPTION_MESSAGE in attributes:
+        if (
+            names.EXCEPTION_TYPE in attributes or names.EXCEPTION_MESSAGE in attributes
+        ) and not is_refusal(attributes, record.severity_number):
             sighting = Sighting(time_ns, trace_id, record.span_id, index)
             resource: Any = record.resource
             batch.errors.add(attributes, resource.attributes, origin_of(attributes), sighting)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -122,6 +123,15 @@ def test_errors_alike_are_one_row_that_says_what_where_and_how_often(log: Log) -
         "ValueError no address for customer 4 orders/views.py:42 /checkout/ 3 10 min ago 1 min ago"
     )
     assert rows(html)[1].startswith("KeyError 'sku' catalogue/search.py:42 /search/ 1 2 min ago")
+
+
+def test_a_refusal_that_django_answers_by_4xx_is_no_error(log: Log) -> None:
+    told = (("warning", 403), ("warning", 400), ("error", 500), ("warning", 500))
+    for level, status in told:
+        fields: dict[str, Any] = {"status_code": status, "exception__type": "Refused"}
+        log.logs.accept([record("no", level=level, time_ns=log.now_ns, **fields)])
+    log.keep()
+    assert text(page()).startswith("1 open kind of errors, 2 times")
 
 
 def test_headings_sort_by_times_and_by_first_seen(log: Log) -> None:
