@@ -23,8 +23,8 @@ from otel_django.alerts.delivery.channels.log import LogChannel
 from otel_django.alerts.delivery.channels.pagerduty import PagerDutyChannel
 from otel_django.alerts.delivery.channels.slack import SlackChannel
 from otel_django.alerts.delivery.channels.webhook import WebhookChannel
-from otel_django.alerts.delivery.contract import Notification, notification
-from otel_django.alerts.delivery.posting import Poster
+from otel_django.alerts.delivery.contract import Notification, Outcome, notification
+from otel_django.alerts.delivery.posting import NOT_ALLOWED, Poster
 from otel_django.alerts.delivery.private_addresses import reachable
 from tests import alert_kit as kit
 from tests import alert_stubs as stubs
@@ -385,6 +385,20 @@ def test_apprise_reaches_no_private_address_and_follows_no_redirect(webhook: Ale
         webhook.answers.append(Answer(307, {"Location": inside.url}))
         assert AppriseChannel(url, ANY).send(kit.notification(), 5).result == "retry"
         assert inside.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "json://[::1]:9/",
+        "forms://[::ffff:127.0.0.1]/",
+        "mailto://ada:hush@gmail.com?smtp=127.0.0.1",
+    ],
+)
+@old_imports
+def test_apprise_reaches_no_private_address_by_another_way_of_writing_it(url: str) -> None:
+    outcome = AppriseChannel(url, reachable("none")).send(kit.notification(), 5)
+    assert outcome == Outcome("refused", NOT_ALLOWED)
 
 
 @old_imports

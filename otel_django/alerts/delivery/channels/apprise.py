@@ -85,16 +85,20 @@ def _body(notification: Notification) -> str:
 
 def _leads_where_it_may(service: Any, may_reach: Callable[[str], bool]) -> bool:
     """Apprise connects by itself: what the name leads to is all that can be looked at."""
+    # smtp_host is where e-mail goes; services without a host have addresses of Apprise's own.
+    hosts = (getattr(service, name, None) for name in ("host", "smtp_host"))
+    return all(may_reach(each) for host in hosts if host for each in _addresses(str(host)))
+
+
+def _addresses(host: str) -> list[str]:
+    """None of what can't be looked up: Apprise won't get there either, and says so."""
     import socket
 
-    host = getattr(service, "host", None)
-    if not host:
-        return True  # a service whose address is Apprise's own
     try:
-        found = socket.getaddrinfo(str(host), None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return True  # it won't get there either, and says so
-    return all(may_reach(str(one[4][0])) for one in found)
+        return []
+    return [str(one[4][0]) for one in found]
 
 
 @contextlib.contextmanager
