@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ _TOLD: Final = frozenset(
     }
 )
 """What has a field of its own, or that Loki adds."""
+_ID: Final = re.compile(r"[0-9A-Fa-f]{16}|[0-9A-Fa-f]{32}")
 
 
 class Entry(NamedTuple):
@@ -66,8 +68,8 @@ def _entry(time_ns: int, line: str, found: dict[str, str]) -> Entry:
             event=named or line,
             logger=found.get(LOGGER, ""),
             service=found.get(SERVICE, ""),
-            trace_id=found.get("trace_id", ""),
-            span_id=found.get("span_id", ""),
+            trace_id=_id(found.get("trace_id", "")),
+            span_id=_id(found.get("span_id", "")),
             attributes=attributes,
             resource=resource,
             body=line if named and line != named else None,
@@ -78,6 +80,11 @@ def _entry(time_ns: int, line: str, found: dict[str, str]) -> Entry:
 
 def _severity(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 3 else 0
+
+
+def _id(text: str) -> str:
+    """Empty where a sender has written something else there."""
+    return text.lower() if _ID.fullmatch(text) else ""
 
 
 def _mark(line: str, found: Mapping[str, str]) -> str:

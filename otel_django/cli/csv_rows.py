@@ -69,7 +69,8 @@ COLUMNS: Final = {
         "max",
     ],
 }
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
+"""The last ones are the same signs in full width, which spreadsheets of East Asia read alike."""
 
 
 def trace(row: TraceSummary) -> list[Any]:

@@ -182,7 +182,9 @@ def test_csv_has_one_signal_and_no_formulas(store: Path) -> None:
     assert {row["duration_ms"] for row in spans} == {"0.5", "20.0"}
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize(
+    "begin", ["=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20"]
+)
 def test_no_text_of_a_csv_begins_as_a_formula_does(begin: str) -> None:
     assert csv_rows.text(f"{begin}=1+1") == f"'{begin}=1+1"
 

@@ -191,6 +191,16 @@ def test_no_answer_makes_another_error_than_read_error(answer: Any) -> None:
             question(Scripted("Loki", "http://loki"))
 
 
+@pytest.mark.parametrize("id_", ["=HYPERLINK(1)", "../../admin/", "<script>", "é" * 32])
+def test_what_is_no_id_of_a_trace_leads_nowhere(stub: Stub, id_: str) -> None:
+    """Loki takes anything from who sends to it."""
+    told = {"structuredMetadata": {"trace_id": id_, "span_id": id_}}
+    stream = {"stream": {"service_name": "shop"}, "values": [[str(NOW), "paid", told]]}
+    stub.body = json.dumps({"data": {"result": [stream]}}).encode()
+    [row] = LokiReader(remote(stub.url)).list_logs(LogQuery()).rows
+    assert (row.event, row.trace_id, row.span_id) == ("paid", "", "")
+
+
 def test_an_answer_is_read_no_further_than_its_limit(stub: Stub) -> None:
     stub.body = json.dumps({"x": "y" * 10_000}).encode()
     with pytest.raises(TooLargeError):
