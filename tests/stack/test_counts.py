@@ -11,7 +11,7 @@ from tests.stack.conftest import exporting_to
 from tests.stack.load_kit import Arrived, ask_for
 from tests.stack.stack_kit import Stack, wait_until
 
-REQUESTS = int(os.environ.get("OTEL_DJANGO_STACK_REQUESTS", "10000"))
+REQUESTS = int(os.environ.get("TESTS_STACK_REQUESTS", "10000"))
 
 
 def test_all_requests_are_the_same_number_everywhere(programs: Stack, tmp_path: Path) -> None:
