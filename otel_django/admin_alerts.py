@@ -323,7 +323,7 @@ def _object(text: str) -> str:
     except (ValueError, RecursionError) as error:
         raise forms.ValidationError(f"It isn't JSON: {error}.") from error
     if not isinstance(found, dict):
-        raise forms.ValidationError('It must be an object: {"warning": 2}')
+        raise forms.ValidationError("It must be a JSON object, in braces.")
     return text or "{}"
 
 
@@ -423,8 +423,8 @@ class CustomMetricAdmin(_Written):
 class AlertEventAdmin(_Rows):
     """Who did what, when."""
 
-    list_display = ("when", "kind", "by", "alert_type", "said", "fingerprint")
-    list_filter = ("kind", "by")
+    list_display = ("when", "kind", "by", "alert_type", "said")
+    list_filter = ("kind",)
     search_fields = ("alert_type", "by", "text", "fingerprint")
     fields = readonly_fields = ("when", "kind", "by", "alert_type", "said", "fingerprint")
 

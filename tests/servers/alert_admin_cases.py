@@ -106,6 +106,14 @@ def test_actions_do_what_they_say_and_leave_who_did_it() -> None:
     ]
 
 
+def test_no_filter_is_a_link_without_words() -> None:
+    for kind, by in (("fired", ""), ("acknowledged", "ada")):
+        AlertEvent._base_manager.create(event_id=kind, at_ms=1, kind=kind, by=by)
+    html = superuser().get(address("alertevent")).content.decode()
+    assert "?kind=fired" in html
+    assert "?by=" not in html
+
+
 def test_what_is_over_and_told_is_archived_and_nothing_else() -> None:
     over, untold = alert("DiskFull", over=True), alert("HighCpu", over=True, told_state="firing")
     fires = alert()
@@ -146,7 +154,7 @@ def test_a_silence_is_written_in_lines_and_kept_with_who_wanted_it() -> None:
         ("Own", "{", "isn&#x27;t JSON"),
         ("Own", "[" * 100_000, "isn&#x27;t JSON"),
         ("HighCpu", '{"operator": []}', "can&#x27;t be used"),
-        ("Own", "[]", "must be an object"),
+        ("Own", "[]", "must be a JSON object"),
         ("Own", '{"form": "explode"}', "its form must be one of"),
         ("HighCpu", '{"warning": "much"}', "must be a number"),
         ("HighCpu", '{"wrning": 1}', "it has no"),
