@@ -4,7 +4,9 @@ python3 examples/shop/make_env.py > .env
 python3 examples/shop/make_env.py minimal > .env
 """
 
+import os
 import secrets
+import stat
 import sys
 
 PROFILES = ("full", "minimal", "ha")
@@ -23,6 +25,8 @@ def main(arguments: list[str]) -> None:
     profile = arguments[0] if arguments else PROFILES[0]
     if profile not in PROFILES or len(arguments) > 1:
         sys.exit(f"One of these profiles, or none: {', '.join(PROFILES)}.")
+    if stat.S_ISREG(os.fstat(1).st_mode):
+        os.fchmod(1, 0o600)  # the shell has made it for everybody to read
     print(f"COMPOSE_PROFILES={profile}")
     for name in SECRETS:
         print(f"{name}={secrets.token_urlsafe(24)}")

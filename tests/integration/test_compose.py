@@ -159,6 +159,15 @@ def test_the_image_copies_what_is_there_and_leaves_root() -> None:
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
 
 
+def test_the_passwords_are_for_their_owner_alone(tmp_path: Path) -> None:
+    with (tmp_path / ".env").open("w") as file:
+        (tmp_path / ".env").chmod(0o644)
+        subprocess.run(
+            [sys.executable, str(ROOT / "examples/shop/make_env.py")], stdout=file, check=True
+        )
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+
+
 def test_an_unknown_profile_makes_no_secrets() -> None:
     command = [sys.executable, str(ROOT / "examples/shop/make_env.py"), "everything"]
     done = subprocess.run(
