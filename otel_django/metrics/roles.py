@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +12,7 @@ from otel_django import names
 if TYPE_CHECKING:
     from otel_django.metric_points import AttributeValue
 
-_NAMESPACE: Final = uuid.UUID("6f1f7c1e-52a4-4a0c-9a3f-0d0c6e2b7a55")
+_DIGITS: Final = 8
 
 
 def role_resource(
@@ -23,9 +23,10 @@ def role_resource(
 ) -> dict[str, AttributeValue]:
     """``process``'s resource without what is one process's own.
 
-    The instance is made of host, service, role and the folder in which the processes add up their
-    sums: it stays while they come and go, and two sites of one name on a host have each their own.
-    To an instance that the user gave, the role is added.
+    The instance is host and role, for people to read in charts and alerts, and a few digits made of
+    the service and the folder in which the processes add up their sums: it stays while they come
+    and go, and two sites of one name on a host have each their own. To an instance that the user
+    gave, the role is added.
     """
     resource = {
         key: value
@@ -33,9 +34,11 @@ def role_resource(
         if not key.startswith("process.") or key.startswith("process.runtime.")
     }
     service, host = resource.get(names.SERVICE_NAME), resource.get(names.HOST_NAME)
-    made = uuid.uuid5(_NAMESPACE, f"{host}\n{service}\n{role}\n{os.path.realpath(run_dir)}")
+    site = hashlib.sha256(f"{service}\n{os.path.realpath(run_dir)}".encode())
     resource[names.SERVICE_INSTANCE_ID] = (
-        f"{given_instance}-{role}" if given_instance else str(made)
+        f"{given_instance}-{role}"
+        if given_instance
+        else f"{host}-{role}-{site.hexdigest()[:_DIGITS]}"
     )
     resource[names.PROCESS_ROLE] = role
     return resource

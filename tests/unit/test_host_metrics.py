@@ -680,6 +680,7 @@ def test_the_instance_of_a_role_is_stable_and_names_no_process(tmp_path: Path) -
     assert not any(key.startswith("process.") for key in web)
     assert web["service.instance.id"] != resource_of("worker")["service.instance.id"]
     assert resource_of("web", "pod-1")["service.instance.id"] == "pod-1-web"
+    assert str(web["service.instance.id"]).startswith("h-web-")
 
 
 def test_two_sites_of_one_name_on_a_host_are_two_instances(tmp_path: Path) -> None:
