@@ -102,11 +102,12 @@ def _joined(findings: Iterable[Finding]) -> Iterator[Finding]:
 def _followed(
     settings: Settings, probe: Probe, signals: list[str], wait_s: float
 ) -> Iterator[Finding]:
-    from otel_django.doctor.following import follow
+    from otel_django.doctor.following import answers, follow
     from otel_django.doctor.trails import trails
 
     found = list(trails(settings, probe))
     yield from follow([trail for trail in found if trail.signal in signals], wait_s)
+    yield from (answers(trail) for trail in found if trail.signal not in signals)
     for signal in signals:
         if all(trail.signal != signal for trail in found):
             yield _untraceable(signal)

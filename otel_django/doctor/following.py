@@ -58,6 +58,16 @@ def follow(trails: Sequence[Trail], wait_s: float) -> Iterator[Finding]:
         yield _missed(trail, failed.get(trail.place), wait_s)
 
 
+def answers(trail: Trail) -> Finding:
+    """Whether that place can be asked at all, where no probe is on its way there."""
+    try:
+        trail.look()
+    except ReadError as error:
+        return _missed(trail, str(error), 0.0)
+    observed = {"place": trail.place}
+    return Finding(trail.signal, "ok", f"{trail.place} answers.", observed=observed)
+
+
 def _seen(trail: Trail, after_s: float) -> Finding:
     return Finding(
         trail.signal,

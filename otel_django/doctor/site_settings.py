@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_django.checks import check_settings
-from otel_django.conf.settings import SIGNALS
+from otel_django.checks import ABOUT, check_settings
 from otel_django.doctor.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from otel_django.conf import Settings
+    from otel_django.doctor.finding import State
 
 _SUBJECT: Final = "settings"
 _RATIO_SAMPLERS: Final = ("traceidratio", "parentbased_traceidratio")
 _OFF_SAMPLERS: Final = ("always_off", "parentbased_always_off")
 _RARE: Final = 0.001
+_NOTHING_KEPT: Final = ABOUT["nothing_kept"][0]
+"""The end of that check's id."""
 
 
 def look(settings: Settings) -> Iterator[Finding]:
@@ -31,9 +33,9 @@ def look(settings: Settings) -> Iterator[Finding]:
 
 def _mistakes() -> Iterator[Finding]:
     for message in check_settings(None):
-        yield Finding(
-            _SUBJECT, "warning", message.msg, message.hint or "", {"check": message.id or ""}
-        )
+        name = message.id or ""
+        state: State = "fault" if name.endswith(_NOTHING_KEPT) else "warning"
+        yield Finding(_SUBJECT, state, message.msg, message.hint or "", {"check": name})
 
 
 def _switched_off(settings: Settings) -> Iterator[Finding]:
@@ -43,15 +45,6 @@ def _switched_off(settings: Settings) -> Iterator[Finding]:
     elif settings.enabled is False:
         name = settings.origins["enabled"].variable
         yield Finding(_SUBJECT, "fault", f"{name} switches everything off.", f"Take {name} away.")
-    elif settings.store is None and not any(
-        getattr(settings, f"{signal}_exporters") for signal in SIGNALS
-    ):
-        yield Finding(
-            _SUBJECT,
-            "fault",
-            "Telemetry is neither kept nor sent.",
-            "Set OTEL_EXPORTER_OTLP_ENDPOINT to your Collector, or OTEL_DJANGO_STORE to a file.",
-        )
 
 
 def _sampling(settings: Settings) -> Iterator[Finding]:

@@ -172,6 +172,25 @@ def test_what_is_wrong_is_said_once_with_its_cure(project: Path) -> None:
     assert "OTEL_DJANGO_KEEP" in warning["message"]
 
 
+def test_what_is_read_from_is_asked_though_nothing_is_sent(project: Path) -> None:
+    away = f"http://127.0.0.1:{closed_port()}"
+    code, found, _ = doctor(
+        project, "--json", OTEL_DJANGO_STORE="here.sqlite3", OTEL_DJANGO_READ_FROM=f"loki={away}"
+    )
+    assert code == 1
+    (fault,) = [finding for finding in found if finding["state"] == "fault"]
+    assert fault["subject"] == "logs"
+    assert "Loki can't be asked" in fault["message"]
+
+
+def test_that_telemetry_goes_nowhere_is_said_once(project: Path) -> None:
+    code, found, _ = doctor(project, "--json")
+    assert code == 1
+    (fault,) = [finding for finding in found if finding["state"] == "fault"]
+    assert fault["observed"] == {"check": "otel_django.W006"}
+    assert all(finding["state"] in ("ok", "fault") for finding in found)
+
+
 def test_what_is_set_up_twice_is_found_where_servers_set_it_up(project: Path) -> None:
     (project / "by_hand.py").write_text(BY_HAND)
     (project / "site_settings.py").write_text(
