@@ -31,6 +31,16 @@ def collector(module_collector: StubCollector) -> Iterator[StubCollector]:
     module_collector.set_mode("ok")
 
 
+@pytest.fixture
+def no_meter_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry's API takes the first provider for good: what this test sets goes with it."""
+    from opentelemetry.metrics import _internal as api_state
+    from opentelemetry.util._once import Once
+
+    monkeypatch.setattr(api_state, "_METER_PROVIDER", None)
+    monkeypatch.setattr(api_state, "_METER_PROVIDER_SET_ONCE", Once())
+
+
 @pytest.fixture(params=["http/protobuf", "grpc"])
 def protocol(request: pytest.FixtureRequest) -> Literal["http/protobuf", "grpc"]:
     """Both ways to send."""

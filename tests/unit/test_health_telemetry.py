@@ -17,6 +17,8 @@ from otel_django.health.results import Result
 from otel_django.metrics.host_folder import usable_folder
 from otel_django.observers.folder_board import FolderBoard
 
+pytestmark = pytest.mark.usefixtures("no_meter_provider")
+
 
 class Site:
     """A process whose telemetry runs, with the time in the test's hands."""

@@ -15,6 +15,8 @@ from otel_django.conf import OtlpSettings, Settings
 from otel_django.metric_points import HistogramPoint, NumberPoint
 from tests.stub_collector import StubCollector
 
+pytestmark = pytest.mark.usefixtures("no_meter_provider")
+
 SPANS = "batching_span_processor"
 SPAN_EXPORTER = "otlp_http_span_exporter"
 
