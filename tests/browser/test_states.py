@@ -55,10 +55,20 @@ def assert_it_fits_a_phone(browser: Browser) -> None:
 # --- empty
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in {"dashboard", "health"}])
+OF_NO_STORE = {"alerts", "dashboard", "health"}
+"""What they show isn't the store's."""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in OF_NO_STORE])
 def test_an_empty_page_says_what_to_do(name: str, site_in_state: SiteIn, browser: Browser) -> None:
     browser.open(site_in_state("empty").address + PATHS[name])
     assert re.search(r"[Oo]pen a page|come|Send one|is grouped here", browser.text(".state"))
+    assert_it_stands(browser)
+
+
+def test_alerts_without_tables_say_what_makes_them(site_in_state: SiteIn, browser: Browser) -> None:
+    browser.open(site_in_state("empty").address + PATHS["alerts"])
+    assert "manage.py migrate otel_django" in browser.text("main")
     assert_it_stands(browser)
 
 
