@@ -56,5 +56,6 @@ def test_those_with_the_right_see_and_nobody_changes(theme: str, tmp_path: Path)
     assert found["files"] == ["text/css", "text/javascript"]
     parts = ["Site", "Database", "Cache", "Celery", "API", "Host", "Alerts"]
     assert found["alone"] == parts
-    assert found["titles"] == [[f"/monitoring/dashboard/{p.lower()}/", p] for p in parts]
+    ours = [each for each in found["titles"] if each[0].startswith("/monitoring/")]
+    assert ours == [[f"/monitoring/dashboard/{part.lower()}/", part] for part in parts]
     assert any(module.startswith("unfold") for module in found["kind"]) == (theme == "unfold")
