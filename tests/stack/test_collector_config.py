@@ -23,13 +23,16 @@ COMBINATIONS = [
     ("collector.yaml", "network.yaml", "tls.yaml"),
     ("collector.yaml", "docker.yaml"),
     ("collector.yaml", "agent.yaml"),
+    ("collector.yaml", "agent.yaml", "agent-dns.yaml"),
     ("collector.yaml", "agent.yaml", "docker.yaml"),
+    ("collector.yaml", "agent.yaml", "network.yaml"),
     ("collector.yaml", "gateway.yaml", "network.yaml"),
     ("collector.yaml", "gateway.yaml", "network.yaml", "tls.yaml"),
     *(("collector.yaml", f"vendors/{vendor}") for vendor in VENDORS),
 ]
 # What has no default, because no guess would be right.
 REQUIRED = {
+    "COLLECTOR_GATEWAY_NAME": "gateways.example.internal",
     "COLLECTOR_TOKEN": "a-token",
     "COLLECTOR_TLS_CERT": "/etc/tls/tls.crt",
     "COLLECTOR_TLS_KEY": "/etc/tls/tls.key",
