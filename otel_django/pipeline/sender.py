@@ -2,16 +2,17 @@
 
 While the receiver answers promptly, a batch is encoded and sent from memory. As soon as a send
 fails, or takes longer than a quarter of a second, the batch in flight goes to the backlog (the
-spool on disk), everything that follows goes behind it, and sending goes on from the backlog's head
-until it is empty. While it waits for the network the sender calls ``on_wait`` about every 0.2 s;
-the worker drains its queue there and calls ``accept`` again, which then only appends to the
-backlog: so nothing stays in memory alone for longer than a second.
+spool on disk), everything that follows goes behind it, and sending goes on from the backlog's head,
+slowly at first, until it is empty. While it waits for the network the sender calls ``on_wait``
+about every 0.2 s; the worker drains its queue there and calls ``accept`` again, which then only
+appends to the backlog: so nothing stays in memory alone for longer than a second.
 
 Delivery is at least once: a request whose answer was lost is sent again.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from otel_django.pipeline.batches import Batches, parts
 from otel_django.pipeline.otlp_split import Chunk
 from otel_django.pipeline.receiver import Receiver, Transport
 from otel_django.pipeline.retry import Outcome, Random, Verdict
+from otel_django.pipeline.slow_start import SLICE_S, SlowStart
 from otel_django.pipeline.tally import Tally
 from otel_django.pipeline.waiting import FIRST_SLICE_S
 
@@ -41,7 +43,6 @@ MIN_REQUEST_BYTES: Final = 64 << 10
 MERGED_BYTES: Final = 1 << 20
 """Small requests of the backlog are joined up to this: cheap, and quick to send again."""
 MEMORY_BYTES: Final = 16 << 20
-REPLAY_S: Final = 0.25
 STUCK_S: Final = 0.1
 ADOPT_EVERY_S: Final = 5.0
 EARLY_SHARE: Final = 0.2
@@ -131,6 +132,7 @@ class OtlpSender:
         if first_s is None:  # not all of a host's workers at the same moment
             first_s = self._rng.uniform(0.0, self._adopt_every_s)
         self._next_adoption_s = self._clock.monotonic_s() + first_s
+        self._slow_start = SlowStart()
 
     # --- Sink
 
@@ -286,7 +288,7 @@ class OtlpSender:
         self._kept, self._not_kept = None, ""
 
     def _poll(self, now_s: float) -> float | None:
-        receiver, backlog = self._receiver, self._backlog
+        receiver, backlog, start = self._receiver, self._backlog, self._slow_start
         self._holding = False
         receiver.prepare()
         # Early where the thread is awake for something else: that spares it waking up for this.
@@ -294,25 +296,34 @@ class OtlpSender:
         if now_s >= due_s and not (receiver.wait_s or backlog.spool.has_adopted):
             full = backlog.spool.adopt_orphans(ADOPT_AT_ONCE) == ADOPT_AT_ONCE
             self._next_adoption_s = now_s + (0.0 if full else self._adopt_every_s)
-        advanced = False
-        if not backlog.is_empty and not receiver.wait_s:
-            advanced = self._replay(self._clock.monotonic_s() + REPLAY_S)
+        now_s = self._clock.monotonic_s()
+        advanced = True
+        if not (backlog.is_empty or receiver.wait_s or start.wait_s(now_s)):
+            advanced = self._replay(now_s + SLICE_S, start.take(now_s))
+        now_s = self._clock.monotonic_s()
+        if backlog.is_empty or receiver.wait_s:
+            start.reset()
         if backlog.is_empty:
-            return max(self._next_adoption_s - self._clock.monotonic_s(), 0.0)
-        return max(receiver.wait_s, 0.0 if advanced else STUCK_S)
+            return max(self._next_adoption_s - now_s, 0.0)
+        return max(receiver.wait_s, start.wait_s(now_s), 0.0 if advanced else STUCK_S)
 
-    def _replay(self, until_s: float, *, at_once: bool = False) -> bool:
+    def _replay(self, until_s: float, items: float = math.inf, *, at_once: bool = False) -> bool:
         """Send from the head of the backlog until it is empty, a send fails, or ``until_s``.
 
-        Returns whether the backlog became shorter.
+        No more than ``items``, but one request at least. Returns whether the backlog became
+        shorter.
         """
-        advanced = False
+        advanced, left = False, items
         while (at_once or not self._receiver.wait_s) and self._clock.monotonic_s() < until_s:
             at_once = False
-            waiting = self._backlog.head(self._max_items, min(MERGED_BYTES, self._max_bytes))
+            most = int(min(left, self._max_items))
+            waiting = self._backlog.head(most, min(MERGED_BYTES, self._max_bytes))
             if not waiting or not self._send_waiting(waiting):
                 break
             advanced = True
+            left -= sum(one.items for one in waiting)
+            if left <= 0:
+                break
         return advanced
 
     def _send_waiting(self, waiting: list[Waiting]) -> bool:

@@ -28,12 +28,15 @@ class Load:
         self._pause_s = visitors / per_second
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._come, args=(v,)) for v in self._visitors]
+        self._answers: list[tuple[float, float]] = []
 
     def _come(self, visitor: Visitor) -> None:
         for route, path in itertools.cycle(PAGES):
             if self._over.wait(self._pause_s):
                 return
+            asked_s = time.monotonic()
             visitor.ask(route, path)
+            self._answers.append((asked_s, time.monotonic() - asked_s))
 
     @contextlib.contextmanager
     def coming(self) -> Iterator[None]:
@@ -50,6 +53,14 @@ class Load:
     def counts(self) -> Counts:
         """Answers by (route, status)."""
         return sum((visitor.counts for visitor in self._visitors), Counts())
+
+    def times_s(self, since_s: float, until_s: float) -> list[float]:
+        """How long the answers took, shortest first, that were asked between two times.
+
+        The times are of ``time.monotonic``.
+        """
+        answers = list(self._answers)
+        return sorted(took_s for asked_s, took_s in answers if since_s <= asked_s < until_s)
 
     def unanswered(self) -> int:
         """Requests without an answer."""
@@ -81,14 +92,12 @@ class Arrived:
         self._service = service
         self._since_s = since_s
         self._spans: dict[str, tuple[str, str]] = {}
-        self._read_to_s = since_s
 
     def in_jaeger(self) -> Counts:
         """Server spans by (route, status); two with one id are one."""
         now_s, window_s = time.time(), 5.0
-        start_s = max(self._since_s, self._read_to_s - 30.0)
         for begin_s in itertools.takewhile(
-            lambda at_s: at_s < now_s, itertools.count(start_s, window_s)
+            lambda at_s: at_s < now_s, itertools.count(self._since_s, window_s)
         ):
             for span in self._programs.jaeger.spans(self._service, begin_s, begin_s + window_s):
                 tags = span["attributes"]

@@ -62,6 +62,11 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """It was started and not killed."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start, and wait until it says that it is ready.
 
@@ -73,7 +78,7 @@ class Service:
 
     def launch(self) -> None:
         """Start without waiting."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "PYTEST_"))}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command(),
@@ -131,6 +136,7 @@ class Jaeger(Service):
             "JAEGER_QUERY_GRPC_PORT": str(free_port()),
             "JAEGER_OTLP_GRPC_PORT": str(self.otlp_port),
             "JAEGER_OTLP_HTTP_PORT": str(self.otlp_http_port),
+            "OTEL_TRACES_SAMPLER": "always_off",  # as in docker-compose.yml
         }
 
     def command(self) -> list[str]:
@@ -323,14 +329,14 @@ def running(*services: Service) -> Iterator[None]:
             service.kill()
 
 
-def ask(url: str, *, parse: bool = True) -> Any:
+def ask(url: str, *, parse: bool = True, **headers: str) -> Any:
     """The answer to a GET, as JSON; or its status as text.
 
     Raises:
         urllib.error.HTTPError: for any answer but a good one.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=30) as answer:
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=30) as answer:
         return json.loads(answer.read()) if parse else str(answer.status)
 
 

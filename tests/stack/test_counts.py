@@ -24,4 +24,4 @@ def test_all_requests_are_the_same_number_everywhere(programs: Stack, tmp_path: 
         assert sent.total() == REQUESTS
         wait_until(lambda: arrived.in_prometheus() == sent, 30, "the metrics")
         wait_until(lambda: arrived.in_loki() == REQUESTS, 30, "the lines")
-        wait_until(lambda: arrived.in_jaeger() == sent, 60, "the spans")
+        wait_until(lambda: arrived.in_jaeger() == sent, 180, "the spans")

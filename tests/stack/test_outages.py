@@ -32,4 +32,4 @@ def test_nothing_is_lost_while_it_is_away(away: str, programs: Stack, tmp_path: 
         assert load.unanswered() == 0
         wait_until(lambda: arrived.in_prometheus() == sent, 60, "the metrics")
         wait_until(lambda: arrived.in_loki() == sent.total(), 60, "the lines")
-        wait_until(lambda: arrived.in_jaeger() == sent, 60, "the spans")
+        wait_until(lambda: arrived.in_jaeger() == sent, 180, "the spans")

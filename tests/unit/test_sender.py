@@ -144,9 +144,33 @@ def test_waiting_items_are_joined_into_few_requests(spool_dir: Path) -> None:
     assert len(script.sent) == 1
     script.sent.clear()
     clock.now_s += 10
-    sender.poll(clock.now_s)
-    assert len(script.sent) == 2
+    while not sender.status().direct:
+        clock.now_s += sender.poll(clock.now_s) or 0.0
+    assert len(script.sent) == 4
     assert numbers(script.sent) == list(range(1000))
+
+
+def test_a_receiver_that_is_back_gets_little_at_first_and_twice_as_much_every_ten_seconds(
+    spool_dir: Path,
+) -> None:
+    script = Scripted(AWAY)
+    sender, clock = scripted(spool_dir, script)
+    for _ in range(500):
+        sender.accept(range(128))
+    began_s = clock.now_s = clock.now_s + 10
+    after: dict[int, int] = {}
+    while not sender.status().direct:
+        wish_s = sender.poll(clock.now_s)
+        assert wish_s is not None
+        sent = sum(len(numbers([body])) for body in script.sent[1:])
+        after[int((clock.now_s - began_s) * 4)] = sent
+        assert sender.status().direct or wish_s == 0.25
+        clock.now_s += wish_s
+    assert after[0] == 256
+    assert 1024 < after[3] <= 4 * (256 + 128)  # a second
+    assert 14_000 < after[39] < 20_000  # ten
+    assert after[max(after)] == 64_000
+    assert 20 < clock.now_s - began_s < 30
 
 
 def test_a_receiver_is_not_asked_before_it_is_due(spool_dir: Path) -> None:
