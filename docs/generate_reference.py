@@ -168,7 +168,7 @@ shown with buckets at powers of two: 1 ms to 32 s for durations, 16 bytes to 16 
 
 Made from the same numbers, for dashboards and alerts that were written for them. Series that differ
 only in what has no label here are added. A request without a route, such as most 404s, has no
-`endpoint`. Where a name is in both tables, with `both` the classic labels are shown.
+`endpoint`. Where a name is in both tables, it has the labels of both.
 
 | name | kind | labels | of |
 |---|---|---|---|

@@ -122,8 +122,7 @@ def close(settings: Settings, server: Alertmanager, now_ms: int) -> int:
             seen.append(one)
         elif is_settled or one.at_ms > began_ms:
             over.append(one)
-    anew = [one.pk for one in seen if one.at_ms <= began_ms]
-    found.filter(pk__in=anew).update(at_ms=now_ms)
+    found.filter(pk__in=[one.pk for one in seen]).update(at_ms=now_ms)
     if over:
         _resolve(database, over, now_ms)
     return len(over)

@@ -53,6 +53,14 @@ class Classic:
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
+def _also(key: str) -> tuple[str, str]:
+    """OpenTelemetry's label besides, where its name of the metric is the classic one, too.
+
+    So rules find what they ask for, and take what was scraped for what came by OTLP.
+    """
+    return label_name(key), key
+
+
 _ENDPOINT = (("method", names.HTTP_REQUEST_METHOD), ("endpoint", names.HTTP_ROUTE))
 _QUERY = (("database", names.DB_NAMESPACE), ("operation", names.DB_OPERATION_NAME))
 _CACHE = (("cache", names.DJANGO_CACHE_ALIAS),)
@@ -139,13 +147,13 @@ ALL = (
         "celery_queue_length",
         definitions.CELERY_QUEUE_LENGTH,
         "Messages that wait in a queue for a worker.",
-        (("queue", names.MESSAGING_DESTINATION_NAME),),
+        (("queue", names.MESSAGING_DESTINATION_NAME), _also(names.MESSAGING_DESTINATION_NAME)),
     ),
     Classic(
         "celery_workers",
         definitions.CELERY_WORKERS,
         "Workers that are known, by state.",
-        (("state", names.CELERY_WORKER_STATE),),
+        (("state", names.CELERY_WORKER_STATE), _also(names.CELERY_WORKER_STATE)),
     ),
 )
 

@@ -100,7 +100,7 @@ def render(
 def families(data: Sequence[ResourceMetrics], metric_names: MetricNames) -> list[Family]:
     """The families of a page.
 
-    Where a classic name is the OpenTelemetry one too, with other labels, the classic one stands.
+    Where a classic name is the OpenTelemetry one too, the classic one stands, with both labels.
     """
     old: list[Source] = []
     new: Iterable[Source] = ()

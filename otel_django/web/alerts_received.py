@@ -106,15 +106,18 @@ def _save(decider: Decider, told: Sequence[_Told]) -> None:
     wanted = rows.filter(fingerprint__in={one.fingerprint for one in told})
     known = list(wanted.filter(resolved=False).select_for_update())
     known += wanted.filter(resolved=True, since_ms__in={one.since_ms for one in told})
+    earliest_ms = min(one.since_ms for one in told)
+    known += wanted.filter(resolved=True, source="prometheus", resolved_ms__gt=earliest_ms)
     by_occurrence = {(row.fingerprint, row.since_ms): row for row in known}
     made: list[SystemAlert] = []
     ended: dict[int, SystemAlert] = {}
     changed: dict[int, SystemAlert] = {}
     for one in told:
+        found = by_occurrence.get((one.fingerprint, one.since_ms)) or _begun_before(known, one)
         for row in _left_open(known, one):
-            _end(row, one.since_ms, decider)
-            ended[row.pk] = row
-        found = by_occurrence.get((one.fingerprint, one.since_ms))
+            if row is not found:
+                _end(row, one.since_ms, decider)
+                ended[row.pk] = row
         if found is None:
             found = _row(one, decider)
             made.append(found)
@@ -138,6 +141,21 @@ _FIELDS: Final = (
     *("state", "resolved", "resolved_at", "resolved_ms", "message", "at_ms"),
     *("told_state", "told_ms"),
 )
+
+
+def _begun_before(known: Sequence[SystemAlert], one: _Told) -> SystemAlert | None:
+    """The occurrence that was still heard of when this one is said to have begun.
+
+    It is the same one: whoever is started anew, after a crash, takes that for its beginning.
+    """
+    for row in known:
+        if (row.fingerprint, row.source) != (one.fingerprint, "prometheus"):
+            continue
+        until_ms = row.resolved_ms if row.resolved else row.at_ms
+        is_told = not row.resolved or one.resolved_ms is not None
+        if is_told and row.since_ms < one.since_ms <= (until_ms or 0):
+            return row
+    return None
 
 
 def _left_open(known: Sequence[SystemAlert], one: _Told) -> Iterator[SystemAlert]:

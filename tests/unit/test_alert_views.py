@@ -237,9 +237,30 @@ def test_what_comes_again_is_kept_once_and_ends_once() -> None:
 
 def test_an_end_that_never_came_is_made_up_for() -> None:
     receive(told())
+    SystemAlert._base_manager.update(at_ms=1795343400000)
     receive(told(began="2026-11-22T11:00:00Z"))
     first, second = SystemAlert._base_manager.order_by("since_ms")
     assert (first.state, second.state) == ("resolved", "firing")
+
+
+def test_an_alert_that_begins_anew_for_those_who_tell_it_is_the_same_one() -> None:
+    receive(told(began=moment(600).isoformat()))
+    anew = moment(60).isoformat()  # heard of since: Prometheus and Alertmanager were restarted
+    receive(told(began=anew))
+    [row] = SystemAlert._base_manager.all()
+    assert row.state == "firing"
+
+    over = {"endsAt": moment(30).isoformat()}
+    receive({**told("resolved", began=anew), **over})
+    receive({**told("resolved", began=anew), **over})  # the answer was lost
+    [row] = SystemAlert._base_manager.all()
+    assert row.state == "resolved"
+    assert [event.kind for event in AlertEvent._base_manager.order_by("id")] == [
+        "fired",
+        "resolved",
+    ]
+    receive(told(began=moment(20).isoformat()))
+    assert len(listed()) == len(listed("history")) == 1
 
 
 def test_an_alert_that_was_over_when_it_came_is_history() -> None:

@@ -295,6 +295,15 @@ def test_an_alert_that_prometheus_has_yet_to_tell_again_is_not_over(
     assert row.state == "resolved"
 
 
+def test_an_alert_that_is_there_is_heard_of(server: AlertmanagerStub) -> None:
+    began_ms = now_ms()
+    row = fires(at_ms=began_ms - 60_000)
+    server.fire(alertname="HighErrorRate", severity="critical", job="shop")
+    sync()
+    row.refresh_from_db()
+    assert row.at_ms >= began_ms
+
+
 def test_an_alert_that_came_and_went_since_alertmanagers_start_is_over(
     server: AlertmanagerStub,
 ) -> None:
