@@ -52,6 +52,13 @@ the environment's go before those of the settings.
 
 `manage.py otel config` prints every value that is in effect and where it comes from, with secrets
 masked; `--json` does so for programs.
+
+`OTEL_CONFIG_FILE`, the declarative configuration, isn't read, and the check `otel_django.W007` says
+so. The SDK (1.45) leaves it to a package of its own, `opentelemetry-configuration`, an alpha that
+may change with every release, and only under `opentelemetry-instrument`. Where both are in use, the
+tracer provider that they make from the file is recorded on as
+[any provider of yours](../how-to/use-your-own-provider.md); metrics and logs go where the variables
+below say.
 """
 
 _THRESHOLDS_INTRO = """

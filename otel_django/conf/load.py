@@ -269,8 +269,9 @@ _NOTHING_KEPT: Final = Problem(
 _CONFIG_FILE_IGNORED: Final = Problem(
     CONFIG_FILE,
     "",
-    f"{CONFIG_FILE} is set, but configuration files aren't read yet.",
-    "Use the other OTEL_* variables, which count as usual.",
+    f"{CONFIG_FILE} is set, but that file isn't read: the OpenTelemetry SDK's support of it is "
+    "experimental.",
+    "Say with the other OTEL_* variables, which count as usual, what the file says.",
     "config_file",
 )
 

@@ -452,9 +452,13 @@ def test_urls_for_django_come_before_the_general_ones() -> None:
     assert loaded(environ).excluded_urls == ("b", "^c$")
 
 
-def test_a_configuration_file_is_said_not_to_be_read() -> None:
-    settings = loaded({"OTEL_CONFIG_FILE": "otel.yaml"})
-    assert problem_of(settings, "config_file").name == "OTEL_CONFIG_FILE"
+def test_a_configuration_file_is_said_not_to_be_read_and_the_variables_count() -> None:
+    settings = loaded({"OTEL_CONFIG_FILE": "otel.yaml", "OTEL_SERVICE_NAME": "shop"})
+    problem = problem_of(settings, "config_file")
+    assert problem.name == "OTEL_CONFIG_FILE"
+    assert "isn't read" in problem.message
+    assert "other OTEL_* variables" in problem.hint
+    assert settings.service_name == "shop"
 
 
 # --- the cost of it
