@@ -277,7 +277,7 @@ class Sender:
     def _spans(self, trace_id: bytes, kind: str) -> Iterator[Span]:
         now_ns = time.time_ns()
         for number in range(SPANS_A_TRACE):
-            code = Status.STATUS_CODE_ERROR if kind == "error" and number == 1 else 0
+            failed = kind == "error" and number == 1
             yield Span(
                 trace_id=trace_id,
                 span_id=self._random.getrandbits(64).to_bytes(8, "big"),
@@ -285,7 +285,9 @@ class Sender:
                 kind=Span.SPAN_KIND_INTERNAL,
                 start_time_unix_nano=now_ns,
                 end_time_unix_nano=now_ns + (1_500_000_000 if kind == "slow" else 5_000_000),
-                status=Status(code=code),
+                status=Status(
+                    code=Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_UNSET
+                ),
             )
 
     def _post(self, signal: str, body: bytes) -> None:
