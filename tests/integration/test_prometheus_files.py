@@ -123,10 +123,12 @@ MONITORS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         'otelcol_exporter_queue_capacity{exporter="otlp/jaeger"}': ("100", "100"),
     },
     "CollectorDropsTelemetry": {
-        'otelcol_receiver_refused_spans_total{receiver="otlp"}': ("0+1", "6")
+        'otelcol_receiver_refused_spans_total{receiver="otlp"}': ("0+1", "6"),
+        'otelcol_receiver_refused_log_records_total{receiver="otlp"}': ("0+1", "6"),
     },
     "CollectorExportFails": {
-        'otelcol_exporter_send_failed_log_records_total{exporter="loki"}': ("0+1", "6")
+        'otelcol_exporter_send_failed_spans_total{exporter="vendor"}': ("0+1", "6"),
+        'otelcol_exporter_send_failed_log_records_total{exporter="vendor"}': ("0+1", "6"),
     },
     "GrafanaSlow": {
         GRAFANA + '_bucket{le="5"}': ("0+1", "0+100"),
