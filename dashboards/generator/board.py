@@ -11,13 +11,19 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
     DataSourceRef,
+    VariableHide,
     VariableOption,
     VariableRefresh,
     VariableSort,
 )
 
 TAG: Final = "otel-django"
-JOBS: Final = "label_values(http_server_request_duration_seconds_count, job)"
+COUNTS: Final = "http_server_request_duration_seconds_count|celery_task_executions_total"
+"""What a service has that answers requests or runs tasks."""
+JOBS: Final = f'label_values({{__name__=~"{COUNTS}"}}, job)'
+CHOSEN: Final = f'label_values({{__name__=~"{COUNTS}", job=~"$job"}}, job)'
+AFTER_NAMESPACE: Final = r"/^(?:.*\/)?(.+)$/"
+"""Prometheus has it before the service's name, in one label; Loki has two."""
 OTHER_VARIABLES: Final = {
     "objective": ("Objective", "99.9", "What share of requests has to go well, in percent."),
 }
@@ -48,7 +54,10 @@ def built(board: Board) -> Any:
         .readonly()
         .with_variable(_data_source("prometheus", "Metrics"))
         .with_variable(_data_source("loki", "Logs"))
-        .with_variable(_job())
+        .with_variable(_services("job", JOBS).label("Service"))
+        .with_variable(
+            _services("service", CHOSEN).regex(AFTER_NAMESPACE).hide(VariableHide.HIDE_VARIABLE)
+        )
         .with_variable(
             builders.TextBoxVariable("site")
             .label("Site")
@@ -86,16 +95,14 @@ def _data_source(kind: str, label: str) -> builders.DatasourceVariable:
     )
 
 
-def _job() -> builders.QueryVariable:
+def _services(name: str, query: str) -> builders.QueryVariable:
     return (
-        builders.QueryVariable("job")
-        .label("Service")
+        builders.QueryVariable(name)
         .datasource(DataSourceRef(type_val="prometheus", uid="${prometheus}"))
-        .query(JOBS)
+        .query(query)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".+")
         .current(VariableOption(selected=True, text="All", value="$__all"))
     )

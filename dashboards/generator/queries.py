@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 JOB: Final = 'job=~"$job"'
-"""Every board has the variable ``job``: the service's name."""
+"""Every board has the variable ``job``: the service's name, with its namespace before it."""
 RATE: Final = "$__rate_interval"
 
 
@@ -63,6 +63,11 @@ def quantiles(histogram: str, *matchers: str) -> tuple[Query, ...]:
         Query(quantile(q, histogram, *matchers), name, exemplars=q == 0.95)
         for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
     )
+
+
+def named(expr: str, label: str, otherwise: str) -> str:
+    """With ``otherwise`` in the label of the series that have none: a legend needs a word."""
+    return f'label_replace({expr}, "{label}", "{otherwise}", "{label}", "")'
 
 
 def _by(labels: str) -> str:

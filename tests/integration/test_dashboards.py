@@ -24,6 +24,7 @@ VARIABLES = {
     "$__range": "1h",
     "$__auto": "1m",
     "$job": ".+",
+    "$service": ".+",
     "$objective": "99.9",
 }
 

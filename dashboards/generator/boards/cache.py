@@ -1,24 +1,12 @@
 """Caches: hits, times, and what Redis holds."""
 
 from dashboards.generator.board import Board
-from dashboards.generator.panels import graph, number, page, rows
-from dashboards.generator.queries import (
-    Query,
-    increase,
-    quantile,
-    quantiles,
-    rate,
-    ratio,
-    select,
-    share,
-)
+from dashboards.generator.panels import graph, number, rows
+from dashboards.generator.queries import Query, increase, quantile, quantiles, rate, select, share
+from dashboards.generator.shared import CACHED, HIT, RANGE, READ, hit_rate, hit_rates
 
-OPERATIONS = "django_cache_operations_total"
 TIMES = "django_cache_operation_duration_seconds"
-HIT = 'django_cache_result="hit"'
-READ = 'django_cache_result=~"hit|miss"'
 PREFIX = "django_cache_alias, django_cache_key_prefix"
-RANGE = "$__range"
 
 BOARD = Board(
     "cache",
@@ -28,16 +16,8 @@ BOARD = Board(
         (
             "Now",
             (
-                number(
-                    "Hit rate",
-                    "The share of reads that find something.",
-                    ratio(rate(OPERATIONS, HIT), rate(OPERATIONS, READ)),
-                    unit="percentunit",
-                    levels=(0.8, 0.5),
-                    runbook="LowCacheHitRate",
-                    width=6,
-                ),
-                number("Operations", "A second.", rate(OPERATIONS), unit="ops", width=6),
+                hit_rate(width=6),
+                number("Operations", "A second.", rate(CACHED), unit="ops", width=6),
                 number(
                     "95th percentile",
                     "19 of 20 operations take no longer.",
@@ -57,24 +37,11 @@ BOARD = Board(
         (
             "Over time",
             (
-                graph(
-                    "Hit rate",
-                    "By cache.",
-                    Query(
-                        share(OPERATIONS, HIT, READ, by="django_cache_alias"),
-                        "{{django_cache_alias}}",
-                    ),
-                    unit="percentunit",
-                    most=1,
-                    runbook="LowCacheHitRate",
-                    links=[page("Cache", "performance/cache/")],
-                ),
+                hit_rates(),
                 graph(
                     "Operations",
                     "A second, by what was done.",
-                    Query(
-                        rate(OPERATIONS, by="django_cache_operation"), "{{django_cache_operation}}"
-                    ),
+                    Query(rate(CACHED, by="django_cache_operation"), "{{django_cache_operation}}"),
                     unit="ops",
                     stacked=True,
                 ),
@@ -95,11 +62,11 @@ BOARD = Board(
                     PREFIX,
                     {
                         "Operations": (
-                            increase(OPERATIONS, by=PREFIX, over=RANGE),
+                            increase(CACHED, by=PREFIX, over=RANGE),
                             "none",
                         ),
                         "Hit rate": (
-                            share(OPERATIONS, HIT, READ, by=PREFIX, over=RANGE),
+                            share(CACHED, HIT, READ, by=PREFIX, over=RANGE),
                             "percentunit",
                         ),
                         "p95": (quantile(0.95, TIMES, by=PREFIX, over=RANGE), "s"),

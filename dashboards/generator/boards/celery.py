@@ -11,6 +11,7 @@ from dashboards.generator.queries import (
     select,
     share,
 )
+from dashboards.generator.shared import RANGE
 
 RUNS = "celery_task_executions_total"
 TIMES = "messaging_process_duration_seconds"
@@ -18,7 +19,9 @@ WAIT = "celery_task_queue_wait_seconds"
 TASK = "celery_task_name"
 QUEUE = "messaging_destination_name"
 FAILED = 'celery_task_state="failure"'
-RANGE = "$__range"
+# The classic metrics of these names have other labels: they are left out.
+LENGTHS = select("celery_queue_length", f'{QUEUE}!=""')
+WORKERS = select("celery_workers", 'celery_worker_state!=""')
 ONLINE = 'celery_worker_state="online"'
 HEARTBEAT = "celery_worker_last_heartbeat_seconds"
 
@@ -42,7 +45,7 @@ BOARD = Board(
                 number(
                     "Waiting",
                     "Messages in all queues.",
-                    f"sum (max by ({QUEUE}) ({select('celery_queue_length')}))",
+                    f"sum (max by ({QUEUE}) ({LENGTHS}))",
                     unit="none",
                     levels=(1000, 10000),
                     runbook="QueueBacklog",
@@ -126,9 +129,7 @@ BOARD = Board(
                 graph(
                     "Queue length",
                     "Messages that wait, by queue.",
-                    Query(
-                        f"max by ({QUEUE}) ({select('celery_queue_length')})", f"{{{{{QUEUE}}}}}"
-                    ),
+                    Query(f"max by ({QUEUE}) ({LENGTHS})", f"{{{{{QUEUE}}}}}"),
                     unit="none",
                     levels=(1000, 10000),
                     runbook="QueueBacklog",
@@ -145,7 +146,7 @@ BOARD = Board(
                     "Workers",
                     "By state.",
                     Query(
-                        f"max by (celery_worker_state) ({select('celery_workers')})",
+                        f"max by (celery_worker_state) ({WORKERS})",
                         "{{celery_worker_state}}",
                     ),
                     unit="none",

@@ -1,12 +1,16 @@
 """Queries and connections."""
 
 from dashboards.generator.board import Board
-from dashboards.generator.panels import graph, log_lines, number, page, rows
-from dashboards.generator.queries import Query, increase, mean, quantile, quantiles, rate, select
-
-QUERIES = "db_client_operation_duration_seconds"
-KEY = "db_operation_name, db_collection_name"
-RANGE = "$__range"
+from dashboards.generator.panels import graph, number, rows
+from dashboards.generator.queries import Query, increase, mean, named, quantile, rate, select
+from dashboards.generator.shared import (
+    QUERIES,
+    RANGE,
+    STATEMENT,
+    query_time,
+    query_times,
+    slow_statements,
+)
 
 BOARD = Board(
     "database",
@@ -17,14 +21,7 @@ BOARD = Board(
             "Now",
             (
                 number("Queries", "Statements a second.", rate(f"{QUERIES}_count"), unit="ops"),
-                number(
-                    "95th percentile",
-                    "19 of 20 statements take no longer.",
-                    quantile(0.95, QUERIES),
-                    unit="s",
-                    levels=(0.1, 0.5),
-                    runbook="SlowDatabaseQueries",
-                ),
+                query_time(),
                 number(
                     "Time in the database",
                     "Seconds a second that requests and tasks wait for it, all together.",
@@ -64,41 +61,29 @@ BOARD = Board(
                 rows(
                     "Statements by total time in this range",
                     "What they do and to which table; the site's own page has the statements.",
-                    KEY,
+                    STATEMENT,
                     {
                         "Calls": (
-                            increase(f"{QUERIES}_count", by=KEY, over=RANGE),
+                            increase(f"{QUERIES}_count", by=STATEMENT, over=RANGE),
                             "none",
                         ),
                         "Total time": (
-                            increase(f"{QUERIES}_sum", by=KEY, over=RANGE),
+                            increase(f"{QUERIES}_sum", by=STATEMENT, over=RANGE),
                             "s",
                         ),
-                        "Mean": (mean(QUERIES, by=KEY, over=RANGE), "s"),
-                        "p95": (quantile(0.95, QUERIES, by=KEY, over=RANGE), "s"),
-                        "p99": (quantile(0.99, QUERIES, by=KEY, over=RANGE), "s"),
+                        "Mean": (mean(QUERIES, by=STATEMENT, over=RANGE), "s"),
+                        "p95": (quantile(0.95, QUERIES, by=STATEMENT, over=RANGE), "s"),
+                        "p99": (quantile(0.99, QUERIES, by=STATEMENT, over=RANGE), "s"),
                     },
                     sort="Total time",
                 ),
-                log_lines(
-                    "Slow and repeated statements",
-                    "Each with its text and the line of code; its trace is in its details.",
-                    '{service_name=~"$job"} | event_name=~"query.slow|query.repeated"',
-                ),
+                slow_statements(),
             ),
         ),
         (
             "Over time",
             (
-                graph(
-                    "Durations",
-                    "Percentiles of all statements; dots open a trace.",
-                    *quantiles(QUERIES),
-                    unit="s",
-                    levels=(0.1, 0.5),
-                    runbook="SlowDatabaseQueries",
-                    links=[page("Statements", "performance/queries/")],
-                ),
+                query_times(),
                 graph(
                     "By operation",
                     "Statements a second.",
@@ -112,7 +97,11 @@ BOARD = Board(
                     "By table",
                     "Seconds a second that are waited for each table; the ten first.",
                     Query(
-                        f"topk(10, {rate(f'{QUERIES}_sum', by='db_collection_name')})",
+                        named(
+                            f"topk(10, {rate(f'{QUERIES}_sum', by='db_collection_name')})",
+                            "db_collection_name",
+                            "no table",
+                        ),
                         "{{db_collection_name}}",
                     ),
                     unit="none",

@@ -1,14 +1,18 @@
 """Each route: how often, how fast, how many queries."""
 
 from dashboards.generator.board import Board
-from dashboards.generator.panels import SITE, graph, page, rows
+from dashboards.generator.panels import SITE, graph, rows
 from dashboards.generator.queries import Query, increase, mean, quantile, rate, share
+from dashboards.generator.shared import (
+    FAILED,
+    QUERIES_A_REQUEST,
+    RANGE,
+    REQUEST_COUNT,
+    REQUESTS,
+    queries_a_request,
+)
 
-REQUESTS = "http_server_request_duration_seconds"
-COUNT = f"{REQUESTS}_count"
 KEY = "http_route, http_request_method"
-FAILED = 'http_response_status_code=~"5.."'
-RANGE = "$__range"
 ANSWERS = "http_server_response_body_size_bytes"
 
 BOARD = Board(
@@ -25,17 +29,17 @@ BOARD = Board(
                     KEY,
                     {
                         "Requests": (
-                            increase(COUNT, by=KEY, over=RANGE),
+                            increase(REQUEST_COUNT, by=KEY, over=RANGE),
                             "none",
                         ),
                         "Errors": (
-                            share(COUNT, FAILED, by=KEY, over=RANGE),
+                            share(REQUEST_COUNT, FAILED, by=KEY, over=RANGE),
                             "percentunit",
                         ),
                         "p50": (quantile(0.5, REQUESTS, by=KEY, over=RANGE), "s"),
                         "p95": (quantile(0.95, REQUESTS, by=KEY, over=RANGE), "s"),
                         "p99": (quantile(0.99, REQUESTS, by=KEY, over=RANGE), "s"),
-                        "Queries": (mean("django_request_db_queries", by=KEY, over=RANGE), "none"),
+                        "Queries": (mean(QUERIES_A_REQUEST, by=KEY, over=RANGE), "none"),
                     },
                     sort="p95",
                     link=("Its traces", f"{SITE}/traces/?q=route:${{__value.text}}"),
@@ -48,7 +52,7 @@ BOARD = Board(
                 graph(
                     "Requests by route",
                     "Requests a second of the ten busiest routes.",
-                    Query(f"topk(10, {rate(COUNT, by='http_route')})", "{{http_route}}"),
+                    Query(f"topk(10, {rate(REQUEST_COUNT, by='http_route')})", "{{http_route}}"),
                     unit="reqps",
                     width=12,
                     stacked=True,
@@ -68,23 +72,12 @@ BOARD = Board(
                     "Client errors by route",
                     "Requests a second that are answered with 4xx.",
                     Query(
-                        rate(COUNT, 'http_response_status_code=~"4.."', by="http_route"),
+                        rate(REQUEST_COUNT, 'http_response_status_code=~"4.."', by="http_route"),
                         "{{http_route}}",
                     ),
                     unit="reqps",
                 ),
-                graph(
-                    "Queries a request",
-                    "The 95th percentile by route; more than 50 mostly is an N+1.",
-                    Query(
-                        f"topk(10, {quantile(0.95, 'django_request_db_queries', by='http_route')})",
-                        "{{http_route}}",
-                    ),
-                    unit="none",
-                    levels=(50, 200),
-                    runbook="HighQueryCount",
-                    links=[page("Statements", "performance/queries/")],
-                ),
+                queries_a_request("Queries a request"),
                 graph(
                     "Size of answers",
                     "The mean by route.",

@@ -2,8 +2,7 @@
 
 from dashboards.generator.board import Board
 from dashboards.generator.panels import log_counts, log_lines
-
-SERVICE = '{service_name=~"$job"}'
+from dashboards.generator.shared import LINES
 
 BOARD = Board(
     "logs",
@@ -16,14 +15,14 @@ BOARD = Board(
                 log_counts(
                     "Lines by level",
                     "How many, in each step.",
-                    f"sum by (severity_text) (count_over_time({SERVICE} [$__auto]))",
+                    f"sum by (severity_text) (count_over_time({LINES} [$__auto]))",
                     "{{severity_text}}",
                     width=12,
                 ),
                 log_counts(
                     "Events",
                     "The ten most frequent, in each step.",
-                    f"topk(10, sum by (event_name) (count_over_time({SERVICE} "
+                    f"topk(10, sum by (event_name) (count_over_time({LINES} "
                     '| event_name != "" [$__auto])))',
                     "{{event_name}}",
                     width=12,
@@ -36,7 +35,7 @@ BOARD = Board(
                 log_lines(
                     "Errors",
                     "Lines of level error and above.",
-                    f"{SERVICE} | severity_number >= 17",
+                    f"{LINES} | severity_number >= 17",
                 ),
             ),
         ),
@@ -46,11 +45,10 @@ BOARD = Board(
                 log_lines(
                     "Security events",
                     "Failed logins, refused permissions, suspicious requests.",
-                    f'{SERVICE} | event_name=~"user.login_failed|permission.denied|'
-                    'security.suspicious_operation|csrf.failed"',
+                    f'{LINES} | event_name=~"security[.].+"',
                     width=12,
                 ),
-                log_lines("All lines", "Newest first.", SERVICE, width=12),
+                log_lines("All lines", "Newest first.", LINES, width=12),
             ),
         ),
     ),

@@ -3,17 +3,9 @@
 from dashboards.generator.board import Board
 from dashboards.generator.panels import graph, number
 from dashboards.generator.queries import Query, rate, select
+from dashboards.generator.shared import FAILED, REQUEST_COUNT, REQUESTS, failed_share
 
-COUNT = "http_server_request_duration_seconds_count"
-FAILED = 'http_response_status_code=~"5.."'
 ALLOWED = "(1 - $objective / 100)"
-
-
-def failed(over: str) -> str:
-    """The share of requests that are answered with 5xx; 0 where none is."""
-    whole = rate(COUNT, over=over)
-    return f"(({rate(COUNT, FAILED, over=over)}) or 0 * ({whole})) / ({whole} > 0)"
-
 
 BOARD = Board(
     "objectives",
@@ -26,7 +18,7 @@ BOARD = Board(
                 number(
                     "Availability, 30 days",
                     "The share of requests that aren't answered with 5xx.",
-                    f"1 - {failed('30d')}",
+                    f"1 - {failed_share('30d')}",
                     unit="percentunit",
                     width=6,
                     decimals=3,
@@ -34,7 +26,7 @@ BOARD = Board(
                 number(
                     "Budget left, 30 days",
                     "Of what may fail by the objective; below 0 it is missed.",
-                    f"1 - ({failed('30d')}) / {ALLOWED}",
+                    f"1 - ({failed_share('30d')}) / {ALLOWED}",
                     unit="percentunit",
                     levels=(0.25, 0),
                     width=6,
@@ -43,7 +35,7 @@ BOARD = Board(
                 number(
                     "Burn rate, 1 h",
                     "1 uses the budget up in exactly 30 days; 14.4 in two.",
-                    f"({failed('1h')}) / {ALLOWED}",
+                    f"({failed_share('1h')}) / {ALLOWED}",
                     unit="none",
                     levels=(6, 14.4),
                     width=6,
@@ -53,7 +45,7 @@ BOARD = Board(
                 number(
                     "Requests, 30 days",
                     "What the shares are of.",
-                    f"sum (increase({select(COUNT)}[30d]))",
+                    f"sum (increase({select(REQUEST_COUNT)}[30d]))",
                     unit="short",
                     width=6,
                 ),
@@ -65,9 +57,9 @@ BOARD = Board(
                 graph(
                     "Burn rate",
                     "Over five minutes, an hour and six hours; alerts fire above the lines.",
-                    Query(f"({failed('5m')}) / {ALLOWED}", "5 min"),
-                    Query(f"({failed('1h')}) / {ALLOWED}", "1 h"),
-                    Query(f"({failed('6h')}) / {ALLOWED}", "6 h"),
+                    Query(f"({failed_share('5m')}) / {ALLOWED}", "5 min"),
+                    Query(f"({failed_share('1h')}) / {ALLOWED}", "1 h"),
+                    Query(f"({failed_share('6h')}) / {ALLOWED}", "6 h"),
                     unit="none",
                     width=12,
                     levels=(6, 14.4),
@@ -76,7 +68,7 @@ BOARD = Board(
                 graph(
                     "Failed requests",
                     "A second, by route.",
-                    Query(rate(COUNT, FAILED, by="http_route"), "{{http_route}}"),
+                    Query(rate(REQUEST_COUNT, FAILED, by="http_route"), "{{http_route}}"),
                     unit="reqps",
                     width=12,
                     stacked=True,
@@ -86,11 +78,11 @@ BOARD = Board(
                     "The share of requests.",
                     Query(
                         rate(
-                            "http_server_request_duration_seconds_bucket",
+                            f"{REQUESTS}_bucket",
                             'le=~"1|1.0"',
                             by="job",
                         )
-                        + f" / ({rate(COUNT, by='job')} > 0)",
+                        + f" / ({rate(REQUEST_COUNT, by='job')} > 0)",
                         "{{job}}",
                     ),
                     unit="percentunit",

@@ -1,28 +1,25 @@
 """One page for who tunes the ORM: response times, queries, cache, errors, health, slow queries."""
 
 from dashboards.generator.board import Board
-from dashboards.generator.panels import graph, log_lines, number, page, rows
-from dashboards.generator.queries import (
-    Query,
-    increase,
-    mean,
-    quantile,
-    quantiles,
-    rate,
-    ratio,
-    select,
-    share,
+from dashboards.generator.panels import graph, number, rows
+from dashboards.generator.queries import Query, increase, mean, quantile, quantiles, rate
+from dashboards.generator.shared import (
+    QUERIES,
+    QUERIES_A_REQUEST,
+    RANGE,
+    REQUESTS,
+    STATEMENT,
+    error_rate,
+    health_score,
+    hit_rate,
+    hit_rates,
+    queries_a_request,
+    query_time,
+    query_times,
+    response_time,
+    slow_statements,
 )
 
-REQUESTS = "http_server_request_duration_seconds"
-QUERIES = "db_client_operation_duration_seconds"
-COUNTED = "django_request_db_queries"
-FAILED = 'http_response_status_code=~"5.."'
-CACHED = "django_cache_operations_total"
-HIT = 'django_cache_result="hit"'
-READ = 'django_cache_result=~"hit|miss"'
-RANGE = "$__range"
-TABLE = "db_operation_name, db_collection_name"
 IN_DATABASE = rate("django_request_db_duration_seconds_sum", by="http_route")
 IN_ALL = rate(f"{REQUESTS}_sum", by="http_route")
 
@@ -34,55 +31,20 @@ BOARD = Board(
         (
             "Now",
             (
-                number(
-                    "Response time, p95",
-                    "19 of 20 requests are answered within this time.",
-                    quantile(0.95, REQUESTS),
-                    unit="s",
-                    levels=(1, 2),
-                    runbook="HighResponseTime",
-                ),
-                number(
-                    "Query time, p95",
-                    "19 of 20 statements take no longer.",
-                    quantile(0.95, QUERIES),
-                    unit="s",
-                    levels=(0.1, 0.5),
-                    runbook="SlowDatabaseQueries",
-                ),
+                response_time("Response time, p95"),
+                query_time("Query time, p95"),
                 number(
                     "Queries a request",
                     "The mean of all requests.",
-                    mean(COUNTED),
+                    mean(QUERIES_A_REQUEST),
                     unit="none",
                     levels=(20, 50),
                     runbook="HighQueryCount",
                     decimals=1,
                 ),
-                number(
-                    "Cache hit rate",
-                    "The share of reads that find something.",
-                    ratio(rate(CACHED, HIT), rate(CACHED, READ)),
-                    unit="percentunit",
-                    levels=(0.8, 0.5),
-                    runbook="LowCacheHitRate",
-                ),
-                number(
-                    "Error rate",
-                    "The share of requests that are answered with 5xx.",
-                    ratio(rate(f"{REQUESTS}_count", FAILED), rate(f"{REQUESTS}_count")),
-                    unit="percentunit",
-                    levels=(0.01, 0.05),
-                    runbook="HighErrorRate",
-                ),
-                number(
-                    "System health score",
-                    "The mean of all health checks; 100 is well.",
-                    f"min ({select('health_score')})",
-                    unit="none",
-                    levels=(80, 50),
-                    runbook="HealthScoreLow",
-                ),
+                hit_rate("Cache hit rate"),
+                error_rate(),
+                health_score("System health score"),
             ),
         ),
         (
@@ -97,25 +59,8 @@ BOARD = Board(
                     levels=(1, 2),
                     runbook="VeryHighResponseTime",
                 ),
-                graph(
-                    "Query performance",
-                    "Percentiles of all statements; dots open a trace.",
-                    *quantiles(QUERIES),
-                    unit="s",
-                    width=12,
-                    levels=(0.1, 0.5),
-                    runbook="SlowDatabaseQueries",
-                ),
-                graph(
-                    "Queries a request by route",
-                    "The 95th percentile of the ten first.",
-                    Query(
-                        f"topk(10, {quantile(0.95, COUNTED, by='http_route')})", "{{http_route}}"
-                    ),
-                    unit="none",
-                    levels=(50, 200),
-                    runbook="HighQueryCount",
-                ),
+                query_times("Query performance", width=12),
+                queries_a_request("Queries a request by route"),
                 graph(
                     "Time in the database by route",
                     "Its share of the whole time that requests take.",
@@ -125,17 +70,7 @@ BOARD = Board(
                     ),
                     unit="percentunit",
                 ),
-                graph(
-                    "Cache hit rate by cache",
-                    "The share of reads that find something.",
-                    Query(
-                        share(CACHED, HIT, READ, by="django_cache_alias"),
-                        "{{django_cache_alias}}",
-                    ),
-                    unit="percentunit",
-                    most=1,
-                    links=[page("Cache", "performance/cache/")],
-                ),
+                hit_rates("Cache hit rate by cache"),
             ),
         ),
         (
@@ -144,21 +79,21 @@ BOARD = Board(
                 rows(
                     "Slow queries by operation and table",
                     "In this range, by their total time.",
-                    TABLE,
+                    STATEMENT,
                     {
                         "Calls": (
-                            increase(f"{QUERIES}_count", by=TABLE, over=RANGE),
+                            increase(f"{QUERIES}_count", by=STATEMENT, over=RANGE),
                             "none",
                         ),
                         "Total time": (
-                            increase(f"{QUERIES}_sum", by=TABLE, over=RANGE),
+                            increase(f"{QUERIES}_sum", by=STATEMENT, over=RANGE),
                             "s",
                         ),
                         "p95": (
                             quantile(
                                 0.95,
                                 QUERIES,
-                                by=TABLE,
+                                by=STATEMENT,
                                 over=RANGE,
                             ),
                             "s",
@@ -167,12 +102,7 @@ BOARD = Board(
                     sort="Total time",
                     width=12,
                 ),
-                log_lines(
-                    "Slow and repeated statements",
-                    "Each with its text and the line of code.",
-                    '{service_name=~"$job"} | event_name=~"query.slow|query.repeated"',
-                    width=12,
-                ),
+                slow_statements(width=12),
             ),
         ),
     ),

@@ -2,11 +2,17 @@
 
 from dashboards.generator.board import Board
 from dashboards.generator.panels import graph, number, page
-from dashboards.generator.queries import Query, quantile, quantiles, rate, ratio, select, share
+from dashboards.generator.queries import Query, quantile, quantiles, rate, select, share
+from dashboards.generator.shared import (
+    FAILED,
+    REQUEST_COUNT,
+    REQUESTS,
+    error_rate,
+    health_score,
+    response_time,
+)
 
-REQUESTS = "http_server_request_duration_seconds"
-COUNT = f"{REQUESTS}_count"
-FAILED = 'http_response_status_code=~"5.."'
+FIRING = 'alertstate="firing"'
 
 BOARD = Board(
     "overview",
@@ -16,35 +22,15 @@ BOARD = Board(
         (
             "Now",
             (
-                number("Requests", "Requests a second.", rate(COUNT), unit="reqps"),
-                number(
-                    "Error rate",
-                    "The share of requests that are answered with 5xx.",
-                    ratio(rate(COUNT, FAILED), rate(COUNT)),
-                    unit="percentunit",
-                    levels=(0.01, 0.05),
-                    runbook="HighErrorRate",
-                ),
-                number(
-                    "95th percentile",
-                    "19 of 20 requests are answered within this time.",
-                    quantile(0.95, REQUESTS),
-                    unit="s",
-                    levels=(1, 2),
-                    runbook="HighResponseTime",
-                ),
-                number(
-                    "Health score",
-                    "The mean of all health checks, critical ones counted thrice; 100 is well.",
-                    f"min ({select('health_score')})",
-                    unit="none",
-                    levels=(80, 50),
-                    runbook="HealthScoreLow",
-                ),
+                number("Requests", "Requests a second.", rate(REQUEST_COUNT), unit="reqps"),
+                error_rate(),
+                response_time(),
+                health_score(),
                 number(
                     "Firing alerts",
-                    "Alerts that fire, as the site's own evaluator or Alertmanager told it.",
-                    f"sum ({select('alerts_firing')}) or vector(0)",
+                    "Alerts that fire, of the site's own evaluator or else of Prometheus.",
+                    f"sum ({select('alerts_firing')}) "
+                    f"or count ({select('ALERTS', FIRING)}) or vector(0)",
                     unit="none",
                     levels=(1, 5),
                 ),
@@ -65,7 +51,7 @@ BOARD = Board(
                     "Requests a second by the class of their status.",
                     Query(
                         "sum by (class) (label_replace(rate("
-                        f"{select(COUNT)}[$__rate_interval]), "
+                        f"{select(REQUEST_COUNT)}[$__rate_interval]), "
                         '"class", "${1}xx", "http_response_status_code", "(.).*"))',
                         "{{class}}",
                     ),
@@ -85,7 +71,7 @@ BOARD = Board(
                     "Error rate by route",
                     "The share of requests of each route that are answered with 5xx.",
                     Query(
-                        share(COUNT, FAILED, by="http_route"),
+                        share(REQUEST_COUNT, FAILED, by="http_route"),
                         "{{http_route}}",
                     ),
                     unit="percentunit",

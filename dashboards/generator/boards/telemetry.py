@@ -2,17 +2,22 @@
 
 from dashboards.generator.board import Board
 from dashboards.generator.panels import graph, number, page
-from dashboards.generator.queries import Query, mean, rate, select
+from dashboards.generator.queries import Query, mean, named, rate, select
 
 COLLECTOR = 'job=~".*collector.*"'
 
 
 def collector(metric: str) -> str:
-    """A counter of the Collector's, a second; its name has had several ends."""
-    return (
-        f'sum by (exporter) (rate({{__name__=~"otelcol_exporter_{metric}_'
-        f'(spans|metric_points|log_records)(__.+)?(_total)?", {COLLECTOR}}}[$__rate_interval]))'
+    """A counter of the Collector's, a second; its name has had several ends.
+
+    An exporter may have one for each signal: a label keeps them apart when the rate drops names.
+    """
+    named = (
+        f'{{__name__=~"otelcol_exporter_{metric}_'
+        f'(spans|metric_points|log_records)(__.+)?(_total)?", {COLLECTOR}}}'
     )
+    kept_apart = f'label_replace({named}, "counter", "$1", "__name__", "(.+)")'
+    return f"sum by (exporter) (rate({kept_apart}[$__rate_interval:]))"
 
 
 BOARD = Board(
@@ -67,7 +72,11 @@ BOARD = Board(
                     "Spans exported",
                     "A second, with those that failed.",
                     Query(
-                        rate("otel_sdk_exporter_span_exported_total", by="error_type"),
+                        named(
+                            rate("otel_sdk_exporter_span_exported_total", by="error_type"),
+                            "error_type",
+                            "exported",
+                        ),
                         "{{error_type}}",
                     ),
                     unit="ops",
