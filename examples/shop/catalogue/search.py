@@ -26,7 +26,7 @@ SELECT product.name, product.slug, product.price, count(*) AS hits
 FROM piece
 JOIN text ON text.id = piece.id
 JOIN catalogue_product AS product ON product.id = piece.id
-WHERE instr(%s, substr(body, position, 3)) > 0
+WHERE replace(%s, substr(body, position, 3), '') <> %s
 GROUP BY product.id
 ORDER BY hits DESC, product.name
 LIMIT 12
@@ -46,5 +46,5 @@ def similar_products(words: str) -> list[Found]:
     if len(words) < PIECE:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(SIMILAR_PRODUCTS, [words.lower()])
+        cursor.execute(SIMILAR_PRODUCTS, [words.lower()] * 2)
         return [Found(*row) for row in cursor.fetchall()]
