@@ -37,15 +37,24 @@ Counts = Counter[tuple[Any, ...]]
 
 
 class Shop:
-    """A running shop: ``server`` and ``worker``, which export to ``collector``."""
+    """A running shop: ``server`` and ``worker``, which export to ``collector``.
+
+    ``env`` is the whole environment, for more of its commands.
+    """
 
     def __init__(
-        self, server: Server, worker: subprocess.Popen[bytes], log: Path, collector: StubCollector
+        self,
+        server: Server,
+        worker: subprocess.Popen[bytes],
+        log: Path,
+        collector: StubCollector,
+        env: Mapping[str, str],
     ) -> None:
         self.server = server
         self.worker = worker
         self.worker_log = log
         self.collector = collector
+        self.env = env
 
     def samples(self) -> dict[tuple[str, ...], float]:
         """What ``/metrics`` says: names with their labels, and values."""
@@ -103,12 +112,13 @@ def shop(
     asgi: bool = False,
     settings: str = "shop.settings",
     pool: str = "prefork",
+    tasks_per_child: int = 10,
     more_env: Mapping[str, str] | None = None,
 ) -> Iterator[Shop]:
     """Make the shop ready in ``folder`` and serve it; everything is ended with the block.
 
-    ``options`` are gunicorn's; with ``asgi`` it is uvicorn. ``pool`` is the worker's. ``more_env``
-    may name another endpoint than the stub collector's.
+    ``options`` are gunicorn's; with ``asgi`` it is uvicorn. ``pool`` is the worker's, and so is
+    ``tasks_per_child``. ``more_env`` may name another endpoint than the stub collector's.
     """
     with StubCollector() as collector:
         env = {
@@ -133,9 +143,9 @@ def shop(
         command = _uvicorn if asgi else _gunicorn(*options)
         with (
             serving(command, env, cwd=SHOP, ready="/metrics") as server,
-            _worker(whole, log, pool) as worker,
+            _worker(whole, log, pool, tasks_per_child) as worker,
         ):
-            yield Shop(server, worker, log, collector)
+            yield Shop(server, worker, log, collector, whole)
 
 
 def _gunicorn(*options: str) -> Callable[[int], list[str]]:
@@ -150,11 +160,13 @@ def _uvicorn(port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _worker(env: dict[str, str], log: Path, pool: str) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(
+    env: dict[str, str], log: Path, pool: str, tasks_per_child: int
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         *(sys.executable, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2"),
         *("--pool", pool, "--loglevel", "INFO", "--without-mingle"),
-        *(("--max-tasks-per-child", "10") if pool == "prefork" else ()),
+        *(("--max-tasks-per-child", str(tasks_per_child)) if pool == "prefork" else ()),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
