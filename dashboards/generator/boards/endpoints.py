@@ -2,7 +2,7 @@
 
 from dashboards.generator.board import Board
 from dashboards.generator.panels import SITE, graph, rows
-from dashboards.generator.queries import Query, increase, mean, quantile, rate, share
+from dashboards.generator.queries import Query, increase, mean, named, quantile, rate, share
 from dashboards.generator.shared import (
     FAILED,
     QUERIES_A_REQUEST,
@@ -52,7 +52,14 @@ BOARD = Board(
                 graph(
                     "Requests by route",
                     "Requests a second of the ten busiest routes.",
-                    Query(f"topk(10, {rate(REQUEST_COUNT, by='http_route')})", "{{http_route}}"),
+                    Query(
+                        named(
+                            f"topk(10, {rate(REQUEST_COUNT, by='http_route')})",
+                            "http_route",
+                            "no route",
+                        ),
+                        "{{http_route}}",
+                    ),
                     unit="reqps",
                     width=12,
                     stacked=True,
@@ -72,7 +79,13 @@ BOARD = Board(
                     "Client errors by route",
                     "Requests a second that are answered with 4xx.",
                     Query(
-                        rate(REQUEST_COUNT, 'http_response_status_code=~"4.."', by="http_route"),
+                        named(
+                            rate(
+                                REQUEST_COUNT, 'http_response_status_code=~"4.."', by="http_route"
+                            ),
+                            "http_route",
+                            "no route",
+                        ),
                         "{{http_route}}",
                     ),
                     unit="reqps",

@@ -16,7 +16,7 @@ def collector(metric: str) -> str:
         f'{{__name__=~"otelcol_exporter_{metric}_'
         f'(spans|metric_points|log_records)(__.+)?(_total)?", {COLLECTOR}}}'
     )
-    kept_apart = f'label_replace({named}, "counter", "$1", "__name__", "(.+)")'
+    kept_apart = f'label_replace({named}, "counter", "${{1}}", "__name__", "(.+)")'
     return f"sum by (exporter) (rate({kept_apart}[$__rate_interval:]))"
 
 
