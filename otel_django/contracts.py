@@ -373,9 +373,10 @@ class MetricQuery:
     """Points of one metric between two times, inclusive; ``attributes`` must be equal as text.
 
     ``step_ns`` is the least distance of points: the last one in each step is returned; where a sum
-    began anew in it, also the last one of before. A series may lack points while its value stays
-    the same, for five minutes at most. Of more than ``max_series`` those with the largest values
-    are returned.
+    began anew in it, also the last one of before; of a counter or histogram that has none in the
+    range's first step, also its first one, where that is kept. A series may lack points while its
+    value stays the same, for five minutes at most. Of more than ``max_series`` those with the
+    largest values are returned.
     """
 
     name: str

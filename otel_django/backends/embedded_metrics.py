@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from otel_django.backends.embedded_first_points import first_rows
 from otel_django.backends.embedded_memory import MEMORY
-from otel_django.backends.embedded_points import SIZE, Part, part_of, sources
+from otel_django.backends.embedded_points import MAX_POINTS, SIZE, Part, part_of, sources
 from otel_django.backends.embedded_session import Session, StoreReader
 from otel_django.contracts import MetricAnswer, MetricInfo, MetricQuery, MetricSeries
 from otel_django.metric_points import HistogramPoint, NumberPoint
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from otel_django.store.slices import Slice
 
 MAX_SERIES: Final = 10_000
-MAX_POINTS: Final = 100_000
 SERIES_LOOKED_AT: Final = 100
 TOO_MANY_POINTS: Final = f"only the first {MAX_POINTS:,} points: ask for a longer step"
 DAY_NS: Final = 1440 * MINUTE_NS
 REPEATED_NS: Final = 6 * MINUTE_NS
 """By then each series has a point again."""
+LEVELS: Final = ("gauge", "up_down_counter")
 LATE: Final = "time was up: points are missing; ask for a shorter range or a longer step"
 
 POINT_BYTES, EXEMPLAR_BYTES, COUNT_BYTES = 300, 400, 40
@@ -77,6 +79,8 @@ class _Series:
     attributes: Attributes
     bounds: tuple[float, ...]
     points: list[Point] = field(default_factory=list)
+    first: Point | None = None
+    """Where none is in the range's first step."""
 
     @classmethod
     def of(cls, found: _Found) -> _Series:
@@ -89,8 +93,17 @@ class _Series:
         """Its points by time; steps that two slices share have one of each start."""
         by_time = sorted(self.points, key=attrgetter("time_ns"))
         points = {(point.time_ns // step_ns, point.start_ns): point for point in by_time}
-        ordered = tuple(sorted(points.values(), key=attrgetter("time_ns")))
-        return MetricSeries(self.service, self.instance, self.attributes, ordered, self.bounds)
+        ordered = sorted(points.values(), key=attrgetter("time_ns"))
+        if self.first is not None and self.first.time_ns < ordered[0].time_ns:
+            ordered.insert(0, self.first)
+        owner = (self.service, self.instance)
+        return MetricSeries(*owner, self.attributes, tuple(ordered), self.bounds)
+
+    def point(self, row: Sequence[Any]) -> Point:
+        """Of a row's time, start, value and data."""
+        time_ns, start_ns, value, data = row
+        told = loads(data) if data else None
+        return point_from(self.kind, self.attributes, (start_ns, time_ns), value, told)
 
 
 class EmbeddedMetricReader(StoreReader):
@@ -140,6 +153,7 @@ class EmbeddedMetricReader(StoreReader):
                 count = sum(
                     _read_points(read, part, query, series, few=few) for part in reversed(parts)
                 )
+                _read_first_points(read, parts, query, series)
             except TimeoutError:
                 if not any(each.points for each in series.values()):
                     raise
@@ -325,7 +339,7 @@ def _points_between(
     found = []
     step_ns = max(asked.step_ns, 1)
     for source in sources(part, asked.since_ns, asked.until_ns, asked.step_ns):
-        for row, time_ns, start_ns, value, data in read.run(
+        for row, *point in read.run(
             source.last_of_steps(step_ns, few=asked.few),
             {
                 "metric": asked.metric,
@@ -340,11 +354,27 @@ def _points_between(
                 "limit": MAX_POINTS,
             },
         ):
-            one = series[row]
-            told = loads(data) if data else None
-            times = (start_ns, time_ns)
-            found.append((row, point_from(one.kind, one.attributes, times, value, told)))
+            found.append((row, series[row].point(point)))
     return found
+
+
+def _read_first_points(
+    read: Session, parts: Sequence[Part], query: MetricQuery, series: Mapping[int, _Series]
+) -> None:
+    """Of sums that the range's first step has nothing of."""
+    if query.step_ns <= 1:
+        return
+    began: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, one in series.items():
+        if one.points and one.kind not in LEVELS:
+            at = min(point.time_ns for point in one.points) // query.step_ns
+            if at > query.since_ns // query.step_ns:
+                began[one.metric, at].append(number)
+    for (metric, at), numbers in began.items():
+        low_ns = at * query.step_ns
+        high_ns = min(low_ns + query.step_ns - 1, query.until_ns)
+        for number, *row in first_rows(read, parts, metric, numbers, low_ns, high_ns).values():
+            series[number].first = series[number].point(row)
 
 
 def _size_bytes(each: tuple[int, Point]) -> int:

@@ -45,6 +45,7 @@ NONE_FOLLOWS: Final = """
     )
 """
 OF_A_STEP: Final = "GROUP BY p.series, p.start_ns, p.time_ns / :step ORDER BY p.series, p.time_ns"
+MAX_POINTS: Final = 100_000
 LONGEST_NS: Final = max(LENGTHS.values()) * MINUTE_NS
 SIZE: Final = "p.series, max(coalesce(p.value, p.data ->> '$[1]'))"
 

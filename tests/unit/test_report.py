@@ -92,12 +92,12 @@ def test_availability_says_what_is_left_of_the_error_budget(telemetry: Telemetry
     telemetry.took(duration, 0.1, 9_995, status_code="200")
     telemetry.took(duration, 0.1, 5, status_code="503")
     telemetry.keep()
-    (row,) = rows("service_levels", "--since", "3h")
+    (row,) = rows("service_levels", "--since", "1h")
     assert (row["service"], row["requests"], row["failed"]) == ("shop", 10_000, 5)
     assert row["availability"] == pytest.approx(0.9995)
     assert row["budget_left"] == pytest.approx(0.5)
     assert [rate for rate in row["burn_rates"] if rate] == [pytest.approx(0.5)]
-    said = report("--since", "3h")
+    said = report("--since", "1h")
     assert "99.95 % of the requests went well, 99.9 % are promised; 50 % of the error" in said
     assert re.search(r"requests are known of the last [\d.]+ \w+ only", said)
 
@@ -140,7 +140,7 @@ def test_tasks_statements_and_repeats_are_told(telemetry: Telemetry) -> None:
             state=state,
         )
     telemetry.keep()
-    found = sections("--since", "3h")  # the counters began in it
+    found = sections("--since", "1h")
     (task,) = found["tasks"]["rows"]
     assert (task["task"], task["runs"], task["failed"]) == ("shop.tasks.mail", 3, 2)
     assert found["statements"]["rows"][0]["runs"] == 30

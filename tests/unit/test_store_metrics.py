@@ -162,19 +162,21 @@ LIVES = {
 
 
 @pytest.mark.parametrize("step_minutes", [1, 7, 30, 120, 240, 360, 1440])
-def test_of_whatever_table_each_steps_last_point_is_read(
+def test_of_whatever_table_each_steps_last_point_is_read_and_a_late_series_first(
     path: Path, kept: dict[str, list[int]], step_minutes: int
 ) -> None:
     minute, reader = 60 * 10**9, EmbeddedMetricReader(path)
-    first = kept["steady"][0]
+    step, first = step_minutes * minute, kept["steady"][0]
     for since, until in ((0, 10**5), (7, 1201), (125, 599), (240, 1680), (611, 640)):
         low, high = first + since * minute, first + until * minute
         wanted = {}
         for name, times in kept.items():
-            last = {at // (step_minutes * minute): at for at in times if low <= at <= high}
+            inside = [at for at in times if low <= at <= high]
+            last = {at // step: at for at in inside}
             if last:
-                wanted[name] = list(last.values())
-        query = MetricQuery("orders.placed", low, high, step_ns=step_minutes * minute)
+                late = {inside[0]} if inside[0] // step > low // step else set()
+                wanted[name] = sorted({*late, *last.values()})
+        query = MetricQuery("orders.placed", low, high, step_ns=step)
         assert found(reader, query) == wanted
         for name in LIVES:
             one = replace(query, attributes={"life": name})
