@@ -308,7 +308,8 @@ def _host() -> Iterator[Rule]:
 
 def _tasks(given: Parameters) -> Iterator[Rule]:
     by_task = (names.SERVICE_NAME, names.CELERY_TASK_NAME)
-    length = select(metrics.CELERY_QUEUE_LENGTH)
+    # Its classic metric has the same name, and another label.
+    length = select(metrics.CELERY_QUEUE_LENGTH, Match(_QUEUE, "!=", ""))
     executions = select(metrics.CELERY_TASK_EXECUTIONS)
     failed = select(metrics.CELERY_TASK_EXECUTIONS, Match(names.CELERY_TASK_STATE, "=", "failure"))
     window_s = 15 * MINUTE_S

@@ -203,9 +203,12 @@ def test_who_was_told_and_every_attempt_stand_there() -> None:
     assert "retry: HTTP 500" in said
 
 
+QUEUE = (("messaging.destination.name", "celery"),)
+
+
 def test_its_value_is_drawn_across_the_threshold(site: viewer_kit.Telemetry) -> None:
     for ago_s in range(120, -1, -15):
-        length = NumberPoint((), 1500.0, site.now_ns, site.now_ns - ago_s * 10**9)
+        length = NumberPoint(QUEUE, 1500.0, site.now_ns, site.now_ns - ago_s * 10**9)
         made = metric(length, name="celery.queue.length", kind="gauge")._replace(unit="{task}")
         site.metrics.take([of(made)])
     site.keep()
@@ -222,7 +225,7 @@ def test_a_long_range_is_drawn_whole_and_says_how_far_apart_its_points_are(
     site: viewer_kit.Telemetry,
 ) -> None:
     for ago_min in range(24 * 60, -1, -4):
-        length = NumberPoint((), 1500.0, site.now_ns, site.now_ns - ago_min * 60 * 10**9)
+        length = NumberPoint(QUEUE, 1500.0, site.now_ns, site.now_ns - ago_min * 60 * 10**9)
         made = metric(length, name="celery.queue.length", kind="gauge")._replace(unit="{task}")
         site.metrics.take([of(made)])
     site.keep()
