@@ -230,7 +230,7 @@ class Executions:
         span = self.span(shape, fields, delivery, origin, ids, start_ns)
         shared = shape.shared.values
         if self.metrics is not None:
-            self.metrics.started(id(fields), shared, origin.queue_wait_s)
+            self.metrics.started(id(fields), shared, origin.queue_wait_s, span)
         if task_events.tells(logging.DEBUG):
             task_events.started(
                 shared, fields.get("id"), span, origin.request_id, origin.queue_wait_s

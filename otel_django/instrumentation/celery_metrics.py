@@ -46,13 +46,15 @@ class TaskMetrics:
         """A worker took a task from the broker."""
         self._consumed.add(1, _message(names.PROCESS_SPAN, shared, error_type))
 
-    def started(self, run: int, shared: Mapping[str, Any], queue_wait_s: float | None) -> None:
+    def started(
+        self, run: int, shared: Mapping[str, Any], queue_wait_s: float | None, span: Any
+    ) -> None:
         """A task begins to run; ``run`` is a number of its own while it does."""
         task = _task(shared)
         self._running[run] = task
         self._have_run.add(task)
         if queue_wait_s is not None:
-            self._queue_wait.record(queue_wait_s, task)
+            self._queue_wait.record(queue_wait_s, task, span)
 
     def stopped(self, run: int) -> None:
         """It runs no longer."""
