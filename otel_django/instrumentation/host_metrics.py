@@ -1,7 +1,7 @@
 """The machine: CPU, load, memory, file systems, disks and network, told by one process a host.
 
-That is the one which exports the host's sums. Its counters begin at zero when it begins to look,
-since what its predecessor has counted is kept.
+That is the one which exports the host's sums. Its counters have what came while it looked, as those
+of all that were ever elected are added up.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from otel_django import metric_definitions as metrics
@@ -16,6 +17,8 @@ from otel_django.instrumentation.process_metrics import Observed, Seen, Values
 from otel_django.metrics import active
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_django.metric_points import MetricDefinition
 
 _LOADS = (
@@ -42,7 +45,11 @@ class HostSystemMetrics(Observed):
         metrics.SYSTEM_NETWORK_IO,
     )
     _cpu_before: Any = None
-    _counted_before: Seen | None = None
+    _transferred_before: Seen | None = None
+
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+        super().__init__(now_s)
+        self._counted: Seen = {}
 
     def is_wanted(self) -> bool:
         """Whether this process has been elected."""
@@ -52,7 +59,12 @@ class HostSystemMetrics(Observed):
     def after_fork(self) -> None:
         """In a forked child: nothing was seen yet."""
         super().after_fork()
-        self._cpu_before = self._counted_before = None
+        self._counted = {}
+
+    def look_away(self) -> None:
+        """What comes until the next look is another one's to count."""
+        super().look_away()
+        self._cpu_before = self._transferred_before = None
 
     def look(self) -> Seen:
         """What is there now."""
@@ -61,7 +73,7 @@ class HostSystemMetrics(Observed):
             **_load(),
             **_memory(),
             **_filesystems(),
-            **self._since_first_look(_transferred()),
+            **self._count(_transferred()),
         }
 
     def _cpu(self) -> Seen:
@@ -85,17 +97,16 @@ class HostSystemMetrics(Observed):
             }
         }
 
-    def _since_first_look(self, counted: Seen) -> Seen:
-        if self._counted_before is None:
-            self._counted_before = counted
-        before = self._counted_before
-        return {
-            definition: {
-                key: max(0.0, value - before[definition].get(key, 0.0))
-                for key, value in series.items()
-            }
-            for definition, series in counted.items()
-        }
+    def _count(self, transferred: Seen) -> Seen:
+        """Add what came since the last look."""
+        before = self._transferred_before or transferred
+        self._transferred_before = transferred
+        for definition, series in transferred.items():
+            counted = self._counted.setdefault(definition, {})
+            for key, value in series.items():
+                came = max(0.0, value - before[definition].get(key, value))
+                counted[key] = counted.get(key, 0.0) + came
+        return {definition: dict(series) for definition, series in self._counted.items()}
 
 
 def _load() -> Seen:

@@ -64,6 +64,10 @@ class Observed:
 
     def after_fork(self) -> None:
         """In a forked child: nothing was seen yet."""
+        self.look_away()
+
+    def look_away(self) -> None:
+        """Somebody else may look until this process is to look again."""
         self._seen = {}
         self._due_s = 0.0
 
@@ -85,8 +89,7 @@ class Observed:
 
     def _refresh(self) -> None:
         if not self._installed or not self.is_wanted():
-            self._seen = {}
-            self._due_s = 0.0
+            self.look_away()
         elif self._now_s() >= self._due_s:
             self._due_s = self._now_s() + EVERY_S
             with guard.guarded(f"{type(self).__name__}.look"):

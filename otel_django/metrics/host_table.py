@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from otel_django.metric_points import Attributes, Metric, Point
 
 HOST_ROLE: Final = "host"
-"""Of what is measured of the host itself, by whichever process: its values aren't added up."""
+"""Of what is measured of the host itself, by whichever process: what is so now isn't added up."""
 _OVERFLOW_KEY: Final = pack_attributes(OVERFLOW)
 
 
@@ -181,7 +181,7 @@ def _as_of(point: Point, now_ns: int) -> Point:
 
 
 def _both(key: MetricKey, one: Point, other: Point) -> Point:
-    if key.kind == "gauge" or key.role == HOST_ROLE:
+    if key.kind == "gauge" or (key.role == HOST_ROLE and key.kind in NOW_KINDS):
         return newest(one, other)
     return added(one, other, key.bounds)
 

@@ -130,18 +130,34 @@ def test_an_observed_gauge_that_is_not_seen_any_more_is_gone(
     assert list(sums(process.host.read(), "temperature").values()) == [17.0]
 
 
-def test_roles_are_kept_apart_and_the_hosts_own_values_are_not_added_up(
+def test_roles_are_kept_apart_and_the_hosts_own_levels_are_not_added_up(
     tmp_path: Path, clock: SteppedClock
 ) -> None:
-    disk = MetricDefinition("system.disk.io", "counter", "By", "Bytes.", ("route",))
+    memory = MetricDefinition("system.memory.usage", "up_down_counter", "By", "Now.", ("route",))
     web, worker = Process(tmp_path, clock), Process(tmp_path, clock, role="worker")
     for process, seen in ((web, 100), (worker, 110)):
-        process.recorder.observe(disk, lambda seen=seen: [(seen, ("sda",))])  # type: ignore[misc]
+        process.recorder.observe(memory, lambda seen=seen: [(seen, ("used",))])  # type: ignore[misc]
         process.count(1)
     data = {str(part.resource["role"]): part for part in worker.host.read()}
     assert sorted(data) == ["host", "web", "worker"]
-    assert sums([data["host"]], "system.disk.io") == {"sda": 110}
+    assert sums([data["host"]], "system.memory.usage") == {"used": 110}
     assert sums([data["web"]]) == sums([data["worker"]]) == {"/a/": 1}
+
+
+def test_N2_what_is_counted_of_the_host_goes_on_where_a_killed_process_has_ended(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    disk = MetricDefinition("system.disk.io", "counter", "By", "Bytes.", ("route",))
+    one, other = Process(tmp_path, clock), Process(tmp_path, clock)
+    one.recorder.observe(disk, lambda: [(1000, ("sda",))])
+    one.count(1)
+    one.kill()
+    other.recorder.observe(disk, lambda: [(10, ("sda",))])
+    other.count(1)
+    assert sums(other.host.read(), "system.disk.io") == {"sda": 1010}
+    other.poll(6.0)
+    assert len(files(tmp_path)) == 1
+    assert sums(other.host.read(), "system.disk.io") == {"sda": 1010}
 
 
 def test_the_limit_of_series_holds_for_the_sums_and_nothing_falls(

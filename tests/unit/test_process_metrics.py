@@ -6,8 +6,10 @@ import gc
 import os
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from otel_django import conf
@@ -137,3 +139,36 @@ def test_the_other_processes_of_a_host_do_not_tell_of_it(measured: Measured) -> 
     active.activate(measured.recorder, Host(elected=False))
 
     assert measured.recorder.collect() == ()
+
+
+def test_what_is_sent_while_another_process_is_elected_is_that_ones_to_count(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, sent = Clock(), {"eth0": 5000}
+    monkeypatch.setattr(
+        psutil,
+        "net_io_counters",
+        lambda pernic: {
+            name: SimpleNamespace(bytes_sent=count, bytes_recv=0) for name, count in sent.items()
+        },
+    )
+    installed(HostSystemMetrics(clock), measured)
+
+    def counted(elected: bool, **now: int) -> dict[Any, float]:
+        sent.update(now)
+        clock.now_s += EVERY_S
+        active.activate(measured.recorder, Host(elected))
+        found = measured.counts(metrics.SYSTEM_NETWORK_IO)
+        return {key[0]: value for key, value in found.items() if key[1] == "transmit"}
+
+    assert counted(True) == {"eth0": 0}
+    assert counted(True, eth0=5100) == {"eth0": 100}
+    assert counted(False, eth0=5700) == {}
+    assert counted(True, eth0=5800) == {"eth0": 100}
+    assert counted(True, eth0=5803) == {"eth0": 103}
+    assert counted(True, eth0=7, tun0=900) == {"eth0": 103, "tun0": 0}
+    assert counted(True, eth0=8, tun0=901) == {"eth0": 104, "tun0": 1}
+
+    measured.recorder.after_fork()
+
+    assert counted(True, eth0=9) == {"eth0": 0, "tun0": 0}
