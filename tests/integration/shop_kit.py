@@ -20,9 +20,11 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.integration.servers import Server as Database
 from tests.server_process import ROOT, Server, serving
 from tests.stub_collector import StubCollector, plain_dict
 
@@ -114,11 +116,13 @@ def shop(
     pool: str = "prefork",
     tasks_per_child: int = 10,
     more_env: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[Shop]:
     """Make the shop ready in ``folder`` and serve it; everything is ended with the block.
 
     ``options`` are gunicorn's; with ``asgi`` it is uvicorn. ``pool`` is the worker's, and so is
-    ``tasks_per_child``. ``more_env`` may name another endpoint than the stub collector's.
+    ``tasks_per_child``. ``more_env`` may name another endpoint than the stub collector's; ``port``
+    is any free one.
     """
     with StubCollector() as collector:
         env = {
@@ -142,10 +146,25 @@ def shop(
         log = folder / "worker.log"
         command = _uvicorn if asgi else _gunicorn(*options)
         with (
-            serving(command, env, cwd=SHOP, ready="/metrics") as server,
+            serving(command, env, cwd=SHOP, ready="/metrics", port=port) as server,
             _worker(whole, log, pool, tasks_per_child) as worker,
         ):
             yield Shop(server, worker, log, collector, whole)
+
+
+def production_environment(postgresql: Database, redis: Database) -> dict[str, str]:
+    """What ``shop.production`` needs; its database is made, anew."""
+    address = f"host={postgresql.host} port={postgresql.port} user=postgres"
+    with psycopg.connect(f"{address} dbname=postgres", autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS shop_production")
+        connection.execute("CREATE DATABASE shop_production")
+    where = f"{postgresql.host}:{postgresql.port}"
+    return {
+        "SHOP_SECRET_KEY": "a key of the tests",
+        "SHOP_DATABASE_URL": f"postgresql://postgres@{where}/shop_production",
+        "SHOP_REDIS_URL": f"redis://{redis.host}:{redis.port}/7",
+        "SHOP_HOSTS": "127.0.0.1,localhost",
+    }
 
 
 def _gunicorn(*options: str) -> Callable[[int], list[str]]:
@@ -242,6 +261,11 @@ class Visitor:
             self.headers = {"traceparent": traceparent} if traceparent else {}
             self.ask("/checkout/", email="visitor@example.org", card=card, **_token(page))
             self.headers = {}
+
+    def sign_in(self, username: str, password: str) -> None:
+        """Send the form of the login page."""
+        page = self.ask("/accounts/login/")
+        self.ask("/accounts/login/", username=username, password=password, **_token(page))
 
 
 def _token(page: str) -> dict[str, str]:

@@ -75,7 +75,8 @@ class Watching(Prometheus):
     """With deploy/prometheus whole: what it scrapes, its rules, where it tells of alerts.
 
     ``places`` says at which port of this machine each of the files' ``host:port`` is; what has none
-    is not scraped. ``rewrite`` is applied to the text of each file.
+    is not scraped. More can be added before it is started. ``rewrite`` is applied to the text of
+    each file.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Watching(Prometheus):
         rewrite: Callable[[str], str] = often,
     ) -> None:
         super().__init__(folder)
-        self._places = {**places, ITSELF: self.port}
+        self.places = {**places, ITSELF: self.port}
         self._rewrite = rewrite
 
     def command(self) -> list[str]:
@@ -108,7 +109,7 @@ class Watching(Prometheus):
         if not isinstance(part, dict):
             return part
         if "targets" in part:
-            known = [self._places[each] for each in part["targets"] if each in self._places]
+            known = [self.places[each] for each in part["targets"] if each in self.places]
             return {**part, "targets": [f"127.0.0.1:{port}" for port in known]}
         return {key: self._placed(value) for key, value in part.items()}
 
@@ -118,3 +119,41 @@ def token_file(folder: Path) -> Path:
     file = folder / "site_token"
     file.write_text(TOKEN)
     return file
+
+
+class RedisExporter(Service):
+    """Debian's, for a Redis of this machine."""
+
+    name = "redis-exporter"
+    ready_path = "/health"
+
+    def __init__(self, folder: Path, redis_port: int) -> None:
+        super().__init__(folder)
+        self._redis_port = redis_port
+
+    def command(self) -> list[str]:
+        """See the class."""
+        return [
+            program("prometheus-redis-exporter"),
+            f"-redis.addr=redis://127.0.0.1:{self._redis_port}",
+            f"-web.listen-address=127.0.0.1:{self.port}",
+        ]
+
+
+class PostgresExporter(Service):
+    """Debian's, for a PostgreSQL of this machine."""
+
+    name = "postgres-exporter"
+    ready_path = "/"
+
+    def __init__(self, folder: Path, postgresql_port: int, database: str) -> None:
+        super().__init__(folder)
+        where = f"127.0.0.1:{postgresql_port}/{database}?sslmode=disable"
+        self.environment = {"DATA_SOURCE_URI": where, "DATA_SOURCE_USER": "postgres"}
+
+    def command(self) -> list[str]:
+        """See the class."""
+        return [
+            program("prometheus-postgres-exporter"),
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        ]
