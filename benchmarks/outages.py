@@ -1,11 +1,12 @@
 """What visitors notice while a part of the real stack is away.
 
-``python -m benchmarks.outages [--per-second 40] [--seconds 60] [--away collector …] [--json]``
+``python -m benchmarks.outages [--per-second 40] [--seconds 60] [--away collector …] [--nice 10]``
 
 The shop (gunicorn, Celery) exports to the real Collector, Jaeger, Loki and Prometheus. After a
 quiet minute each of the four is killed, is away for a minute and comes back, while visitors keep
 coming. Told are the 50th and 99th percentile of their waiting in each minute and in the half
-minute after it, with everyone's processor time, and that nothing is missing at the end.
+minute after it, with everyone's processor time, and that nothing is missing at the end. With
+``--nice`` the four give way to the site, as if they had a machine of their own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import psutil
 from tests.integration.shop_kit import shop
 from tests.stack.conftest import exporting_to
 from tests.stack.load_kit import Arrived, Load
-from tests.stack.stack_kit import Stack, stack, wait_until
+from tests.stack.stack_kit import Service, Stack, stack, wait_until
 
 AWAY = ("jaeger", "loki", "prometheus", "collector")
 BUDGET = 1.25
@@ -122,8 +123,10 @@ def main() -> None:
     parser.add_argument("--per-second", type=float, default=40.0)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--away", nargs="+", choices=AWAY, default=AWAY)
+    parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    Service.niceness = asked.nice
     with (
         tempfile.TemporaryDirectory(prefix="otel-django-outages-") as folder,
         stack(Path(folder, "stack")) as programs,

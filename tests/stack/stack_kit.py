@@ -37,6 +37,8 @@ class Service:
 
     name = ""
     ready_path = ""
+    niceness = 0
+    """Above 0 it gives way to the site, as on a machine of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / self.name
@@ -81,7 +83,7 @@ class Service:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "PYTEST_"))}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self.command(),
+                ["nice", "-n", str(self.niceness), *self.command()],
                 cwd=self.folder,
                 env={**inherited, "GOMEMLIMIT": "600MiB", **self.environment},
                 stdout=output,

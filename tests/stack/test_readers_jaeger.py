@@ -12,6 +12,7 @@ from otel_django.backends.jaeger_edges import JaegerEdgeReader
 from otel_django.backends.remote import Remote
 from otel_django.tracing.span import Span
 from tests.stack import reading_kit as kit
+from tests.stack.stack_kit import Jaeger, running
 from tests.store_spans import MS, SpanSource
 from tests.unit.test_trace_reader_contract import *  # noqa: F403 - the contract's own tests
 from tests.unit.test_trace_reader_contract import HOUR_AGO, Backend, run_task
@@ -19,11 +20,12 @@ from tests.unit.test_trace_reader_contract import HOUR_AGO, Backend, run_task
 
 @pytest.fixture  # type: ignore[no-redef]
 def backend(tmp_path: Path) -> Iterator[Backend]:
-    with kit.jaeger(tmp_path) as (server, otlp):
-        reader = JaegerReader(Remote("Jaeger", f"http://127.0.0.1:{server.port}"))
+    jaeger = Jaeger(tmp_path)
+    with running(jaeger):
+        reader = JaegerReader(Remote("Jaeger", jaeger.url))
 
         def put(spans: list[Span]) -> None:
-            kit.send_spans(otlp, spans)
+            kit.send_spans(jaeger.otlp_http_port, spans)
             for span in spans:
                 kit.until(lambda: is_found(reader, span))  # noqa: B023 - called at once
 

@@ -17,8 +17,8 @@ from otel_django.backends.loki_summary import LokiSummaryReader
 from otel_django.backends.remote import Remote
 from otel_django.contracts import LogQuery
 from otel_django.log_record import LogRecord
-from tests.server_process import Server
 from tests.stack import reading_kit as kit
+from tests.stack.stack_kit import Loki, running
 from tests.store_logs import record
 from tests.unit.test_log_reader_contract import *  # noqa: F403 - the contract's own tests
 from tests.unit.test_log_reader_contract import HOUR_AGO, SECOND, Backend, events
@@ -27,14 +27,15 @@ MINUTE = 60 * SECOND
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with kit.loki(tmp_path_factory.mktemp("loki")) as found:
-        yield found
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loki]:
+    loki = kit.TenantsLoki(tmp_path_factory.mktemp("tenants"))
+    with running(loki):
+        yield loki
 
 
-def reader_of(server: Server, tenant: str) -> LokiReader:
+def reader_of(server: Loki, tenant: str) -> LokiReader:
     headers = {"x-scope-orgid": tenant}
-    return LokiReader(Remote("Loki", f"http://127.0.0.1:{server.port}", headers=headers))
+    return LokiReader(Remote("Loki", server.url, headers=headers))
 
 
 def with_event(made: LogRecord) -> LogRecord:
@@ -47,7 +48,7 @@ def with_event(made: LogRecord) -> LogRecord:
 
 
 @pytest.fixture  # type: ignore[no-redef]
-def backend(server: Server) -> Backend:
+def backend(server: Loki) -> Backend:
     tenant = uuid.uuid4().hex
     reader = reader_of(server, tenant)
 

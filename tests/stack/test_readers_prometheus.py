@@ -22,8 +22,8 @@ from otel_django.contracts import MetricQuery
 from otel_django.errors import ReadError
 from otel_django.metric_definitions import HTTP_SERVER_REQUEST_DURATION, MESSAGING_PROCESS_DURATION
 from otel_django.metric_points import Exemplar, HistogramPoint, MetricDefinition, NumberPoint
-from tests.server_process import Server
 from tests.stack import reading_kit as kit
+from tests.stack.stack_kit import Prometheus, running
 from tests.store_metrics import BEGAN_NS, counter, histogram, metric, of
 from tests.unit.test_alerts_reading import NOW_MS, RULES, answers, value
 
@@ -33,14 +33,15 @@ AGO = (time.time_ns() - 600 * SECOND) // MINUTE * MINUTE
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with kit.prometheus(tmp_path) as found:
-        yield found
+def server(tmp_path: Path) -> Iterator[Prometheus]:
+    prometheus = Prometheus(tmp_path)
+    with running(prometheus):
+        yield prometheus
 
 
 @pytest.fixture
-def remote(server: Server) -> Remote:
-    return Remote("Prometheus", f"http://127.0.0.1:{server.port}")
+def remote(server: Prometheus) -> Remote:
+    return Remote("Prometheus", server.url)
 
 
 @pytest.fixture
@@ -68,7 +69,9 @@ def test_an_empty_backend_has_nothing_to_show(reader: PrometheusReader) -> None:
     assert (answer.info, answer.series, answer.partial) == (None, (), "")
 
 
-def test_metrics_are_listed_with_their_attributes(server: Server, reader: PrometheusReader) -> None:
+def test_metrics_are_listed_with_their_attributes(
+    server: Prometheus, reader: PrometheusReader
+) -> None:
     kit.send_metrics(
         server.port,
         [
@@ -87,7 +90,7 @@ def test_metrics_are_listed_with_their_attributes(server: Server, reader: Promet
     assert (listed[0].unit, listed[2].attribute_keys) == ("s", ("method", "route"))
 
 
-def test_a_series_has_its_points_by_time(server: Server, reader: PrometheusReader) -> None:
+def test_a_series_has_its_points_by_time(server: Prometheus, reader: PrometheusReader) -> None:
     for index in range(4):
         kit.send_metrics(
             server.port, [of(counter(index + 1, AGO + index * 10 * SECOND, route="/"))]
@@ -102,7 +105,7 @@ def test_a_series_has_its_points_by_time(server: Server, reader: PrometheusReade
         assert values(reader, name=name) == [[1, 2, 3, 4]]
 
 
-def test_a_step_takes_the_last_point_of_each(server: Server, reader: PrometheusReader) -> None:
+def test_a_step_takes_the_last_point_of_each(server: Prometheus, reader: PrometheusReader) -> None:
     for index in range(12):
         kit.send_metrics(server.port, [of(counter(index, AGO + index * 10 * SECOND))])
     assert values(reader, step_ns=60 * SECOND) == [[5, 11]]
@@ -110,7 +113,7 @@ def test_a_step_takes_the_last_point_of_each(server: Server, reader: PrometheusR
 
 
 @pytest.fixture
-def three(server: Server) -> None:
+def three(server: Prometheus) -> None:
     kit.send_metrics(
         server.port,
         [
@@ -146,7 +149,7 @@ def test_conditions_choose(reader: PrometheusReader) -> None:
 
 
 def test_of_more_series_than_asked_for_the_largest_are_read(
-    server: Server, reader: PrometheusReader
+    server: Prometheus, reader: PrometheusReader
 ) -> None:
     points = [NumberPoint((("n", index),), index, BEGAN_NS, AGO) for index in range(20)]
     kit.send_metrics(server.port, [of(metric(*points, name="orders.placed", kind="counter"))])
@@ -158,7 +161,7 @@ def test_of_more_series_than_asked_for_the_largest_are_read(
     assert reader.series_count(query(max_series=5)) == 20
 
 
-def test_histograms_come_back_as_they_were(server: Server, reader: PrometheusReader) -> None:
+def test_histograms_come_back_as_they_were(server: Prometheus, reader: PrometheusReader) -> None:
     exemplar = Exemplar(0.5, AGO, 0xABC, 0xDEF)
     kit.send_metrics(server.port, [of(histogram((1, 2, 3), AGO, exemplar))])
     kit.send_metrics(server.port, [of(histogram((1, 2, 4), AGO + 10 * SECOND))])
@@ -178,7 +181,7 @@ def test_histograms_come_back_as_they_were(server: Server, reader: PrometheusRea
 
 
 def test_a_restart_shows_as_a_sum_that_begins_anew(
-    server: Server, reader: PrometheusReader
+    server: Prometheus, reader: PrometheusReader
 ) -> None:
     kit.send_metrics(server.port, [of(counter(7, AGO))])
     again = NumberPoint((), 1, AGO + 5 * SECOND, AGO + 10 * SECOND)
@@ -235,7 +238,7 @@ def timed(
 
 
 @pytest.fixture
-def calls(server: Server, remote: Remote) -> PrometheusCallsReader:
+def calls(server: Prometheus, remote: Remote) -> PrometheusCallsReader:
     for minute in range(5):
         at_ns = AGO + minute * MINUTE + 30 * SECOND
         kit.send_metrics(
@@ -281,7 +284,7 @@ def test_requests_over_time(calls: PrometheusCallsReader) -> None:
     assert courses["worker", "process shop.confirm"] == (1, 1, 1, 1, 1)
 
 
-def test_releases_are_known_by_when_they_ran(server: Server, remote: Remote) -> None:
+def test_releases_are_known_by_when_they_ran(server: Prometheus, remote: Remote) -> None:
     for version, minutes in (("1", (0, 1, 2)), ("2", (2, 3))):
         for minute in minutes:
             one = of(counter(minute, AGO + minute * MINUTE), instance=f"host/{version}")
@@ -296,7 +299,7 @@ def test_releases_are_known_by_when_they_ran(server: Server, remote: Remote) -> 
 # --- alerts
 
 
-def sent(server: Server, definition: MetricDefinition, each: Any, ago_s: range) -> None:
+def sent(server: Prometheus, definition: MetricDefinition, each: Any, ago_s: range) -> None:
     """A point for each time, as the unit tests of rules on the store have them."""
     for number, ago in enumerate(ago_s):
         point = each(number, NOW_MS * 1_000_000 - ago * SECOND)
@@ -310,7 +313,7 @@ def firing(remote: Remote, rule: str) -> dict[str, float]:
     return {key.severity: breach.value for key, breach in found.items()}
 
 
-def test_rules_find_what_they_find_in_the_store(server: Server, remote: Remote) -> None:
+def test_rules_find_what_they_find_in_the_store(server: Prometheus, remote: Remote) -> None:
     sent(server, HTTP_SERVER_REQUEST_DURATION, answers(200, 90), range(900, 0, -15))
     sent(server, HTTP_SERVER_REQUEST_DURATION, answers(500, 10), range(900, 0, -15))
     mountpoint = {"system__filesystem__mountpoint": "/"}

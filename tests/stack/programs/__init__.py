@@ -5,7 +5,7 @@
 
 Each folder here is a Go module of its own, for their dependencies clash. Go verifies every module
 against ``go.sum`` and the public checksum database, as it always does. The cache lies in
-``OTEL_DJANGO_STACK_CACHE``, or ``otel-django-stack`` in the user's cache folder; a changed lock
+``TESTS_STACK_CACHE``, or ``otel-django-stack`` in the user's cache folder; a changed lock
 file makes a new folder in it.
 """
 
@@ -73,7 +73,7 @@ def _folder_of(module: str) -> Path:
 
 def cache() -> Path:
     """Where the programs are kept."""
-    given = os.environ.get("OTEL_DJANGO_STACK_CACHE")
+    given = os.environ.get("TESTS_STACK_CACHE")
     shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(given) if given else Path(shared, "otel-django-stack")
 
