@@ -121,3 +121,13 @@ def test_prometheus_understands_each_query(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_loki_is_asked_for_a_service_without_its_namespace() -> None:
+    for file in FILES:
+        listed = json.loads(file.read_text())["templating"]["list"]
+        [variable] = [each for each in listed if each["name"] == "service"]
+        found = [re.fullmatch(variable["regex"].strip("/"), job) for job in ("shop", "acme/shop")]
+        assert [match and match[1] for match in found] == ["shop", "shop"]
+    for where, expr in expressions("loki"):
+        assert expr.count('{service_name=~".+"}') == 1, where
