@@ -182,6 +182,11 @@ def proxy_variables() -> dict[str, str]:
     }
 
 
+def quieten_grpc() -> None:
+    """What gRPC can't do is told by its errors: without lines of its own on the standard error."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def notify_socket() -> str:
     """Where systemd wants to be told of a service that it started; empty: nowhere."""
     return os.environ.get("NOTIFY_SOCKET", "")

@@ -18,9 +18,13 @@ class Authority:
         self._folder = folder
 
     def trusted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(self.written()))
+
+    def written(self) -> Path:
+        """The file of its own certificate."""
         path = self._folder / "authority.pem"
         self._authority.cert_pem.write_to_path(str(path))
-        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        return path
 
     def issue(self, *names: str, days_left: float = 90) -> trustme.LeafCert:
         now = datetime.now(timezone.utc)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,9 @@ HELP = (
 _WAIT_S: Final = 20.0
 _SEND_S: Final = 5.0
 _OTLP: Final = "otlp"
+_INDENT: Final = 9
+_MIN_WIDTH: Final = 40
+_MAX_WIDTH: Final = 100
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -49,11 +54,12 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
     """Each finding as soon as it is known; 1 where one is a fault."""
     settings = conf.from_django()
     style = style_for(stdout, options)
+    width = max(min(shutil.get_terminal_size().columns, _MAX_WIDTH), _MIN_WIDTH)
     found: list[Finding] = []
     for finding in _findings(settings, options["wait"], probe=not options["no_probe"]):
         found.append(finding)
         if not options["json"]:
-            stdout.write(_line(finding, style))
+            stdout.write(_paragraph(finding, style, width))
             stdout.flush()
     ok = all(finding.state != "fault" for finding in found)
     if options["json"]:
@@ -65,29 +71,38 @@ def run(options: dict[str, Any], stdout: OutputWrapper, stderr: OutputWrapper) -
 
 
 def _findings(settings: Settings, wait_s: float, *, probe: bool) -> Iterator[Finding]:
-    from otel_django.doctor import installation, kept, site_settings
+    from otel_django.doctor import installation, kept, site_settings, spooled
 
     yield from site_settings.look(settings)
     yield from installation.look(settings)
     yield from kept.look(settings)
-    if probe and not settings.sdk_disabled and settings.enabled is not False:
-        yield from _probed(settings, wait_s)
+    if not settings.sdk_disabled and settings.enabled is not False:
+        yield from spooled.look(settings)
+        if probe:
+            yield from _probed(settings, wait_s)
 
 
 def _probed(settings: Settings, wait_s: float) -> Iterator[Finding]:
-    from otel_django.doctor import sending
+    """All signals at once: a receiver that hangs is waited for once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from otel_django.doctor import clock, sending
     from otel_django.doctor.probe import Probe, encoded
 
     probe = Probe(settings.service_name)
     signals = [one for one in SIGNALS if _OTLP in getattr(settings, f"{one}_exporters")]
-    sent = {
-        signal: sending.send(signal, encoded(probe, signal, settings), settings, _SEND_S)
-        for signal in signals
-    }
+
+    def send(signal: str) -> sending.Sent:
+        return sending.send(signal, encoded(probe, signal, settings), settings, _SEND_S)
+
+    with ThreadPoolExecutor(len(SIGNALS)) as threads:
+        sent = dict(zip(signals, threads.map(send, signals), strict=True))
     yield from _joined(each.finding for each in sent.values())
-    yield from sending.clock(list(sent.values()))
+    clocks = list(clock.compared([each.clock_ahead_s for each in sent.values()], settings))
+    yield from clocks
     arrived = [signal for signal, each in sent.items() if each.finding.state == "ok"]
-    yield from _followed(settings, probe, arrived, wait_s)
+    off = any(finding.state == "fault" for finding in clocks)
+    yield from _followed(settings, probe, arrived, wait_s, clock_off=off)
 
 
 def _joined(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -100,40 +115,57 @@ def _joined(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _followed(
-    settings: Settings, probe: Probe, signals: list[str], wait_s: float
+    settings: Settings, probe: Probe, signals: list[str], wait_s: float, *, clock_off: bool
 ) -> Iterator[Finding]:
     from otel_django.doctor.following import answers, follow
     from otel_django.doctor.trails import trails
 
     found = list(trails(settings, probe))
-    yield from follow([trail for trail in found if trail.signal in signals], wait_s)
+    under_way = [trail for trail in found if trail.signal in signals]
+    yield from follow(under_way, wait_s, clock_off=clock_off)
     yield from (answers(trail) for trail in found if trail.signal not in signals)
-    for signal in signals:
-        if all(trail.signal != signal for trail in found):
-            yield _untraceable(signal)
+    left = [one for one in signals if all(trail.signal != one for trail in found)]
+    if left:
+        yield _untraceable(left, probe)
 
 
-def _untraceable(signal: str) -> Finding:
+def _untraceable(signals: list[str], probe: Probe) -> Finding:
     from otel_django.doctor.finding import Finding
     from otel_django.doctor.trails import BACKENDS
 
+    backends = ", ".join(BACKENDS[signal] for signal in signals)
     return Finding(
-        signal,
+        ", ".join(signals),
         "note",
-        "Where the receiver sends it isn't known here, so it can't be followed any further.",
-        f"Name {BACKENDS[signal]} in OTEL_DJANGO_READ_FROM.",
+        "Where the receiver sends them isn't known here, so they can't be followed any further.",
+        f"Name {backends} in OTEL_DJANGO_READ_FROM; or look there yourself for the trace "
+        f"{probe.trace_id.hex()}.",
     )
 
 
-def _line(finding: Finding, style: Style) -> str:
+def _paragraph(finding: Finding, style: Style, width: int) -> str:
+    """What is seen, and below it the cure, each wrapped; what can be copied isn't cut in two."""
     paint: Callable[[str], str] = {
         "ok": style.SUCCESS,
         "note": style.NOTICE,
         "warning": style.WARNING,
         "fault": style.ERROR,
     }[finding.state]
-    line = f"{finding.subject:<24}{paint(f'{finding.state:<9}')}{finding.message}"
-    return f"{line}\n{'':<33}-> {finding.cure}" if finding.cure else line
+    seen = _wrapped(f"{finding.subject}: {finding.message}", width, "", "")
+    lines = [f"{paint(f'{finding.state:<{_INDENT}}')}{seen[0].lstrip()}", *seen[1:]]
+    cure = _wrapped(finding.cure, width, "-> ", "   ") if finding.cure else []
+    return "\n".join([*lines, *cure])
+
+
+def _wrapped(text: str, width: int, first: str, further: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"{'':<{_INDENT}}{first}",
+        subsequent_indent=f"{'':<{_INDENT}}{further}",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _conclusion(found: list[Finding], style: Style) -> str:

@@ -29,8 +29,9 @@ _SHOWN: Final = (
 )
 _TOGETHER: Final = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp")
 """Released together, each made for the others of its version."""
+_CONTRIB: Final = "opentelemetry."
 _OTHER_MIDDLEWARE: Final = {
-    "opentelemetry.": "opentelemetry-instrumentation-django",
+    _CONTRIB: "opentelemetry-instrumentation-django",
     "django_prometheus.": "django-prometheus",
     "elasticapm.": "elastic-apm",
     "scout_apm.": "scout-apm",
@@ -113,22 +114,32 @@ def _other_provider() -> Iterator[Finding]:
 def _double_instrumentation(settings: Settings) -> Iterator[Finding]:
     if settings.instrumentation == "contrib":
         return
-    for name in contrib_conflicts.switched_on():
+    found = contrib_conflicts.switched_on()
+    if found:
+        them = "it" if len(found) == 1 else "them"
         yield Finding(
             "instrumentation",
             "warning",
-            f"{name} of OpenTelemetry's contrib packages is switched on by this site. Servers and "
-            "workers switch it off, since otel_django records the same.",
-            f"Take {name}().instrument() away, or set OTEL_DJANGO_INSTRUMENTATION=contrib to keep "
-            "it in place of ours.",
-            {"instrumentor": name},
+            f"{', '.join(found)} of OpenTelemetry's contrib packages {_be(found)} switched on by "
+            f"this site. Servers and workers switch {them} off, since otel_django records the "
+            "same.",
+            f"Take {found[0]}().instrument() away, or what else switches {them} on, or set "
+            f"OTEL_DJANGO_INSTRUMENTATION=contrib to keep {them} in place of ours.",
+            {"instrumentors": found},
         )
 
 
+def _be(those: tuple[str, ...]) -> str:
+    return "is" if len(those) == 1 else "are"
+
+
 def _other_middleware() -> Iterator[Finding]:
+    instrumented = bool(
+        contrib_conflicts.switched_on()
+    )  # then its middleware is the instrumentor's
     for path in django_settings.MIDDLEWARE:
         for beginning, package in _OTHER_MIDDLEWARE.items():
-            if path.startswith(beginning):
+            if path.startswith(beginning) and not (instrumented and beginning == _CONTRIB):
                 yield Finding(
                     "instrumentation",
                     "note",

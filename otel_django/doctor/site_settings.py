@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_django.checks import ABOUT, check_settings
+from otel_django.conf.settings import SIGNALS
 from otel_django.doctor.finding import Finding
+from otel_django.doctor.trails import BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,7 @@ _NOTHING_KEPT: Final = ABOUT["nothing_kept"][0]
 
 def look(settings: Settings) -> Iterator[Finding]:
     """One finding a mistake; one that says so where there is none."""
-    found = [*_mistakes(), *_switched_off(settings), *_sampling(settings)]
+    found = [*_mistakes(), *_switched_off(settings), *_sampling(settings), *_unsent(settings)]
     yield from found
     if not found:
         given = sum(origin.place != "default" for origin in settings.origins.values())
@@ -69,3 +71,21 @@ def _sampling(settings: Settings) -> Iterator[Finding]:
             "Raise OTEL_TRACES_SAMPLER_ARG, or set OTEL_DJANGO_KEEP=errors,slow.",
             {"sampler": sampler, "ratio": ratio},
         )
+
+
+def _unsent(settings: Settings) -> Iterator[Finding]:
+    """Signals that stay here, or go nowhere, while others leave by OTLP."""
+    exporters = {signal: getattr(settings, f"{signal}_exporters") for signal in SIGNALS}
+    if all("otlp" not in names for names in exporters.values()):
+        return
+    for signal, names in exporters.items():
+        if set(names) <= {"console"}:
+            where = settings.origins[f"{signal}_exporters"].variable
+            read = BACKENDS[signal].lower() in settings.read_from
+            yield Finding(
+                _SUBJECT,
+                "warning" if read else "note",
+                f"{where}={','.join(names) or 'none'} sends no {signal} to the receiver.",
+                f"Set {where}=otlp, if they are wanted there.",
+                {"signal": signal},
+            )

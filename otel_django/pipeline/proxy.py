@@ -27,6 +27,15 @@ def proxy_for(endpoint: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def grpc_proxy_for(host: str, port: int, environ: Mapping[str, str]) -> str | None:
+    """The proxy that gRPC itself takes: variables in lower case, loopback addresses too."""
+    excepted = {"no_proxy": environ.get("no_grpc_proxy") or environ.get("no_proxy", "")}
+    if _is_excepted(host.lower(), port, excepted):
+        return None
+    named = (environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy"))
+    return next(filter(None, named), None)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

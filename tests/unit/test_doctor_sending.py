@@ -19,7 +19,7 @@ import trustme
 
 from otel_django.conf import Settings
 from otel_django.conf.load import load
-from otel_django.doctor import sending
+from otel_django.doctor import clock, sending, unreached
 from otel_django.doctor.probe import Probe, encoded
 from otel_django.doctor.spoken import spoken_at
 from tests.misbehaving import closed_port, hanging, slow
@@ -96,7 +96,7 @@ def test_it_is_taken_over_grpc_too(receiver: StubCollector) -> None:
 def test_no_collector() -> None:
     port = closed_port()
     message, cure = fault(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
-    assert message.startswith(f"Nobody listens at 127.0.0.1:{port}")
+    assert message == f"Nobody listens at 127.0.0.1:{port}."
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in cure
     assert "4318" in cure
 
@@ -139,8 +139,29 @@ def test_tls_is_left_out(
 def test_a_certificate_of_an_unknown_authority(with_tls: tuple[StubCollector, Path]) -> None:
     running, _ = with_tls
     message, cure = fault(OTEL_EXPORTER_OTLP_ENDPOINT=f"https://localhost:{running.port}")
-    assert "certificate" in message.lower()
+    assert f"The certificate at localhost:{running.port} isn't trusted" in message
     assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in cure
+    message, _ = fault(
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"https://localhost:{running.port}",
+        OTEL_EXPORTER_OTLP_CERTIFICATE="/nowhere/ca.pem",
+    )
+    assert "a certificate or key file can't be used" in message
+
+
+def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.issue("localhost", days_left=-1)
+    with (
+        issued.private_key_pem.tempfile() as key,
+        issued.cert_chain_pems[0].tempfile() as shown,
+        StubCollector(tls=(Path(shown), Path(key))) as running,
+    ):
+        message, cure = fault(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"https://localhost:{running.port}",
+            OTEL_EXPORTER_OTLP_CERTIFICATE=str(authority.written()),
+        )
+    assert message == f"The certificate at localhost:{running.port} has expired."
+    assert "Renew it" in cure
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -175,7 +196,11 @@ def answering(status: int, body: bytes = b"", **headers: str) -> Iterator[int]:
             self.wfile.write(body)
 
         def do_GET(self) -> None:
-            self.send_error(404)
+            self.send_response_only(status)
+            self.send_header("Content-Length", "0")
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
@@ -221,19 +246,43 @@ def test_a_login_page_is_no_receiver() -> None:
     assert "is no OTLP receiver" in message
 
 
+def test_a_path_that_is_no_receivers_is_told_from_a_missing_pipeline() -> None:
+    with answering(404) as port:
+        base = f"http://127.0.0.1:{port}"
+        message, cure = fault(OTEL_EXPORTER_OTLP_ENDPOINT=f"{base}/otlp")
+        assert "has no receiver below /otlp" in message
+        assert "Take /otlp out of OTEL_EXPORTER_OTLP_ENDPOINT: /v1/traces" in cure
+        message, cure = fault(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=base)
+        assert "has no receiver at /" in message
+        assert "Write /v1/traces at the end of OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in cure
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with answering(503) as port:
+        monkeypatch.setenv("http_proxy", f"http://ada:hush@127.0.0.1:{port}")
+        message, cure = fault(OTEL_EXPORTER_OTLP_ENDPOINT="http://collector.example:4318")
+    assert f"through the proxy 127.0.0.1:{port}" in message
+    assert "HTTP 503" in message
+    assert "Add collector.example to no_proxy" in cure
+    assert "hush" not in message + cure
+
+
 def test_a_receiver_that_hangs_costs_the_time_out() -> None:
     with hanging() as server:
         began_s = time.monotonic()
         message, _ = fault(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{server.port}")
-        assert time.monotonic() - began_s < TIMEOUT_S + 8 * sending.GREETING_S
-    assert "is there but doesn't answer" in message
+        assert time.monotonic() - began_s < TIMEOUT_S + 8 * unreached.GREETING_S
+    assert "takes connections, but doesn't answer" in message
 
 
 @pytest.mark.parametrize(("shift_s", "state"), [(0, "ok"), (-30, "warning"), (3600, "fault")])
 def test_clocks_are_compared(shift_s: int, state: str) -> None:
     date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=shift_s), usegmt=True)
     with answering(200, Date=date) as port:
-        (finding,) = sending.clock([sent(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")])
+        one = sent(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
+        (finding,) = clock.compared([one.clock_ahead_s], said())
     assert finding.state == state
     assert abs(finding.observed["ahead_s"] + shift_s) < 5
     if shift_s:
@@ -244,7 +293,16 @@ def test_clocks_are_compared(shift_s: int, state: str) -> None:
 def test_without_a_date_nothing_is_said_of_clocks() -> None:
     with answering(200) as port:
         one = sent(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
-    assert sending.clock([one]) == []
+    assert list(clock.compared([one.clock_ahead_s], said())) == []
+
+
+def test_without_one_of_the_receiver_a_backend_is_asked() -> None:
+    date = format_datetime(datetime.now(timezone.utc) - timedelta(days=3), usegmt=True)
+    with answering(404, Date=date) as port:
+        settings = said(OTEL_DJANGO_READ_FROM=f"loki=http://127.0.0.1:{port}")
+        (finding,) = clock.compared([None], settings)
+    assert finding.state == "fault"
+    assert finding.message == "This machine's clock is 3 days ahead of Loki's."
 
 
 def test_what_ports_speak(
