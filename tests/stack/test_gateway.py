@@ -83,7 +83,7 @@ def test_a_killed_gateway_loses_only_what_waited_for_its_decision(programs: Tier
     sender = Sender("gateway-killed", programs.agent)
     gateway = programs.gateways[0]
     with sender.sending():
-        time.sleep(DECISION_WAIT_S + 3)
+        time.sleep(DECISION_WAIT_S + 2 * CHECKED_S)
         gateway.kill()
         killed_s = time.time()
         time.sleep(6)
