@@ -35,7 +35,7 @@ GRAFANAS: Final = {
 STEP_S: Final = 15
 """What the provisioned data source says, for a range of an hour."""
 FILLED: Final = {"$__rate_interval": f"{4 * STEP_S}s", "$__range": "3600s", "$__auto": "15s"}
-FOUND_S: Final = 120.0
+FOUND_S: Final = 240.0
 PAUSE_S: Final = 6.0
 """Longer than the time between two exports: a rate needs two values."""
 OR_ZERO: Final = " or vector(0)"
