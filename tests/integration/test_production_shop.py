@@ -21,6 +21,7 @@ def test_it_serves_sells_and_tells_with_debug_off(
         assert style is not None
         assert running.server.get(style[1].decode()).status == 200
         assert running.server.get("/nowhere").status == 404
+        assert b'href="/product/' in running.server.get("/search/?q=teapot").body
         visitor = Visitor(running.server.port)
         visitor.buy(GOOD_CARD)
         assert visitor.counts["/checkout/", "302"] == 1
