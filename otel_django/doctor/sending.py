@@ -106,18 +106,16 @@ def _has(said: str, *words: str) -> bool:
 
 def _credentials(target: Target, said: str) -> tuple[str, str]:
     name = target.variable("headers")
-    if "authorization" not in target.receiver.headers:
-        return (
-            f"{target.place} asks for credentials, and none are sent ({said}).",
-            (
-                f"Set {name}=authorization=Bearer%20TOKEN, with the Collector's token, or to what "
-                "else the receiver asks for."
-            ),
+    if "authorization" in target.receiver.headers:
+        text = f"{target.place} refuses our credentials ({said})."
+        cure = f"Compare the token in {name} (authorization=Bearer%20TOKEN) with the Collector's."
+    else:
+        text = f"{target.place} asks for credentials, and none are sent ({said})."
+        cure = (
+            f"Set {name}=authorization=Bearer%20TOKEN, with the Collector's token, or to what "
+            "else the receiver asks for."
         )
-    return (
-        f"{target.place} refuses our credentials ({said}).",
-        f"Compare the token in {name} (authorization=Bearer%20TOKEN) with the Collector's.",
-    )
+    return text, cure
 
 
 def _not_there(target: Target, said: str) -> tuple[str, str]:
@@ -126,22 +124,18 @@ def _not_there(target: Target, said: str) -> tuple[str, str]:
     own_path = f"/v1/{signal}"
     before = path.removesuffix(own_path)
     if not target.is_grpc and before == path:
-        return (
-            f"{target.place} has no receiver at {path or '/'} ({said}).",
-            f"Write {own_path} at the end of {name}: nothing is appended to it.",
-        )
-    if not target.is_grpc and before:
-        return (
-            f"{target.place} has no receiver below {before} ({said}).",
-            f"Take {before} out of {name}: /v1/traces, /v1/metrics and /v1/logs are appended to it."
-            if "_" + signal.upper() not in name
-            else f"Take {before} out of {name}.",
-        )
-    return (
-        f"{target.place} takes no {signal} ({said}).",
-        (
+        text = f"{target.place} has no receiver at {path or '/'} ({said})."
+        cure = f"Write {own_path} at the end of {name}: nothing is appended to it."
+    elif not target.is_grpc and before:
+        text = f"{target.place} has no receiver below {before} ({said})."
+        cure = f"Take {before} out of {name}."
+        if signal.upper() not in name:
+            cure = f"{cure[:-1]}: /v1/traces, /v1/metrics and /v1/logs are appended to it."
+    else:
+        text = f"{target.place} takes no {signal} ({said})."
+        cure = (
             f"In the Collector's configuration a pipeline `{signal}` has to name this receiver "
-            f"(service: pipelines: {signal}: receivers: [otlp]); or {name} names something "
-            "that is no Collector."
-        ),
-    )
+            f"(service: pipelines: {signal}: receivers: [otlp]); or {name} names something that "
+            "is no Collector."
+        )
+    return text, cure

@@ -8,8 +8,9 @@ import ssl
 import time
 from typing import Final, Literal
 
-Spoken = Literal["nothing", "silence", "http", "http2", "tls", "other"]
-"""``nothing``: nobody listens; ``silence``: who does says nothing; ``http2`` is gRPC's."""
+Spoken = Literal["nothing", "unreachable", "silence", "http", "http2", "tls", "other"]
+"""``nothing``: nobody listens; ``unreachable``: nobody even refuses a connection; ``silence``: who
+listens says nothing; ``http2`` is gRPC's."""
 
 _GREETING: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _SETTINGS_FRAME: Final = 4
@@ -21,6 +22,8 @@ def spoken_at(host: str, port: int, timeout_s: float) -> Spoken:
     """Connect, ask for a page, and judge by how it answers; at most some three time-outs."""
     try:
         connection = socket.create_connection((host, port), timeout_s)
+    except TimeoutError:
+        return "unreachable"
     except OSError:
         return "nothing"
     with connection:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.clock import SYSTEM_CLOCK
-from otel_django.doctor.certificates import distrust
+from otel_django.doctor.certificates import trouble
 from otel_django.doctor.finding import Finding
 from otel_django.doctor.spoken import spoken_at
 from otel_django.doctor.target import place_of
@@ -67,79 +67,66 @@ def _by_what_is_spoken(target: Target, spoken: Spoken, said: str) -> tuple[str, 
     place, name, protocol = target.place, target.variable("endpoint"), target.receiver.protocol
     other = "http/protobuf" if target.is_grpc else "grpc"
     if spoken == "nothing":
-        return (
-            f"Nobody listens at {place}.",
-            (
-                f"Start the Collector, or name it in {name}: it mostly listens on port "
-                f"{_PORTS['http/protobuf']} for http/protobuf and {_PORTS['grpc']} for grpc."
-            ),
+        text = f"Nobody listens at {place}."
+        cure = (
+            f"Start the Collector, or name it in {name}: it mostly listens on port "
+            f"{_PORTS['http/protobuf']} for http/protobuf and {_PORTS['grpc']} for grpc."
         )
-    if spoken == "tls" and not target.tls:
-        return (
-            f"{place} speaks TLS, but is asked without it.",
-            (
-                f"Write https:// in {name}, and the authority's file in "
-                "OTEL_EXPORTER_OTLP_CERTIFICATE if it isn't a public one."
-            ),
+    elif spoken == "unreachable":
+        text = f"No connection to {place} comes about."
+        cure = f"See whether a firewall is in between, and whether {name} has the right address."
+    elif spoken == "tls" and not target.tls:
+        text = f"{place} speaks TLS, but is asked without it."
+        cure = (
+            f"Write https:// in {name}, and the authority's file in "
+            f"{target.variable('certificate')} if it isn't a public one."
         )
-    if spoken == "tls" and (trouble := _with_tls(target, said)):
-        return trouble
-    if target.tls and spoken in ("http", "http2"):
-        return (
-            f"{place} speaks no TLS, but is asked with it.",
-            f"Write http:// in {name}, or set up TLS at the receiver.",
+    elif spoken == "tls" and (told := _with_tls(target, said)):
+        return told
+    elif target.tls and spoken in ("http", "http2"):
+        text = f"{place} speaks no TLS, but is asked with it."
+        cure = f"Write http:// in {name}, or set up TLS at the receiver."
+    elif (spoken == "http2") != target.is_grpc and spoken in ("http", "http2"):
+        text = f"{place} speaks {other}, but is asked by {protocol}."
+        cure = f"Set {target.variable('protocol')}={other}, or port {_PORTS[protocol]} in {name}."
+    elif spoken == "silence":
+        text = f"{place} takes connections, but doesn't answer ({said})."
+        cure = (
+            "See whether the Collector hangs or has too much to do, or whether a firewall is in "
+            f"between; {name} may name something else."
         )
-    if (spoken == "http2") != target.is_grpc and spoken in ("http", "http2"):
-        return (
-            f"{place} speaks {other}, but is asked by {protocol}.",
-            f"Set {target.variable('protocol')}={other}, or port {_PORTS[protocol]} in {name}.",
-        )
-    if spoken == "silence":
-        return (
-            f"{place} takes connections, but doesn't answer ({said}).",
-            (
-                f"See whether the Collector hangs or has too much to do, or whether "
-                f"a firewall is in between; {name} may name something else."
-            ),
-        )
-    return (
-        f"{place} is there but doesn't answer as a receiver of OTLP does ({said}).",
-        f"See what listens there, and look into its log; {name} may name something else.",
-    )
+    else:
+        text = f"{place} is there but doesn't answer as a receiver of OTLP does ({said})."
+        cure = f"See what listens there, and look into its log; {name} may name something else."
+    return text, cure
 
 
 def _with_tls(target: Target, said: str) -> tuple[str, str] | None:
     """What keeps both sides from agreeing; None where that isn't TLS."""
     place, authority = target.place, target.variable("certificate")
     try:
-        found = distrust(target.host, target.port, target.receiver, GREETING_S)
+        found = trouble(target.host, target.port, target.receiver, GREETING_S)
     except TransportError as error:
         return f"Nothing is sent to {place}: {error}.", f"Correct {authority}."
+    if found is None and "certificate_verify_failed" not in said.lower():
+        return None
     if found is not None and found.names:
-        return (
-            (
-                f"The certificate at {place} isn't one for {target.host}, but for "
-                f"{', '.join(found.names)}."
-            ),
-            (
-                f"Use such a name in {target.variable('endpoint')}, or have a certificate made for "
-                f"{target.host}."
-            ),
+        names = ", ".join(found.names)
+        text = f"The certificate at {place} isn't one for {target.host}, but for {names}."
+        cure = (
+            f"Use such a name in {target.variable('endpoint')}, or have a certificate made for "
+            f"{target.host}."
         )
-    if found is not None and found.expired:
-        return f"The certificate at {place} has expired.", "Renew it at the receiver."
-    if "certificate required" in said.lower().replace("_", " "):
-        return (
-            f"{place} wants a certificate of ours ({said}).",
-            (
-                f"Name one in {target.variable('client_certificate')}, and its key in "
-                f"{target.variable('client_key')}."
-            ),
+    elif found is not None and found.kind == "expired":
+        text, cure = f"The certificate at {place} has expired.", "Renew it at the receiver."
+    elif found is not None and found.kind == "ours":
+        text = f"{place} wants a certificate of ours ({found.reason})."
+        cure = (
+            f"Name one in {target.variable('client_certificate')}, and its key in "
+            f"{target.variable('client_key')}."
         )
-    if found is not None or "certificate_verify_failed" in said.lower():
+    else:
         reason = found.reason if found is not None else "its authority is unknown"
-        return (
-            f"The certificate at {place} isn't trusted ({reason}).",
-            f"{authority} has to name the file of the authority that signed it.",
-        )
-    return None
+        text = f"The certificate at {place} isn't trusted ({reason})."
+        cure = f"{authority} has to name the file of the authority that signed it."
+    return text, cure

@@ -319,6 +319,17 @@ def test_what_ports_speak(
         assert spoken_at("127.0.0.1", port, 1.0) == spoken, spoken
 
 
+def test_where_connections_come_to_nothing_a_firewall_is_thought_of() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):  # further ones get no answer
+            message, cure = fault(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
+    assert message == f"No connection to 127.0.0.1:{port} comes about."
+    assert "firewall" in cure
+
+
 def test_somebody_who_says_nothing_or_something_else() -> None:
     with hanging() as server:
         assert spoken_at("127.0.0.1", server.port, 0.3) == "silence"
