@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_django import metric_definitions as metrics
 from otel_django.alerts import expressions as forms
+from otel_django.alerts import patterns
 from otel_django.alerts.errors import RuleError
 from otel_django.alerts.rules import SEVERITIES, Rule, Threshold
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("counter", "up_down_counter", "gauge", "histogram", "exponential_histogram")
 _TIME: Final = re.compile(r"(\d{1,9})\s*([smhd]?)")
+LONGEST_S: Final = 366 * 86400
 _UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _KNOWN: Final = {one.name: one for one in metrics.ALL}
 _TEXTS: Final = ("summary", "description", "unit", "page", "runbook")
@@ -123,11 +125,18 @@ def _mapping(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def seconds(value: object) -> int:
-    """Of ``5m``, or of a number of seconds."""
+    """Of ``5m``, or of a number of seconds; a year at most.
+
+    Raises:
+        RuleError: it is neither, or longer.
+    """
     found = _TIME.fullmatch(str(value).strip())
     if found is None:
         raise RuleError(f"{value!r} is no time; write 30s, 5m, 6h or 3d")
-    return int(found[1]) * _UNITS_S[found[2]]
+    length_s = int(found[1]) * _UNITS_S[found[2]]
+    if length_s > LONGEST_S:
+        raise RuleError(f"{value!r} is too long; {LONGEST_S // 86400}d is the longest")
+    return length_s
 
 
 def _refuse(unknown: set[str], known: frozenset[str]) -> None:
@@ -174,9 +183,9 @@ def match(key: str, value: str) -> forms.Match:
     if not value.startswith("~"):
         return forms.Match(key, "!=" if negated else "=", value)
     try:
-        re.compile(value[1:])
-    except (re.error, RecursionError, OverflowError) as error:
-        raise RuleError(f"{value[1:]!r} is no regular expression: {error}") from error
+        patterns.check(value[1:])
+    except ValueError as error:
+        raise RuleError(f"{value[1:]!r} is {error}") from error
     return forms.Match(key, "!~" if negated else "=~", value[1:])
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otel_django.alerts import patterns
 from otel_django.alerts.promql import label_name
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def fits(matcher: Match, value: str) -> bool:
     """Whether a value is as the condition says."""
     if matcher.operator in ("=", "!="):
         return (value == matcher.value) == (matcher.operator == "=")
-    found = re.fullmatch(matcher.value, value, re.DOTALL) is not None
-    return found == (matcher.operator == "=~")
+    return patterns.fits(matcher.value, value) == (matcher.operator == "=~")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import connections, transaction
 
+from otel_django.alerts import patterns
 from otel_django.alerts.expressions import Match
 from otel_django.alerts.keeping.documents import matchers_of, matchers_text
 from otel_django.errors import OtelDjangoError
@@ -281,9 +282,9 @@ def _matcher(line: str) -> Match:
     key, operator, _, value = found.groups()
     if operator.endswith("~"):
         try:
-            re.compile(value)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise DecisionError(f"{value[:80]!r} is no regular expression: {error}.") from error
+            patterns.check(value)
+        except ValueError as error:
+            raise DecisionError(f"{value[:80]!r} is {error}.") from error
     return Match(key, operator, value)  # type: ignore[arg-type]
 
 

@@ -6,11 +6,11 @@ Written in ASCII, whatever came with telemetry (half characters, zeros) is read 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from otel_django.alerts import patterns
 from otel_django.alerts.expressions import Match
 from otel_django.alerts.keeping.contract import Attempt, Changes, Entry, Event, Known, Outgoing
 from otel_django.alerts.muting import Silence
@@ -125,12 +125,5 @@ def _match(key: object, operator: Any, value: object) -> Match:
     if operator not in _OPERATORS:
         raise ValueError(f"{operator!r} is none of {', '.join(_OPERATORS)}")
     if operator in ("=~", "!~"):
-        _check(str(value))
+        patterns.check(str(value))
     return Match(str(key), operator, str(value))
-
-
-def _check(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from error
