@@ -129,6 +129,8 @@ def _made(visit: Visit, title: str, make: Maker, named: Mapping[str, Any]) -> Ht
     except Missing as missing:
         return _trouble(visit, 404, "Not here", str(missing))
     except NotDone as error:
+        if error.shown is not None:
+            return _shown(visit, title, f"{name}.html", error.shown, error.status)
         return _trouble(visit, error.status, "Nothing was changed", str(error))
     except NothingKept:
         return _shown(visit, title, "nothing_kept.html", {})

@@ -27,11 +27,17 @@ class Missing(OtelDjangoError):
 
 
 class NotDone(OtelDjangoError):
-    """What a form asks for can't be done, or not by this one; the page says why."""
+    """What a form asks for can't be done, or not by this one; the page says why.
 
-    def __init__(self, why: str, status: int = 400) -> None:
+    With ``shown`` it is the page of the form, with what was typed; else one that says only that.
+    """
+
+    def __init__(
+        self, why: str, status: int = 400, *, shown: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(why)
         self.status = status
+        self.shown = shown
 
 
 class NothingKept(OtelDjangoError):

@@ -330,9 +330,30 @@ def test_maintenance_is_planned_and_ended() -> None:
     assert not row.enabled
 
 
+def test_what_was_typed_stays_when_there_is_a_mistake_in_it() -> None:
+    client = staff("silence_alerts", csrf=True)
+    form = {"action": "silence", "matchers": "alertname=<A>\nb=~(", "minutes": "240"}
+    refused = send(client, "alerts/silences/", comment="they know", **form).content.decode()
+    assert ">alertname=&lt;A&gt;\nb=~(</textarea>" in refused
+    assert '<option value="240" selected>' in refused
+    assert 'value="they know"' in refused
+    assert refused.count("no regular expression") == 1
+
+    form = {"action": "plan", "name": "imports", "matchers": "a=b", "every": "604800"}
+    form |= {"starts": "tomorrow", "minutes": "90"}
+    refused = send(client, "alerts/silences/", **form).content.decode()
+    assert 'value="imports"' in refused
+    assert ">a=b</textarea>" in refused
+    assert 'value="tomorrow"' in refused
+    assert 'value="90"' in refused
+    assert '<option value="604800" selected>' in refused
+    assert '<option value="60" selected>' in refused  # the other form is as ever
+
+
 @pytest.mark.parametrize(
     "form",
     [
+        {"action": "silence", "matchers": "a=~(b+)+", "minutes": "60"},
         {"action": "silence", "matchers": "", "minutes": "60"},
         {"action": "silence", "matchers": "nonsense", "minutes": "60"},
         {"action": "silence", "matchers": "a=~(", "minutes": "60"},

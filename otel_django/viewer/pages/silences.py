@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 EVERY: Final = {"0": "once", "86400": "every day", "604800": "every week"}
 """Seconds from one beginning to the next, and the words for it."""
 _KINDS: Final = ("silenced", "silence_ended", "maintenance")
+_FORM: Final = {"minutes": "60", "every": "0"}
+"""What is chosen at first."""
 
 
 def _change(visit: Visit) -> HttpResponse:
@@ -39,7 +41,9 @@ def _change(visit: Visit) -> HttpResponse:
     try:
         do(decider(visit, SILENCE), given)
     except DecisionError as error:
-        raise NotDone(str(error)) from error
+        has_form = given["action"] in ("silence", "plan")
+        shown = _content(visit, str(error)) if has_form else None
+        raise NotDone(str(error), shown=shown) from error
     return HttpResponseRedirect(visit.url("silences"))
 
 
@@ -89,6 +93,11 @@ _ACTIONS: Final[dict[str, Any]] = {
 @page("silences", "Silences", _change)
 def silences(visit: Visit) -> Context:
     """Those that hold now or will; below them who did what of late."""
+    return _content(visit)
+
+
+def _content(visit: Visit, mistake: str = "") -> Context:
+    """With a ``mistake`` the form that has it is as it was sent."""
     now_ms, database = visit.now_ns // MS, visit.settings.database
     ask = visit.parts.ask
     found = ask("silences", lambda: alert_records.silences(database, now_ms)) or []
@@ -98,6 +107,9 @@ def silences(visit: Visit) -> Context:
     events = ask("who did what", lambda: alert_records.events(database, kinds=_KINDS)) or ()
     may = has_permission(visit.request, SILENCE)
     others = [_other(each) for each in seen.others]
+    given = visit.request.POST.dict() if mistake else {}
+    sent = given.get("action")
+    begins = datetime.fromtimestamp(now_ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M")
     return {
         "tabs": tabs(visit, "silences"),
         "rows": rows,
@@ -106,10 +118,13 @@ def silences(visit: Visit) -> Context:
         "others": others,
         "partial": seen.problem,
         "events": event_lines(events),
-        "minutes": MINUTES.items(),
+        "mistake": mistake,
+        "sent": sent,
+        "silence": _FORM | (given if sent == "silence" else {}),
+        "plan": _FORM | {"starts": begins} | (given if sent == "plan" else {}),
+        "minutes": [(str(minutes), word) for minutes, word in MINUTES.items()],
         "every": EVERY.items(),
         "csrf_token": csrf.token(visit.request) if may else "",
-        "starts": datetime.fromtimestamp(now_ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M"),
     }
 
 
