@@ -62,7 +62,10 @@ def _waiting(settings: Settings) -> Finding:
         "max_bytes": settings.spool_max_mb << 20,
     }
     if size_mib < _NEARLY_FULL * settings.spool_max_mb:
-        text = f"{size_mib:.1f} of {settings.spool_max_mb} MiB wait there to be sent."
+        much = (
+            f"{size_mib:.1f} of {settings.spool_max_mb} MiB wait" if size_bytes else "Nothing waits"
+        )
+        text = f"{much} on disk to be sent."
         return Finding(_SUBJECT, "ok", text, observed=observed)
     return Finding(
         _SUBJECT,

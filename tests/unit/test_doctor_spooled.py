@@ -23,7 +23,7 @@ def sending(folder: Path, **environ: str) -> Settings:
 
 def test_a_folder_that_is_not_there_yet_is_well_and_stays_away(tmp_path: Path) -> None:
     (finding,) = spooled.look(sending(tmp_path / "data" / "spool"))
-    assert finding.state == "ok"
+    assert (finding.state, finding.message) == ("ok", "Nothing waits on disk to be sent.")
     assert list(tmp_path.iterdir()) == []
 
 
