@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BY: Final = "Alertmanager"
 MOST: Final = 5000
 _BATCH: Final = 200
+_MOST_OVER: Final = 1000
 _LONGEST_NAME: Final = 100
 _LONGEST_MESSAGE: Final = 2000
 _OURS: Final = {label_name(key): key for key in (names.SERVICE_NAME, names.SERVICE_INSTANCE_ID)}
@@ -106,8 +107,10 @@ def _save(decider: Decider, told: Sequence[_Told]) -> None:
     wanted = rows.filter(fingerprint__in={one.fingerprint for one in told})
     known = list(wanted.filter(resolved=False).select_for_update())
     known += wanted.filter(resolved=True, since_ms__in={one.since_ms for one in told})
-    earliest_ms = min(one.since_ms for one in told)
-    known += wanted.filter(resolved=True, source="prometheus", resolved_ms__gt=earliest_ms)
+    began_ms = [one.since_ms for one in told if one.resolved_ms is not None]
+    if began_ms:  # whose end may have been told before
+        since = wanted.filter(resolved=True, source="prometheus", resolved_ms__gt=min(began_ms))
+        known += since.order_by("-resolved_ms")[:_MOST_OVER]
     by_occurrence = {(row.fingerprint, row.since_ms): row for row in known}
     made: list[SystemAlert] = []
     ended: dict[int, SystemAlert] = {}
