@@ -39,11 +39,7 @@ from benchmarks.sizing_traffic import (
     recorded,
     visited,
 )
-from tests.integration.shop_kit import (
-    SHOP,
-    children_of,
-    shop,
-)
+from tests.integration.shop_kit import SHOP, children_of, shop
 from tests.server_process import serving
 from tests.stack.load_kit import ask_for
 from tests.stack.programs import path_of
