@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_django.pipeline.proxy import proxy_for
+from otel_django.pipeline.proxy import grpc_proxy_for, proxy_for
 
 URL = "https://otel.example.com:4318/v1/traces"
 
@@ -61,3 +61,11 @@ def test_loopback_is_always_direct(host: str) -> None:
 def test_a_request_header_cannot_set_a_proxy_under_cgi() -> None:
     environ = {"HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET"}
     assert proxy_for("http://otel.example.com/", environ) is None
+
+
+def test_grpc_takes_a_proxy_for_loopback_too_by_lower_case_alone() -> None:
+    named = {"http_proxy": "http://proxy:3128"}
+    assert grpc_proxy_for("127.0.0.1", 4317, named) == "http://proxy:3128"
+    assert grpc_proxy_for("127.0.0.1", 4317, {**named, "no_proxy": "127.0.0.1"}) is None
+    assert grpc_proxy_for("127.0.0.1", 4317, {**named, "no_grpc_proxy": "127.0.0.1"}) is None
+    assert grpc_proxy_for("collector", 4317, {"HTTP_PROXY": "http://proxy:3128"}) is None
