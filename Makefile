@@ -48,8 +48,9 @@ test-browser: $(READY)  ## Run the tests of the pages in Chromium (apt-get insta
 	$(PYTEST) tests/browser $(ARGS)
 
 stack-test: $(READY)  ## Build the real Collector, Prometheus, Jaeger and Loki (Go), and run the tests on them
+	$(INSTALL) --editable . --group dev --group services
 	$(BIN)/python -m tests.stack.programs
-	$(PYTEST) --timeout=900 tests/stack $(ARGS)
+	$(PYTEST) --timeout=900 -n 2 $(BY_FILE) tests/stack $(ARGS)
 
 screenshots: $(READY)  ## Take pictures of every page into .screenshots, and those of the docs
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
