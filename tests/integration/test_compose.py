@@ -16,6 +16,7 @@ from otel_django.conf.variables import VARIABLES
 from tests.integration.foreign_programs import go_program
 from tests.server_process import ROOT
 
+PATH = os.environ["PATH"]
 PROFILES = ("minimal", "full", "ha")
 APPLICATION = {"web", "worker", "beat", "monitoring"}
 ONCE = {"prepare", "folders"}
@@ -140,11 +141,51 @@ def test_no_password_has_a_default(tmp_path: Path) -> None:
     for line in env[1:]:
         name = line.partition("=")[0]
         without = "\n".join(each for each in env if each != line)
-        if name != "GRAFANA_PASSWORD":  # a secret, which is looked for when it is mounted
-            done = loaded(without, tmp_path, "full")
-            assert done.returncode == 1, name
-            assert name in done.stderr
+        done = loaded(without, tmp_path, "full")
+        assert done.returncode == 1, name
+        assert name in done.stderr
     assert len({line.partition("=")[2] for line in env}) == len(env)
+
+
+def test_no_file_is_written_into_what_is_read_only(services: Services) -> None:
+    """Docker refuses to start it: secrets and configs that come from no file are copied in."""
+    for name, service in services.items():
+        assert not service.get("secrets"), name
+        assert not service.get("configs"), name
+
+
+def test_who_reads_the_token_from_a_file_has_it_before_it_starts(services: Services) -> None:
+    readers = {name for name, each in services.items() if mounted(each, "tokens", "/run/secrets")}
+    assert readers == {name for name in services if name.startswith(("prometheus", "alertm"))}
+    for name in readers:
+        assert services[name]["user"] == "65534:65534"
+        needed = services[name]["depends_on"]["folders"]
+        assert needed["condition"] == "service_completed_successfully"
+
+
+def test_the_token_is_written_for_those_who_read_it_alone(tmp_path: Path) -> None:
+    services = json.loads(loaded(environment("full"), tmp_path, "full").stdout)["services"]
+    [*shell, script] = services["folders"]["command"]
+    script = script.replace("$$", "$").replace(" /", f" {tmp_path}/")
+    owned = re.compile(r"^chown .*$", re.MULTILINE)  # this test's user mayn't give files away
+    assert "chown 65534:65534 /tokens/site_token" in owned.findall(
+        script.replace(str(tmp_path), "")
+    )
+    (tmp_path / "tokens").mkdir()
+    for tokens in ("first,second", "third"):  # twice: it is there the second time
+        command = [*shell, owned.sub("", script)]
+        subprocess.run(command, check=True, env={"OTEL_DJANGO_TOKENS": tokens, "PATH": PATH})
+        file = tmp_path / "tokens/site_token"
+        assert file.stat().st_mode & 0o777 == 0o400
+        assert file.read_text() == tokens.partition(",")[0]
+
+
+def mounted(service: dict[str, Any], volume: str, target: str) -> bool:
+    return any(
+        (each["source"], each["target"]) == (volume, target) and each.get("read_only")
+        for each in service.get("volumes", [])
+        if each["type"] == "volume"
+    )
 
 
 def test_the_image_copies_what_is_there_and_leaves_root() -> None:
