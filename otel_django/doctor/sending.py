@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_django import host_environment
@@ -11,6 +12,7 @@ from otel_django.doctor.finding import Finding
 from otel_django.doctor.target import Target, place_of
 from otel_django.doctor.unreached import explained, through_proxy
 from otel_django.errors import TransportError
+from otel_django.pipeline.receiver import masked
 from otel_django.pipeline.retry import Outcome, Verdict, judge_http
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def send(signal: str, body: bytes, settings: Settings, timeout_s: float) -> Sent
     try:
         verdict, headers = _exchange(target, body, began_s + timeout_s)
     except TransportError as error:
-        return Sent(explained(target, str(error)), None)
+        return Sent(explained(target, masked(str(error), target.receiver.headers)), None)
+    verdict = replace(verdict, message=masked(verdict.message, target.receiver.headers))
     took_ms = round((time.monotonic() - began_s) * 1000, 1)
     return Sent(_judged(target, verdict, took_ms), clock.ahead_s(headers))
 

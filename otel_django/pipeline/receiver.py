@@ -48,7 +48,7 @@ class Receiver:
         self, transport: Transport, clock: Clock, rng: Random, headers: Mapping[str, str]
     ) -> None:
         self.transport = transport
-        self._secrets = _secrets(headers)
+        self._headers = headers
         self._clock = clock
         self._rng = rng
         self._reset()
@@ -88,15 +88,9 @@ class Receiver:
             guard.caught("sender.send")
             verdict = Verdict(Outcome.RETRY, type(error).__name__)
         if verdict.message:
-            verdict = replace(verdict, message=self._masked(verdict.message))
+            verdict = replace(verdict, message=masked(verdict.message, self._headers))
         self._note(verdict)
         return verdict
-
-    def _masked(self, text: str) -> str:
-        """A receiver may quote what it refused: our credentials don't go into logs."""
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
 
     def _note(self, verdict: Verdict) -> None:
         now_s = self._clock.monotonic_s()
@@ -130,7 +124,12 @@ class Receiver:
         self._reset()
 
 
-def _secrets(headers: Mapping[str, str]) -> list[str]:
-    """Values of headers and their words ("Bearer …"), longest first; short ones are no secrets."""
+def masked(text: str, headers: Mapping[str, str]) -> str:
+    """Without our credentials, as a receiver may quote what it refused.
+
+    They are the values of ``headers`` and their words ("Bearer …"); short ones are no secrets.
+    """
     words = {word for value in headers.values() for word in (value, *value.split())}
-    return sorted((word for word in words if len(word) >= 8), key=len, reverse=True)
+    for secret in sorted((word for word in words if len(word) >= 8), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text

@@ -240,6 +240,20 @@ def test_other_refusals(status: int, words: str) -> None:
     assert cure
 
 
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_what_a_receiver_quotes_of_our_token_is_not_shown(status: int) -> None:
+    said = b"bad token hush-hush-1"
+    body = b"\x12" + bytes([len(said)]) + said  # google.rpc.Status
+    with answering(status, body, **{"Content-Type": "application/x-protobuf"}) as port:
+        finding = sent(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+            OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20hush-hush-1",
+        ).finding
+    assert finding.state == "fault"
+    assert "bad token …" in finding.message
+    assert "hush" not in repr(finding)
+
+
 def test_a_login_page_is_no_receiver() -> None:
     with answering(200, b"<!doctype html>", **{"Content-Type": "text/html"}) as port:
         message, _ = fault(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
