@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -71,6 +72,13 @@ class Receiver:
     def wait_s(self) -> float:
         """Seconds until it should be tried again; 0 for now."""
         return self._backoff.wait_s(self._clock.monotonic_s())
+
+    @property
+    def away_s(self) -> float:
+        """For how long it has taken nothing; infinity for never."""
+        if self.last_success_s is None:
+            return math.inf
+        return self._clock.monotonic_s() - self.last_success_s
 
     def prepare(self) -> None:
         """Once a process, before the first request."""

@@ -26,7 +26,7 @@ from otel_django.pipeline.batches import Batches, parts
 from otel_django.pipeline.otlp_split import Chunk
 from otel_django.pipeline.receiver import Receiver, Transport
 from otel_django.pipeline.retry import Outcome, Random, Verdict
-from otel_django.pipeline.slow_start import SLICE_S, SlowStart
+from otel_django.pipeline.slow_start import OUTAGE_S, SLICE_S, SlowStart
 from otel_django.pipeline.tally import Tally
 from otel_django.pipeline.waiting import FIRST_SLICE_S
 
@@ -299,11 +299,12 @@ class OtlpSender:
         now_s = self._clock.monotonic_s()
         advanced = True
         if not (backlog.is_empty or receiver.wait_s or start.wait_s(now_s)):
+            if receiver.away_s > OUTAGE_S:
+                start.reset()
             advanced = self._replay(now_s + SLICE_S, start.take(now_s))
         now_s = self._clock.monotonic_s()
-        if backlog.is_empty or receiver.wait_s:
-            start.reset()
         if backlog.is_empty:
+            start.reset()
             return max(self._next_adoption_s - now_s, 0.0)
         return max(receiver.wait_s, start.wait_s(now_s), 0.0 if advanced else STUCK_S)
 

@@ -173,6 +173,51 @@ def test_a_receiver_that_is_back_gets_little_at_first_and_twice_as_much_every_te
     assert 20 < clock.now_s - began_s < 30
 
 
+def test_a_receiver_that_refuses_now_and_then_is_caught_up_with(spool_dir: Path) -> None:
+    script = Scripted()
+    sender, clock = scripted(spool_dir, script)
+    began_s, direct = clock.now_s, 0
+    most = number = 0
+    while (passed_s := clock.now_s - began_s) < 120:
+        if passed_s % 8 == 0:
+            script.verdicts = [Verdict(Outcome.RETRY, "HTTP 503")]
+        for _ in range(2):  # 4,000 a second
+            sender.accept(range(number, number + 500))
+            number += 500
+        sender.poll(clock.now_s)
+        status = sender.status()
+        direct += status.direct
+        most = max(most, status.backlog_items)
+        clock.now_s += 0.25
+    assert most < 30_000
+    assert direct > 0
+    clock.now_s += 1
+    while not sender.status().direct:
+        clock.now_s += sender.poll(clock.now_s) or 0.0
+    assert sorted(set(numbers(script.sent))) == list(range(number))
+
+
+def test_after_an_outage_it_begins_slowly_again(spool_dir: Path) -> None:
+    script = Scripted(AWAY)
+    sender, clock = scripted(spool_dir, script)
+    for _ in range(500):
+        sender.accept(range(128))
+    clock.now_s += 10
+    for _ in range(60):
+        clock.now_s += sender.poll(clock.now_s) or 0.0
+    assert not sender.status().direct
+    script.verdicts = [AWAY] * 4
+    sent = len(numbers(script.sent))
+    for _ in range(4):
+        clock.now_s += sender.poll(clock.now_s) or 0.0
+        clock.now_s += 4
+    assert len(script.verdicts) == 0
+    script.sent.clear()
+    sender.poll(clock.now_s)
+    assert len(numbers(script.sent)) == 256
+    assert sent > 256
+
+
 def test_a_receiver_is_not_asked_before_it_is_due(spool_dir: Path) -> None:
     script = Scripted(Verdict(Outcome.RETRY, "HTTP 429", retry_after_s=30.0))
     sender, clock = scripted(spool_dir, script)
