@@ -55,6 +55,12 @@ def test_settings_are_named_as_they_are() -> None:
     assert {each["name"] for each in container()["env"]} <= known
 
 
+def test_no_metric_comes_both_by_otlp_and_by_scrape() -> None:
+    given = {each["name"]: each.get("value") for each in container()["env"]}
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in given
+    assert given["OTEL_DJANGO_METRIC_NAMES"] == "classic"
+
+
 def test_prometheus_finds_the_pods_and_may_read() -> None:
     pod = manifest("deployment.yaml")["spec"]["template"]["metadata"]["labels"]
     service, monitor = manifest("service.yaml"), manifest("servicemonitor.yaml")
