@@ -11,17 +11,15 @@ from otel_django.backends import embedded_log_search
 from otel_django.backends.embedded_log_search import LEVEL_CLASS, Row, newest_time
 from otel_django.backends.embedded_roll_ups import LATE, MINUTE_NS, Steps, sums, texts
 from otel_django.backends.embedded_session import Session, StoreReader
+from otel_django.backends.log_tally import Tally
 from otel_django.contracts import LogQuery
-from otel_django.roll_ups import Facet, LevelMoment, LogSummary
-from otel_django.store.log_rows import level_class
-from otel_django.store.roll_up_schema import LEVELS, LOG_COUNT, LONG_MINUTES
+from otel_django.store.roll_up_schema import LOG_COUNT, LONG_MINUTES
 from otel_django.store.schema import WITH_LOGS_AND_METRICS, WITH_ROLL_UPS
-from otel_django.store.texts import text_id
 
 if TYPE_CHECKING:
+    from otel_django.roll_ups import LogSummary
     from otel_django.store.slices import Slice
 
-MAX_FACETS: Final = 50
 MOST_COUNTED: Final = 20_000
 MANY: Final = "so many match that only the newest are counted: narrow the search, or the range"
 OLDER: Final = "records that an older version wrote aren't counted by logger"
@@ -44,16 +42,15 @@ class EmbeddedLogSummaryReader(StoreReader):
         with self._session() as read:
             if not _is_searched(query):
                 found, note = _sums(read, steps)
-                tally = _Tally(read, query, found)
-                return tally.summary(steps, tally, note)
+                return _tally(read, query, found).summary(steps, note)
             anything = replace(query, service=None, logger=None, min_severity=None)
             found, note = _searched(read, anything, steps)
-            around = _Tally(read, query, found)
+            around = _tally(read, query, found)
             if note and anything != query:
                 # Rare ones among many: there are few enough of them to find all.
                 found, note = _searched(read, query, steps)
-                return _Tally(read, query, found).summary(steps, around, note)
-            return around.summary(steps, around, note)
+                return _tally(read, query, found).summary(steps, note, around)
+            return around.summary(steps, note)
 
 
 def _is_searched(query: LogQuery) -> bool:
@@ -61,54 +58,18 @@ def _is_searched(query: LogQuery) -> bool:
     return bool(query.text.strip() or query.attributes or query.event or query.trace_id)
 
 
-class _Tally:
-    """Counts by step, level, logger and service, as a query divides them."""
-
-    def __init__(self, read: Session, query: LogQuery, found: Iterable[Row]) -> None:
-        rows: Counter[tuple[int, int, int | None, int]] = Counter()
-        for *key, count in found:
-            rows[tuple(key)] += count
-        self.named = texts(read, {number for _, _, *ids in rows for number in ids})
-        self.moments: dict[int, Counter[str]] = {}
-        self.choices: Counter[str] = Counter()
-        self.loggers: Counter[int] = Counter()
-        self.services: Counter[int] = Counter()
-        least = level_class(query.min_severity or 0)
-        service = None if query.service is None else text_id(query.service)
-        for (at, level, logger, of), count in rows.items():
-            is_level, is_service = level >= least, service in (None, of)
-            is_logger = self._is_logger(logger, query.logger)
-            if is_level and is_logger and is_service:
-                self.moments.setdefault(at, Counter())[LEVELS[level]] += count
-            if is_logger and is_service:
-                self.choices[LEVELS[level]] += count
-            if is_level and is_service and logger is not None:
-                self.loggers[logger] += count
-            if is_level and is_logger:
-                self.services[of] += count
-
-    def _is_logger(self, number: int | None, wanted: str | None) -> bool:
-        if wanted is None:
-            return True
-        name = self.named.get(number or 0, "")
-        return name.startswith(wanted.rstrip("*")) if wanted.endswith("*") else name == wanted
-
-    def summary(self, steps: Steps, around: _Tally, note: str) -> LogSummary:
-        """``around`` has what else there is to choose."""
-        levels: Counter[str] = Counter()
-        for each in self.moments.values():
-            levels.update(each)
-        return LogSummary(
-            steps.step_ns,
-            tuple(
-                LevelMoment(steps.start_ns(at), self.moments.get(at, {})) for at in steps.numbers
-            ),
-            levels,
-            around.choices,
-            _facets(around.loggers, around.named),
-            _facets(around.services, around.named),
-            note,
-        )
+def _tally(read: Session, query: LogQuery, found: Iterable[Row]) -> Tally:
+    rows: Counter[tuple[int, int, int | None, int]] = Counter()
+    for *key, count in found:
+        rows[tuple(key)] += count
+    named = texts(read, {number for _, _, *ids in rows for number in ids})
+    return Tally(
+        query,
+        (
+            ((at, level, None if logger is None else named.get(logger, ""), named.get(of, "")), n)
+            for (at, level, logger, of), n in rows.items()
+        ),
+    )
 
 
 def _sums(read: Session, steps: Steps) -> tuple[list[Row], str]:
@@ -159,8 +120,3 @@ def _counts(read: Session, part: Slice, steps: Steps) -> Iterable[Row]:
         "WHERE time_ns >= ? AND time_ns < ? GROUP BY 1, 2, 4",
         (steps.first * MINUTE_NS, (steps.last + 1) * MINUTE_NS),
     )
-
-
-def _facets(counts: Counter[int], named: dict[int, str]) -> tuple[Facet, ...]:
-    most = counts.most_common(MAX_FACETS)
-    return tuple(Facet(named.get(number, ""), count) for number, count in most)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_django import names
 from otel_django.backends.embedded_search import TRACE_ID, words_of
+from otel_django.backends.text_matching import attribute_words, fits, has_words, split_words
 from otel_django.contracts import TraceSummary
 from otel_django.store.calls import NOT_SQL
 from otel_django.store.span_text import MAX_WORD_CHARACTERS
@@ -93,8 +93,8 @@ def matches(query: TraceQuery, row: TraceSummary, spans: Sequence[SpanRow]) -> b
         (query.since_ns is None or row.start_ns >= query.since_ns)
         and (query.until_ns is None or row.start_ns <= query.until_ns)
         and query.service in (None, row.service)
-        and (query.route is None or _fits(query.route, row.route))
-        and (query.name is None or _fits(query.name, row.name))
+        and (query.route is None or fits(query.route, row.route))
+        and (query.name is None or fits(query.name, row.name))
         and query.method in (None, row.method)
         and query.http_status in (None, status)
         and (query.status_class is None or (status or 0) // 100 == query.status_class)
@@ -107,37 +107,11 @@ def matches(query: TraceQuery, row: TraceSummary, spans: Sequence[SpanRow]) -> b
     )
 
 
-def _fits(wanted: str, text: str) -> bool:
-    return text.startswith(wanted.rstrip("*")) if wanted.endswith("*") else text == wanted
-
-
 def _has_text(text: str, trace_id: str, spans: Sequence[SpanRow]) -> bool:
     if not text or (TRACE_ID.fullmatch(text) and trace_id.startswith(text.lower())):
         return True
     wanted, _ = words_of(text)
     return bool(wanted) and has_words(wanted, {part for span in spans for part in _words(span)})
-
-
-def has_words(wanted: Sequence[tuple[str, bool]], found: Collection[str]) -> bool:
-    """Whether all of ``words_of`` occur in texts split by ``split_words``."""
-    for word, goes_on in wanted:
-        plain = folded(word)
-        if plain in found:
-            continue
-        if not goes_on or not any(each.startswith(plain) for each in found):
-            return False
-    return True
-
-
-def split_words(text: str) -> Iterator[str]:
-    """The words of a text as the embedded store's index has them."""
-    return (folded(word) for word, _ in words_of(text.replace("*", " "))[0])
-
-
-def folded(word: str) -> str:
-    """In lower case, without accents."""
-    split = unicodedata.normalize("NFKD", word.lower())
-    return "".join(each for each in split if not unicodedata.combining(each))
 
 
 def _words(span: SpanRow) -> Iterator[str]:
@@ -147,10 +121,3 @@ def _words(span: SpanRow) -> Iterator[str]:
         yield from split_words(event.name)
         yield from attribute_words(event.attributes)
     yield from split_words(span.status_message[:MAX_WORD_CHARACTERS])
-
-
-def attribute_words(attributes: Mapping[str, Any]) -> Iterator[str]:
-    """Of texts and whole numbers; not of stack traces."""
-    for key, value in attributes.items():
-        if key != names.EXCEPTION_STACKTRACE and type(value) in (str, int):
-            yield from split_words(str(value)[:MAX_WORD_CHARACTERS])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from otel_django.backends.loki_query import is_whole, logql, matches
@@ -148,11 +147,6 @@ class LokiReader:
 
 
 Counted = tuple[dict[str, str], dict[int, int]]
-
-
-def bounded(query: LogQuery, since_ns: int, until_ns: int) -> LogQuery:
-    """The same in a range."""
-    return replace(query, since_ns=since_ns, until_ns=until_ns, cursor=None)
 
 
 def _page(found: list[Entry], cursor: str | None, note: str = "") -> LogPage:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from otel_django.backends.embedded_search import words_of
-from otel_django.backends.jaeger_search import attribute_words, has_words, split_words
+from otel_django.backends.text_matching import attribute_words, has_words, split_words
 from otel_django.backends.underscored import equal_or_beginning, quoted
 from otel_django.metrics.prometheus_names import label_name, label_value
 from otel_django.store.span_text import MAX_WORD_CHARACTERS

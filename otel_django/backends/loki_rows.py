@@ -63,7 +63,7 @@ def _entry(time_ns: int, line: str, found: dict[str, str]) -> Entry:
         LogRow(
             key=f"{time_ns}:{mark}",
             time_ns=time_ns,
-            severity_number=_severity(found.get(SEVERITY, "")),
+            severity_number=severity(found.get(SEVERITY, "")),
             level=found.get("severity_text") or found.get("detected_level", ""),
             event=named or line,
             logger=found.get(LOGGER, ""),
@@ -78,7 +78,8 @@ def _entry(time_ns: int, line: str, found: dict[str, str]) -> Entry:
     )
 
 
-def _severity(text: str) -> int:
+def severity(text: str) -> int:
+    """OTLP's number; 0 where none was sent."""
     return int(text) if text.isdecimal() and len(text) < 3 else 0
 
 
