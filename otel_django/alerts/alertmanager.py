@@ -17,7 +17,7 @@ from otel_django.alerts.expressions import Match
 from otel_django.alerts.promql import label_name
 from otel_django.conf import OtlpSettings
 from otel_django.errors import OtelDjangoError, TransportError
-from otel_django.pipeline.http_transport import HttpTransport, basic
+from otel_django.pipeline.http_transport import HttpTransport, without_user
 from otel_django.pipeline.proxy import proxy_for
 from otel_django.store.json_text import dumps, loads
 
@@ -83,7 +83,7 @@ class Alertmanager:
             "comment": comment,
         }
         body = dumps(document).encode()
-        self._ask("silences", lambda one: one.post(body, self._deadline_s, _nothing))
+        self._ask("silences", lambda one: one.post(body, self._deadline_s))
 
     def end(self, silence_id: str) -> None:
         """End one now."""
@@ -113,32 +113,20 @@ class Alertmanager:
 
     def _transport(self, path: str) -> HttpTransport:
         settings = self._settings
-        url = urlsplit(settings.alertmanager_url)
-        headers = dict(settings.alertmanager_headers)
-        if url.username is not None:
-            headers.setdefault("authorization", basic(url))
+        address, credentials = without_user(settings.alertmanager_url)
+        url = urlsplit(address)
         endpoint = urlunsplit(
-            (
-                url.scheme,
-                url.netloc.rpartition("@")[2],
-                f"{url.path.rstrip('/')}/api/v2/{path}",
-                url.query,
-                "",
-            )
+            url._replace(path=f"{url.path.rstrip('/')}/api/v2/{path}", fragment="")
         )
         return HttpTransport(
             OtlpSettings(
                 endpoint=endpoint,
-                headers=headers,
+                headers={**credentials, **settings.alertmanager_headers},
                 certificate=settings.alertmanager_certificate,
             ),
             proxy=proxy_for(endpoint, host_environment.proxy_variables()),
             content_type="application/json",
         )
-
-
-def _nothing() -> None:
-    """Nothing else is to be done while it waits."""
 
 
 def _refused(response: Response) -> AlertmanagerError:

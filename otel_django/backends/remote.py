@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from otel_django import host_environment
 from otel_django.conf import OtlpSettings
 from otel_django.errors import ReadError, ReadTimeoutError, TransportError
-from otel_django.pipeline.http_transport import HttpTransport, basic
+from otel_django.pipeline.http_transport import HttpTransport, without_user
 from otel_django.pipeline.proxy import proxy_for
 from otel_django.store.json_text import loads
 
@@ -48,12 +48,10 @@ class Remote:
         timeout_s: float = 10.0,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        parts = urlsplit(url)
+        address, credentials = without_user(url)
         self.name = name
-        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
-        self._headers = {"accept": "application/json", **(headers or {})}
-        if parts.username is not None:
-            self._headers.setdefault("authorization", basic(parts))
+        self._url = address.rstrip("/")
+        self._headers = {"accept": "application/json", **credentials, **(headers or {})}
         self._certificate = certificate
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes

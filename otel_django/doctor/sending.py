@@ -48,21 +48,17 @@ def _exchange(target: Target, body: bytes, deadline_s: float) -> tuple[Verdict, 
 
         calls = GrpcTransport(target.receiver, signal=target.signal)
         try:
-            return calls.send(body, deadline_s, _nothing), {}
+            return calls.send(body, deadline_s, lambda: None), {}
         finally:
             calls.close()
     from otel_django.pipeline.http_transport import HttpTransport
 
     posts = HttpTransport(target.receiver, proxy=target.proxy)
     try:
-        answer = posts.post(body, deadline_s, _nothing)
+        answer = posts.post(body, deadline_s)
     finally:
         posts.close()
     return judge_http(answer.status, answer.headers, answer.body, time.time()), answer.headers
-
-
-def _nothing() -> None:
-    """Nothing else is to be done while it waits."""
 
 
 def _judged(target: Target, verdict: Verdict, took_ms: float) -> Finding:

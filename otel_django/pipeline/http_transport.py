@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from time import time
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from otel_django.clock import SYSTEM_CLOCK
 from otel_django.errors import TransportError
@@ -59,6 +59,10 @@ class _StaleError(TransportError):
     """A kept-alive connection had been closed by the peer before it answered anything."""
 
 
+def _nothing() -> None:
+    """Nothing else is to be done while it waits."""
+
+
 class HttpTransport:
     """Posts encoded export requests to one URL, or gets it. For one thread at a time.
 
@@ -102,7 +106,9 @@ class HttpTransport:
         response = self.post(body, deadline_s, on_wait)
         return judge_http(response.status, response.headers, response.body, time())
 
-    def post(self, body: bytes, deadline_s: float, on_wait: Callable[[], object]) -> Response:
+    def post(
+        self, body: bytes, deadline_s: float, on_wait: Callable[[], object] = _nothing
+    ) -> Response:
         """Send one request and return the answer, until the monotonic ``deadline_s``.
 
         ``on_wait`` is called about every 0.2 s of waiting. TransportError when no answer came.
@@ -163,7 +169,7 @@ class HttpTransport:
     def _make_headers(self) -> dict[str, str]:
         headers = {"Host": _authority(self._url), "User-Agent": USER_AGENT}
         if self._proxy is not None and self._proxy.username is not None and not self._tls:
-            headers["Proxy-Authorization"] = basic(self._proxy)
+            headers["Proxy-Authorization"] = _basic(self._proxy)
         lower = {name.lower(): name for name in headers}
         for name, value in self._settings.headers.items():
             if name.lower() not in _OURS:
@@ -238,7 +244,7 @@ class HttpTransport:
         target = f"{_host(self._url)}:{_port(self._url)}"
         headers = {"Host": target, "User-Agent": USER_AGENT}
         if proxy.username is not None:
-            headers["Proxy-Authorization"] = basic(proxy)
+            headers["Proxy-Authorization"] = _basic(proxy)
         parser = ResponseParser(tunnel=True)
         _talk(stream, [request_head("CONNECT", target, headers)], parser, wait)
         status = parser.response.status
@@ -303,18 +309,22 @@ def _read_rest(stream: Stream, parser: ResponseParser, wait: Wait) -> None:
     parser.reusable = False
 
 
-def _nothing() -> None:
-    """Nothing else is to be done while it waits."""
-
-
 def _explain(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"connection failed: {error.strerror or type(error).__name__}"
     return str(error)
 
 
-def basic(url: SplitResult) -> str:
-    """What ``Authorization`` says of the URL's user and password."""
+def without_user(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without its user and password, and the header that has them, if there are any."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return address, {"authorization": _basic(parts)}
+
+
+def _basic(url: SplitResult) -> str:
     pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
 

@@ -507,8 +507,9 @@ def test_a_heartbeat_is_one_get_and_its_address_stays_secret(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with alert_stubs.webhook("/ping/mark-5231") as stub:
-        assert Heartbeat(stub.url, clock=SYSTEM_CLOCK).beat()
+        assert Heartbeat(stub.url.replace("//", "//ada:hush@"), clock=SYSTEM_CLOCK).beat()
         assert stub.requests[0].path == "/ping/mark-5231"
+        assert stub.requests[0].headers["authorization"] == "Basic YWRhOmh1c2g="
         stub.answers.append(alert_stubs.Answer(500))
         assert not Heartbeat(stub.url, clock=SYSTEM_CLOCK).beat()
     assert not Heartbeat(stub.url, clock=SYSTEM_CLOCK).beat()

@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urldefrag, urlsplit
 
 from otel_django import host_environment
 from otel_django.alerts.delivery.contract import Outcome
 from otel_django.alerts.delivery.retrying import MOST_PATIENCE_S
 from otel_django.conf import OtlpSettings
 from otel_django.errors import ForbiddenAddressError, TransportError
-from otel_django.pipeline.http_transport import HttpTransport, basic
+from otel_django.pipeline.http_transport import HttpTransport, without_user
 from otel_django.pipeline.proxy import proxy_for
 from otel_django.pipeline.retry import retry_after_s
 from otel_django.store.json_text import dumps
@@ -60,22 +60,19 @@ class Poster(NamedTuple):
         return _judged(response, refused)
 
     def _post(self, body: bytes, timeout_s: float, headers: Mapping[str, str]) -> Response:
-        url = urlsplit(self.url)
-        host = url.netloc.rpartition("@")[2]
-        if url.username is not None:
-            headers = {**headers, "authorization": basic(url)}
-        endpoint = urlunsplit(url._replace(netloc=host, fragment=""))
+        endpoint, credentials = without_user(urldefrag(self.url).url)
+        host = urlsplit(endpoint).hostname or ""
         proxy = proxy_for(endpoint, host_environment.proxy_variables())
-        if proxy is not None and _is_forbidden_number(url.hostname or "", self.may_reach):
+        if proxy is not None and _is_forbidden_number(host, self.may_reach):
             raise ForbiddenAddressError("a private address")
         transport = HttpTransport(
-            OtlpSettings(endpoint=endpoint, headers=dict(headers)),
+            OtlpSettings(endpoint=endpoint, headers={**headers, **credentials}),
             proxy=proxy,
             content_type="application/json",
             may_reach=None if proxy else self.may_reach,
         )
         try:
-            return transport.post(body, time.monotonic() + timeout_s, _nothing)
+            return transport.post(body, time.monotonic() + timeout_s)
         finally:
             transport.close()
 
@@ -83,10 +80,6 @@ class Poster(NamedTuple):
 def encoded(document: Mapping[str, Any]) -> bytes:
     """As JSON."""
     return dumps(document).encode()
-
-
-def _nothing() -> None:
-    """Nothing else is to be done while it waits."""
 
 
 def _is_forbidden_number(host: str, may_reach: Callable[[str], bool]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from otel_django import guard, host_environment
 from otel_django.conf import OtlpSettings
 from otel_django.errors import TransportError
-from otel_django.pipeline.http_transport import HttpTransport
+from otel_django.pipeline.http_transport import HttpTransport, without_user
 from otel_django.pipeline.proxy import proxy_for
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ class Heartbeat:
     def __init__(self, url: str, *, clock: Clock) -> None:
         self._clock = clock
         self._failed = False
+        address, credentials = without_user(url)
         self._transport = HttpTransport(
-            OtlpSettings(endpoint=url, headers={"accept": "*/*"}),
-            proxy=proxy_for(url, host_environment.proxy_variables()),
+            OtlpSettings(endpoint=address, headers={"accept": "*/*", **credentials}),
+            proxy=proxy_for(address, host_environment.proxy_variables()),
             clock=clock,
         )
 

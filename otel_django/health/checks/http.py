@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from otel_django import host_environment
 from otel_django.conf import OtlpSettings, Settings
@@ -97,16 +96,11 @@ def _host(url: str) -> str:
 
 
 def _transport(url: str) -> HttpTransport:
-    from otel_django.pipeline.http_transport import HttpTransport
+    from otel_django.pipeline.http_transport import HttpTransport, without_user
     from otel_django.pipeline.proxy import proxy_for
 
-    parts = urlsplit(url)
-    endpoint = urlunsplit(parts._replace(netloc=_host(url)))
-    headers = {"accept": "*/*"}
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    endpoint, credentials = without_user(url)
     return HttpTransport(
-        OtlpSettings(endpoint=endpoint, headers=headers),
+        OtlpSettings(endpoint=endpoint, headers={"accept": "*/*", **credentials}),
         proxy=proxy_for(endpoint, host_environment.proxy_variables()),
     )
