@@ -27,22 +27,23 @@ NOTHING_KEPT: Final = (
     "set OTEL_DJANGO_STORE=on."
 )
 Make: TypeAlias = "Callable[[Pages], Section]"
-_OF_TELEMETRY: Final[tuple[tuple[str, Make], ...]] = (
-    ("Availability and error budget", service_levels),
-    ("Requests", telemetry.requests),
-    ("Slowest endpoints", telemetry.slowest),
-    ("Errors", telemetry.frequent_errors),
-    ("Tasks", telemetry.failing_tasks),
-    ("Database", telemetry.statements),
-    ("Repeated statements (N+1)", telemetry.repeated),
+_OF_TELEMETRY: Final[tuple[tuple[str, str, Make], ...]] = (
+    ("service_levels", "Availability and error budget", service_levels),
+    ("requests", "Requests", telemetry.requests),
+    ("slowest_endpoints", "Slowest endpoints", telemetry.slowest),
+    ("errors", "Errors", telemetry.frequent_errors),
+    ("tasks", "Tasks", telemetry.failing_tasks),
+    ("statements", "Database", telemetry.statements),
+    ("n_plus_one", "Repeated statements (N+1)", telemetry.repeated),
 )
-_OF_RECORDS: Final[tuple[tuple[str, Make], ...]] = (
-    ("Alerts", records.alerts),
-    ("Health", records.health),
+"""Key and title, which a section that can't be made has, too."""
+_OF_RECORDS: Final[tuple[tuple[str, str, Make], ...]] = (
+    ("alerts", "Alerts", records.alerts),
+    ("health", "Health", records.health),
 )
-_LAST: Final[tuple[tuple[str, Make], ...]] = (
-    ("Your own metrics", telemetry.own_metrics),
-    ("Telemetry itself", telemetry.lost_telemetry),
+_LAST: Final[tuple[tuple[str, str, Make], ...]] = (
+    ("own_metrics", "Your own metrics", telemetry.own_metrics),
+    ("telemetry", "Telemetry itself", telemetry.lost_telemetry),
 )
 
 
@@ -56,26 +57,25 @@ def make(
     kinds = _OF_RECORDS if found is None else (*_OF_TELEMETRY, *_OF_RECORDS, *_LAST)
     with one_connection():
         notes = tuple(_missing(found, when))
-        sections = tuple(_section(title, make_one, pages) for title, make_one in kinds)
+        sections = tuple(_section(*kind, pages) for kind in kinds)
     url = pages.address(pages.visit("overview"))
     return Report(
         settings.service_name, service, when.since_ns, when.until_ns, sections, notes, url
     )
 
 
-def _section(title: str, make_one: Make, pages: Pages) -> Section:
+def _section(key: str, title: str, make_one: Make, pages: Pages) -> Section:
     try:
         return make_one(pages)
     except ReadError as error:
         why = str(error)[:1].upper() + str(error)[1:].rstrip(".") + "."
-        return _unknown(title, why)
+        return _unknown(key, title, why)
     except Exception:
         guard.caught("report")
-        return _unknown(title, "It could not be made; the site's log says more.")
+        return _unknown(key, title, "It could not be made; the site's log says more.")
 
 
-def _unknown(title: str, why: str) -> Section:
-    key = title.lower().replace(" ", "_")
+def _unknown(key: str, title: str, why: str) -> Section:
     return Section(key, title, "This is not known.", notes=(why,), is_bad=True)
 
 

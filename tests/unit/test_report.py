@@ -209,6 +209,20 @@ def test_a_store_that_is_not_there_or_damaged_is_said(tmp_path: Path) -> None:
     assert "This is not known." in said
 
 
+def test_a_section_that_cannot_be_made_is_told_under_its_usual_name(
+    telemetry: Telemetry, tmp_path: Path
+) -> None:
+    whole = sections()
+    damaged = tmp_path / "damaged.sqlite3"
+    damaged.write_bytes(b"\x00garbage" * 5000)
+    with ours(STORE=str(damaged)):
+        broken = sections()
+    assert "This is not known." in [each["answer"] for each in broken.values()]
+    assert [(key, each["title"]) for key, each in broken.items()] == [
+        (key, each["title"]) for key, each in whole.items()
+    ]
+
+
 def test_a_database_without_tables_is_said() -> None:
     with ours(DATABASE="nowhere"):
         said = report()
