@@ -126,7 +126,7 @@ class _Kept:
     def connection(self, path: Path, timeout_s: float) -> sqlite3.Connection:
         if self._connection is None or path != self._path:
             self.release()
-            self._path = path if path.exists() else None
+            self._path = path if _exists(path) else None
             self._connection = _open(path, timeout_s)
             GATE.opened(self)
         return self._connection
@@ -173,8 +173,18 @@ def _connection(path: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
             kept.release()
 
 
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror}") from error
+    return True
+
+
 def _open(path: Path, timeout_s: float) -> sqlite3.Connection:
-    if not path.exists():
+    if not _exists(path):
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         return _open_uri(f"file:{quote(str(path.absolute()))}?mode=ro", timeout_s)

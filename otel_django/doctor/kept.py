@@ -26,14 +26,8 @@ def look(settings: Settings) -> Iterator[Finding]:
     try:
         newest = EmbeddedReader(settings.store).list_traces(TraceQuery(limit=1)).traces
     except ReadError as error:
-        yield Finding(
-            _SUBJECT,
-            "warning" if settings.store.exists() else "note",
-            f"{path} can't be read: {error}",
-            "It is made when the first request is recorded: ask for a page of the site."
-            if not settings.store.exists()
-            else f"See that the server's user may read and write {path}.",
-        )
+        cure = f"See that the server's user may read and write {path}."
+        yield Finding(_SUBJECT, "warning", f"{error}.", cure, {"path": path})
         return
     if not newest:
         text, cure = f"{path} holds no trace yet.", "Ask for a page of the site."

@@ -43,13 +43,14 @@ def look(settings: Settings) -> Iterator[Finding]:
 def _refusal(folder: Path) -> str:
     """Why nothing can be written there, empty where it can; what is missing isn't made."""
     for there in (folder, *folder.parents):
-        if there.exists():
-            try:
-                with tempfile.TemporaryFile(dir=there) as file:
-                    file.write(_PIECE)
-            except OSError as error:
-                return error.strerror or type(error).__name__
-            return ""
+        try:
+            with tempfile.TemporaryFile(dir=there) as file:
+                file.write(_PIECE)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        return ""
     return "no such folder"
 
 

@@ -40,6 +40,12 @@ def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
     assert "OTEL_DJANGO_SPOOL_DIR" in finding.cure
 
 
+def test_a_place_that_cannot_even_be_looked_at_is_named(tmp_path: Path) -> None:
+    (finding,) = spooled.look(sending(tmp_path / ("x" * 300) / "spool"))
+    assert finding.state == "warning"
+    assert "can't be written (File name too long)" in finding.message
+
+
 def test_a_disk_that_takes_nothing_is_found_by_writing(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))

@@ -110,6 +110,12 @@ def test_a_damaged_file_is_an_error_with_its_name(path: Path, content: bytes) ->
         EmbeddedReader(path).list_traces(TraceQuery())
 
 
+def test_a_place_that_cannot_even_be_looked_at_is_an_error_with_its_name(tmp_path: Path) -> None:
+    reader = EmbeddedReader(tmp_path / ("x" * 300) / "store.sqlite3")
+    with pytest.raises(ReadError, match=r"store\.sqlite3 can't be read: File name too long"):
+        reader.list_traces(TraceQuery())
+
+
 def test_a_prefix_needs_three_letters(path: Path, source: SpanSource) -> None:
     writer = StoreWriter(path, retention_hours=12, max_mb=64, drops=Losses())
     source.request()
