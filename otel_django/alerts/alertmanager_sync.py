@@ -144,20 +144,7 @@ def _resolve(database: str, over: Sequence[SystemAlert], now_ms: int) -> None:
             told_ms=now_ms,
             at_ms=now_ms,
         )
-        _keep(
-            database,
-            [
-                Event(
-                    f"{one.fingerprint}-{one.since_ms}-resolved",
-                    now_ms,
-                    "resolved",
-                    BY,
-                    one.fingerprint,
-                    one.alert_type,
-                )
-                for one in over
-            ],
-        )
+        _keep(database, [rows.resolved_event(one, now_ms, by=BY) for one in over])
 
 
 def _keep(database: str, events: Iterable[Event]) -> None:

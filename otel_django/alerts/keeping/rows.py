@@ -209,6 +209,19 @@ def event_row(event: Event, vendor: str) -> AlertEvent:
     )
 
 
+def resolved_event(row: SystemAlert, at_ms: int, *, by: str = "", text: str = "") -> Event:
+    """That the alert of a row is over; the same one as its evaluator would have made."""
+    return Event(
+        f"{row.fingerprint}-{row.since_ms}-resolved",
+        at_ms,
+        "resolved",
+        by,
+        row.fingerprint,
+        row.alert_type,
+        text,
+    )
+
+
 def notification_row(one: Outgoing) -> AlertNotification:
     """A row without a primary key."""
     return AlertNotification(

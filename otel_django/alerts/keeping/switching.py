@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from otel_django.alerts.keeping import rows
-from otel_django.alerts.keeping.contract import Event
 from otel_django.models import AlertEvent, SystemAlert
 
 if TYPE_CHECKING:
@@ -35,7 +34,8 @@ def end_of_others(evaluator: Source, now_ms: int, *, database: str = "default") 
             _end(row, now_ms)
         table.bulk_update(found, _FIELDS, batch_size=100)
         AlertEvent._base_manager.using(database).bulk_create(
-            [rows.event_row(_event(row, now_ms), "") for row in found], ignore_conflicts=True
+            [rows.event_row(rows.resolved_event(row, now_ms, text=WHY), "") for row in found],
+            ignore_conflicts=True,
         )
     return len(found) == AT_ONCE
 
@@ -46,14 +46,3 @@ def _end(row: SystemAlert, now_ms: int) -> None:
     row.keep_ms, row.at_ms = None, now_ms
     if row.told_state:
         row.told_state, row.told_ms = "resolved", now_ms
-
-
-def _event(row: SystemAlert, now_ms: int) -> Event:
-    return Event(
-        f"{row.fingerprint}-{row.since_ms}-resolved",
-        now_ms,
-        "resolved",
-        fingerprint=row.fingerprint,
-        rule=row.alert_type,
-        text=WHY,
-    )
