@@ -8,7 +8,7 @@ from typing import Any, Final
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import logs, loki, prometheus, stat, table, timeseries
-from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DataSourceRef,
@@ -241,6 +241,3 @@ def _thresholds(levels: Levels | None) -> builders.ThresholdsConfig:
                 Threshold(value=warning, color="green"),
             ]
     return builders.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
-
-
-__all__ = ["dashboard", "graph", "log_counts", "log_lines", "number", "page", "rows"]

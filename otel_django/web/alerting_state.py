@@ -53,7 +53,7 @@ class ChannelState(TypedDict):
 
 
 class _Kept(NamedTuple):
-    """What the database has; ``lease`` is for how long it is held yet."""
+    """What the database has; ``lease_ms`` is for how long the lease is held yet."""
 
     lease_ms: int | None
     counts: Mapping[str, Mapping[str, Any]]
