@@ -51,10 +51,13 @@ PORTS = {
 Services = dict[str, dict[str, Any]]
 
 
-def loaded(env: str, folder: Path, profile: str) -> subprocess.CompletedProcess[str]:
+def loaded(
+    env: str, folder: Path, profile: str, *further: Path
+) -> subprocess.CompletedProcess[str]:
     file = folder / f"{profile}.env"
     file.write_text(env)
-    command = [str(go_program("compose_go")), str(ROOT / "docker-compose.yml"), str(file)]
+    files = [ROOT / "docker-compose.yml", *further, file]
+    command = [str(go_program("compose_go")), *map(str, files)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -186,6 +189,25 @@ def mounted(service: dict[str, Any], volume: str, target: str) -> bool:
         for each in service.get("volumes", [])
         if each["type"] == "volume"
     )
+
+
+def test_the_documented_override_gives_the_collector_a_vendors_file(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/send-to-a-vendor.md").read_text()
+    [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    override = tmp_path / "docker-compose.override.yml"
+    override.write_text(text)
+    done = loaded(environment("full"), tmp_path, "full", override)
+    assert done.returncode == 1
+    assert "HONEYCOMB_API_KEY" in done.stderr
+    done = loaded(environment("full") + "HONEYCOMB_API_KEY=key\n", tmp_path, "full", override)
+    assert done.returncode == 0, done.stderr
+    collector = json.loads(done.stdout)["services"]["collector"]
+    files = [option.partition("--config=")[2] for option in collector["command"]]
+    assert len(files) == 3
+    mounts = {each["target"]: each["source"] for each in collector["volumes"]}
+    for file in files:
+        [(target, source)] = [each for each in mounts.items() if file.startswith(each[0])]
+        assert Path(source + file.removeprefix(target)).is_file(), file
 
 
 def test_the_image_copies_what_is_there_and_leaves_root() -> None:

@@ -11,8 +11,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 )
 
-// compose_go FILE ENV_FILE: the profiles are those that COMPOSE_PROFILES of the env file names.
-func run(file, envFile string) error {
+// compose_go FILE... ENV_FILE: later files are laid over earlier ones; the profiles are those that
+// COMPOSE_PROFILES of the env file names.
+func run(files []string, envFile string) error {
 	environment, err := dotenv.GetEnvFromFile(map[string]string{}, []string{envFile})
 	if err != nil {
 		return err
@@ -22,7 +23,7 @@ func run(file, envFile string) error {
 		pairs = append(pairs, name+"="+value)
 	}
 	options, err := cli.NewProjectOptions(
-		[]string{file},
+		files,
 		cli.WithEnv(pairs),
 		cli.WithProfiles(strings.Split(environment["COMPOSE_PROFILES"], ",")),
 		cli.WithInterpolation(true),
@@ -44,11 +45,12 @@ func run(file, envFile string) error {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: compose_go FILE ENV_FILE")
+	last := len(os.Args) - 1
+	if last < 2 {
+		fmt.Fprintln(os.Stderr, "usage: compose_go FILE... ENV_FILE")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1:last], os.Args[last]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
