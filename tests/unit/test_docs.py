@@ -36,6 +36,19 @@ def test_each_dependency_has_its_line() -> None:
     ] == []
 
 
+def test_each_system_package_of_the_checks_has_its_line() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").replace("\\\n", " ")
+    installed = {
+        word
+        for line in re.findall(r"apt-get install (.+)", script)
+        for word in line.partition(">")[0].split()
+        if not word.startswith("-")
+    }
+    assert "faketime" in installed
+    assert [name for name in sorted(installed) if f"`{name}`" not in text] == []
+
+
 def test_changes_are_listed_once_under_versions() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## .*", text, re.MULTILINE)
