@@ -12,7 +12,16 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("docs", "deploy", "examples", "benchmarks", "tests", "dashboards", "otel_django")
+FOLDERS = (
+    "docs",
+    "deploy",
+    "collector-config",
+    "dashboards",
+    "examples",
+    "benchmarks",
+    "tests",
+    "otel_django",
+)
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md"))]
 )
