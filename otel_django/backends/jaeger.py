@@ -104,9 +104,8 @@ class JaegerReader:
         after = _place(cursor)
         found: dict[tuple[int, str], SpanRow] = {}
         for service in self.services()[:MAX_SERVICES]:
-            for each in self._find(
-                service, after[0] - LONGEST_NS // 720, settled_ns, DEPTH
-            ).values():
+            traces, _ = self._find(service, after[0] - LONGEST_NS // 720, settled_ns, DEPTH)
+            for each in traces.values():
                 for span in each:
                     found[span.start_ns + span.duration_ns, span.span_id] = span
         places = [place for place in sorted(found) if after < place and place[0] <= settled_ns]
@@ -186,8 +185,8 @@ class JaegerReader:
         last_ns = last_ns if until_ns is None else min(until_ns, last_ns)
 
         def one(service: str) -> tuple[int, dict[str, list[SpanRow]]]:
-            traces = self._find(service, since_ns, last_ns, depth, query)
-            if len(traces) < depth:
+            traces, asked_for = self._find(service, since_ns, last_ns, depth, query)
+            if len(traces) < asked_for:
                 return 0, traces
             return search.horizon_ns(service, last_ns, traces.values()), traces
 
@@ -203,8 +202,11 @@ class JaegerReader:
         until_ns: int,
         depth: int,
         query: TraceQuery | None = None,
-    ) -> dict[str, list[SpanRow]]:
-        """The newest traces that a service has to do with; fewer where they are very long."""
+    ) -> tuple[dict[str, list[SpanRow]], int]:
+        """The newest traces that a service has to do with, and how many were asked for.
+
+        These are fewer than ``depth`` where they are very long.
+        """
         try:
             answer = self._remote.ask(
                 "/api/v3/traces", _parameters(service, since_ns, until_ns, depth, query)
@@ -213,7 +215,7 @@ class JaegerReader:
             if depth <= 5:
                 raise
             return self._find(service, since_ns, until_ns, depth // 4, query)
-        return self._spans(answer)
+        return self._spans(answer), depth
 
     def _spans(self, answer: Any) -> dict[str, list[SpanRow]]:
         if answer is None:
