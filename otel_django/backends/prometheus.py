@@ -48,9 +48,9 @@ class PrometheusReader:
         self._names: frozenset[str] | None = None
 
     def list_metrics(self) -> tuple[MetricInfo, ...]:
-        """Of the last hour; attributes of the first 10,000 series."""
+        """Of the last hour, at most 5,000; attributes of the first 10,000 series."""
         now_ns = time.time_ns()
-        keys: dict[str, set[str]] = {}
+        keys: dict[str, set[str]] = {name: set() for name in self._api.names(now_ns - SHOWN_NS)}
         for labels in self._api.label_sets(now_ns - SHOWN_NS, now_ns):
             found = keys.setdefault(labels.get("__name__", ""), set())
             found.update(key for key, _ in attributes_of(labels))

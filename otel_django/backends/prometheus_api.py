@@ -91,9 +91,12 @@ class PrometheusApi:
             },
         )
 
-    def names(self) -> list[str]:
-        """Of all metrics, at most 5,000."""
-        found = self._data("/api/v1/label/__name__/values", {"limit": MAX_NAMES})
+    def names(self, since_ns: int | None = None) -> list[str]:
+        """Of all metrics, or of those since a time; at most 5,000."""
+        asked: dict[str, Any] = {"limit": MAX_NAMES}
+        if since_ns is not None:
+            asked["start"] = f"{since_ns / 1e9:.3f}"
+        found = self._data("/api/v1/label/__name__/values", asked)
         if not isinstance(found, list):
             raise self.remote.malformed()
         return [str(each) for each in found[:MAX_NAMES]]

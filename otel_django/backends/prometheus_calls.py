@@ -195,9 +195,12 @@ def _parts(family: _Family, where: str, service: str | None) -> Iterator[tuple[s
 
 
 def _growth(selector: str, step_ns: int) -> str:
-    before = f"last_over_time({selector}[1h] offset {step_ns // 10**9}s)"
+    step_s = step_ns // 10**9
+    # Not the value at the step's end: what ended some minutes before has none there.
+    last = f"last_over_time({selector}[{step_s}s])"
+    before = f"last_over_time({selector}[1h] offset {step_s}s)"
     # Without their names, which the first part has lost, both are one series.
-    return f"(({selector} - {before} >= 0) or ({selector} + 0))"
+    return f"(({last} - {before} >= 0) or ({last} + 0))"
 
 
 def _total(selector: str, steps: Steps) -> str:

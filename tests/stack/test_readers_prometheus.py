@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from otel_django import metric_definitions, names
 from otel_django.alerts.evaluate import Evaluator
 from otel_django.alerts.reading import StoreSource
+from otel_django.backends import prometheus_api
 from otel_django.backends.prometheus import PrometheusReader
 from otel_django.backends.prometheus_calls import PrometheusCallsReader
 from otel_django.backends.prometheus_releases import PrometheusReleaseReader
@@ -88,6 +89,15 @@ def test_metrics_are_listed_with_their_attributes(
     ]
     assert [info.kind for info in listed] == ["histogram", "gauge", "counter"]
     assert (listed[0].unit, listed[2].attribute_keys) == ("s", ("method", "route"))
+
+
+def test_metrics_beyond_the_series_that_are_looked_at_are_listed(
+    server: Prometheus, reader: PrometheusReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus_api, "MAX_SERIES", 1)
+    points = [counter(1, AGO, kind="gauge", name=name) for name in ("load", "room", "speed")]
+    kit.send_metrics(server.port, [of(*points)])
+    kit.until(lambda: len(reader.list_metrics()) == 3)
 
 
 def test_a_series_has_its_points_by_time(server: Prometheus, reader: PrometheusReader) -> None:
@@ -272,6 +282,14 @@ def test_endpoints_are_counted_as_they_are(calls: PrometheusCallsReader) -> None
     assert found["worker", "process shop.confirm"].count == 5
     with pytest.raises(ReadError, match="no statements"):
         calls.statements(AGO, AGO + MINUTE)
+
+
+def test_what_ended_long_before_a_steps_end_is_counted(calls: PrometheusCallsReader) -> None:
+    """Prometheus shows what it has no new samples of for five minutes; steps are hours."""
+    lengths = (minutes * MINUTE for minutes in range(60, 40, -1))
+    step_ns = next(each for each in lengths if AGO // each == (AGO + 12 * MINUTE) // each)
+    line = calls.requests(AGO, AGO + 10 * MINUTE, step_ns, service="shop", name="GET /")
+    assert [each.count for each in line.moments] == [54]
 
 
 def test_requests_over_time(calls: PrometheusCallsReader) -> None:
