@@ -6,14 +6,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from otel_django.conf.list_parsers import names
-from otel_django.conf.parsers import MASK, NOTHING, Parser, Raw, Unusable, endpoint, mask_url
+from otel_django.conf.parsers import NOTHING, Parser, Raw, Unusable, endpoint, mask_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BACKENDS: Final = ("jaeger", "loki", "prometheus")
 STORE: Final = "store"
-_CREDENTIALS: Final = re.compile(r"(://)[^@,]*@|\?[^,]*")
+_NEXT: Final = re.compile(rf",(?=\s*(?:{'|'.join(BACKENDS)})\s*=)", re.IGNORECASE)
+"""A comma that stands between two of them; passwords and queries may have others."""
+_NAMED: Final = re.compile(r"(\s*\w*\s*=)?(.*)", re.DOTALL)
 
 
 def backends() -> Parser:
@@ -49,13 +51,18 @@ def backends() -> Parser:
         "`jaeger=http://localhost:16686,loki=http://localhost:3100,"
         "prometheus=http://localhost:9090`",
         public,
-        mask=lambda text: _CREDENTIALS.sub(MASK, text),
+        mask=lambda text: ",".join(map(_masked, _NEXT.split(text))),
     )
 
 
 def _pair(item: str) -> tuple[str, str]:
     name, _, address = item.partition("=")
     return name.strip(), address.strip()
+
+
+def _masked(part: str) -> str:
+    """What can't be read, without what may be a secret."""
+    return _NAMED.sub(lambda found: (found[1] or "") + mask_url(found[2]), part, count=1)
 
 
 def _known(name: str) -> str:

@@ -324,3 +324,21 @@ def test_an_address_that_cannot_be_read_is_a_problem(value: str) -> None:
     assert "OTEL_DJANGO_READ_FROM" in problem
     assert SECRET not in str(settings.problems)
     assert list(settings.read_from) == ["jaeger"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"loki=http://me:p,{SECRET}@l",
+        f"loki=http://me:p@{SECRET}@l?x=1",
+        f"loki=http://l?token=a,{SECRET},jaeger=http://j",
+        f"loki=me:{SECRET}@l:3100",
+        f"http://me:p,{SECRET}@l",
+        f"elastic=http://me:{SECRET}@e/",
+        f"LOKI = ftp://me:{SECRET}@l, prometheus=http://p?x={SECRET}",
+    ],
+)
+def test_what_cannot_be_read_is_shown_without_secrets_all_the_same(value: str) -> None:
+    settings = loaded({"OTEL_DJANGO_READ_FROM": value})
+    assert problems(settings)
+    assert SECRET not in str(settings.problems)
