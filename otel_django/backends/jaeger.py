@@ -34,6 +34,8 @@ MAX_SERVICES: Final = 20
 MAX_SPANS: Final = 10_000
 LONGEST_NS: Final = 30 * 86_400 * 10**9
 """How far back is looked where nobody says."""
+LASTS_NS: Final = 3_600 * 10**9
+"""No trace that is followed is taken to last longer."""
 SETTLED_NS: Final = 5 * 10**9
 """What ended longer ago than that has arrived, if nothing was in its way."""
 _LATEST_NS: Final = 4_102_444_800 * 10**9
@@ -96,7 +98,8 @@ class JaegerReader:
     def spans_since(self, cursor: str | None, limit: int = 2000) -> SpanPage:
         """What ended five seconds ago or earlier, by its end.
 
-        What arrives later than that isn't told of: Jaeger doesn't say what arrived when.
+        What arrives later than that isn't told of: Jaeger doesn't say what arrived when. Nor is
+        what lasted longer than an hour, or has 1,000 newer traces of its service behind it.
         """
         settled_ns = time.time_ns() - SETTLED_NS
         if cursor is None:
@@ -104,7 +107,7 @@ class JaegerReader:
         after = _place(cursor)
         found: dict[tuple[int, str], SpanRow] = {}
         for service in self.services()[:MAX_SERVICES]:
-            traces, _ = self._find(service, after[0] - LONGEST_NS // 720, settled_ns, DEPTH)
+            traces, _ = self._find(service, after[0] - LASTS_NS, settled_ns, MOST_DEPTH)
             for each in traces.values():
                 for span in each:
                     found[span.start_ns + span.duration_ns, span.span_id] = span

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from otel_django.backends.jaeger import SETTLED_NS, JaegerReader
+from otel_django.backends.jaeger import DEPTH, SETTLED_NS, JaegerReader
 from otel_django.backends.jaeger_edges import JaegerEdgeReader
 from otel_django.backends.remote import Remote
 from otel_django.contracts import TraceQuery
@@ -30,7 +31,7 @@ def jaeger(tmp_path: Path) -> Iterator[Jaeger]:
 
 @pytest.fixture  # type: ignore[no-redef]
 def backend(jaeger: Jaeger) -> Backend:
-    reader = JaegerReader(Remote("Jaeger", jaeger.url))
+    reader = JaegerReader(Remote("Jaeger", jaeger.url, timeout_s=kit.DEADLINE_S))
 
     def put(spans: list[Span]) -> None:
         kit.send_spans(jaeger.otlp_http_port, spans)
@@ -46,6 +47,18 @@ def is_found(reader: JaegerReader, span: Span) -> bool:
     trace = reader.get_trace(format(span._context[0], "032x"))
     ids = () if trace is None else [each.span_id for each in trace.spans]
     return format(span._context[1], "016x") in ids
+
+
+def test_more_new_traces_than_a_search_looks_at_are_all_told_of(
+    backend: Backend, source: SpanSource
+) -> None:
+    cursor = backend.reader.spans_since(None).cursor
+    for _ in range(DEPTH + 20):
+        source.request(queries=0)
+    sent = source.take()
+    backend.put(sent)
+    time.sleep(backend.settled_s)
+    assert len(backend.reader.spans_since(cursor).spans) == len(sent)
 
 
 def test_calls_are_counted_in_the_traces(backend: Backend, source: SpanSource) -> None:
@@ -69,7 +82,7 @@ def test_what_one_answer_has_no_room_for_is_on_further_pages(
         source.request(start=HOUR_AGO + number * 10**9)
     backend.put(source.take())
     room = size_bytes(jaeger, traces=60) // 2
-    reader = JaegerReader(Remote("Jaeger", jaeger.url, max_bytes=room))
+    reader = JaegerReader(Remote("Jaeger", jaeger.url, timeout_s=kit.DEADLINE_S, max_bytes=room))
     seen: list[str] = []
     page = reader.list_traces(TraceQuery(limit=50))
     seen += [trace.trace_id for trace in page.traces]
