@@ -73,13 +73,15 @@ class PrometheusReader:
 
     def read(self, query: MetricQuery) -> MetricAnswer:
         """Of a step, the last value."""
+        self._api.partial = ""
         family, kind = self._known(query.name)
         if not family:
-            return MetricAnswer(None, ())
+            return MetricAnswer(None, (), self._api.partial)
         read = self._histogram if kind == "histogram" else self._numbers
         series, note = read(family, query)
+        note = note or self._api.partial
         if not series:
-            return MetricAnswer(None, ())
+            return MetricAnswer(None, (), note)
         keys = sorted({key for each in series for key, _ in each.attributes})
         return MetricAnswer(_info(family, kind, tuple(keys)), tuple(series), note)
 

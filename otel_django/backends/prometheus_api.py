@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_NAMES: Final = 5_000
 MAX_SERIES: Final = 10_000
+WARNED: Final = "Prometheus warns that parts of its answer may be missing"
+"""As Thanos does where one of its stores is away."""
 _LATEST_MS: Final = 2**63 // 10**6
 _LARGEST: Final = 1e300
 """Room for what is reckoned with it."""
@@ -67,10 +69,11 @@ def bound_of(labels: Mapping[str, str]) -> float | None:
 
 
 class PrometheusApi:
-    """Raises ReadError as ``Remote``."""
+    """Raises ReadError as ``Remote``. ``partial`` is said once an answer came with a warning."""
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
+        self.partial = ""
 
     def instant(self, query: str, at_ns: int) -> list[Series]:
         """A vector's series have one sample, a matrix's those of its range: at least one.
@@ -148,6 +151,8 @@ class PrometheusApi:
         answer = self.remote.ask(path, parameters)
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise self.remote.malformed()
+        if answer.get("warnings"):
+            self.partial = WARNED
         return answer.get("data")
 
 

@@ -147,6 +147,7 @@ class PrometheusCallsReader:
         steps = Steps(since_ns, until_ns, step_ns)
         found: dict[int, _Calls] = {}
         total = _Calls()
+        self._api.partial = ""
         for family in _FAMILIES:
             if kind not in ("all", family.kind) or (where := _where(family, name)) is None:
                 continue
@@ -156,7 +157,8 @@ class PrometheusCallsReader:
                     found.setdefault(at, _Calls()).add(part, bound_of(labels), value)
                     total.add(part, bound_of(labels), value)
         moments = tuple(found.get(at, _Calls()).moment(steps.start_ns(at)) for at in steps.numbers)
-        return Timeline(steps.step_ns, moments, total.moment(moments[0].start_ns))
+        whole = total.moment(moments[0].start_ns)
+        return Timeline(steps.step_ns, moments, whole, self._api.partial)
 
     def courses(
         self, since_ns: int, until_ns: int, step_ns: int

@@ -23,6 +23,7 @@ from otel_django.backends.loki_errors import LokiErrorReader
 from otel_django.backends.loki_query import logql
 from otel_django.backends.loki_summary import LokiSummaryReader
 from otel_django.backends.prometheus import PrometheusReader
+from otel_django.backends.prometheus_api import WARNED
 from otel_django.backends.prometheus_calls import PrometheusCallsReader
 from otel_django.backends.read_from import ReadFrom
 from otel_django.backends.remote import Remote, TooLargeError
@@ -199,6 +200,19 @@ def test_what_is_no_id_of_a_trace_leads_nowhere(stub: Stub, id_: str) -> None:
     stub.body = json.dumps({"data": {"result": [stream]}}).encode()
     [row] = LokiReader(remote(stub.url)).list_logs(LogQuery()).rows
     assert (row.event, row.trace_id, row.span_id) == ("paid", "", "")
+
+
+def test_what_comes_with_a_warning_is_told_as_partial(stub: Stub) -> None:
+    """Of Thanos, where one of its stores is away."""
+    sample = {"metric": {"__name__": "up"}, "value": [NOW // 10**9, "1"]}
+    found = {"status": "success", "data": {"result": [sample]}}
+    query = MetricQuery("process.cpu.time", NOW - HOUR, NOW)
+    for warnings, expected in (["a store is away"], WARNED), ([], ""):
+        stub.body = json.dumps({**found, "warnings": warnings}).encode()
+        answer = PrometheusReader(remote(stub.url)).read(query)
+        assert (len(answer.series), answer.partial) == (1, expected)
+        line = PrometheusCallsReader(remote(stub.url)).requests(NOW - HOUR, NOW, HOUR)
+        assert line.partial == expected
 
 
 def test_an_answer_is_read_no_further_than_its_limit(stub: Stub) -> None:
