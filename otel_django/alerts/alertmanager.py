@@ -19,6 +19,7 @@ from otel_django.conf import OtlpSettings
 from otel_django.errors import OtelDjangoError, TransportError
 from otel_django.pipeline.http_transport import HttpTransport, without_user
 from otel_django.pipeline.proxy import proxy_for
+from otel_django.pipeline.receiver import masked
 from otel_django.store.json_text import dumps, loads
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from otel_django.pipeline.http_wire import Response
 
 MOST_BYTES: Final = 16 << 20
+_MOST_SAID: Final = 64 << 10
 _LONGEST_WORD: Final = 200
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]+")
 _FRACTION: Final = re.compile(r"\.\d+")
@@ -108,20 +110,24 @@ class Alertmanager:
         finally:
             transport.close()
         if not 200 <= response.status < 300:
-            raise _refused(response)
+            raise _refused(response, self._headers)
         return response
+
+    @property
+    def _headers(self) -> Mapping[str, str]:
+        _, credentials = without_user(self._settings.alertmanager_url)
+        return {**credentials, **self._settings.alertmanager_headers}
 
     def _transport(self, path: str) -> HttpTransport:
         settings = self._settings
-        address, credentials = without_user(settings.alertmanager_url)
-        url = urlsplit(address)
+        url = urlsplit(without_user(settings.alertmanager_url)[0])
         endpoint = urlunsplit(
             url._replace(path=f"{url.path.rstrip('/')}/api/v2/{path}", fragment="")
         )
         return HttpTransport(
             OtlpSettings(
                 endpoint=endpoint,
-                headers={**credentials, **settings.alertmanager_headers},
+                headers=self._headers,
                 certificate=settings.alertmanager_certificate,
             ),
             proxy=proxy_for(endpoint, host_environment.proxy_variables()),
@@ -129,13 +135,13 @@ class Alertmanager:
         )
 
 
-def _refused(response: Response) -> AlertmanagerError:
+def _refused(response: Response, headers: Mapping[str, str]) -> AlertmanagerError:
     status = response.status
-    said = response.body[:_LONGEST_WORD].decode("utf-8", "replace").strip().strip('"')
+    said = masked(response.body[:_MOST_SAID].decode("utf-8", "replace"), headers).strip().strip('"')
     is_away = status in (401, 403, 404, 408, 429) or status >= 500 or status < 400
     if is_away:
         return AlertmanagerError(f"Alertmanager answered with HTTP {status}")
-    words = _UNPRINTABLE.sub(" ", said) or f"HTTP {status}"
+    words = _UNPRINTABLE.sub(" ", said[:_LONGEST_WORD]) or f"HTTP {status}"
     return AlertmanagerError(f"Alertmanager refuses a silence: {words}", is_away=False)
 
 

@@ -445,6 +445,10 @@ def test_headers_and_the_user_in_the_address_are_sent_and_never_shown(
         with pytest.raises(AlertmanagerError, match="HTTP 404") as caught:
             Alertmanager(effective).silences()
         said = [str(caught.value), alertmanager_told.look(effective).problem]
+        server.answers.append((400, f"unknown x-scope-orgid: {MARK}".encode(), 0.0))
+        with pytest.raises(AlertmanagerError, match="unknown x-scope-orgid") as caught:
+            Alertmanager(effective).silences()
+        said.append(str(caught.value))
     [(_, path, headers), *_] = server.requests
     assert path == "/prefix/api/v2/silences"
     assert headers["authorization"].startswith("Basic ")
