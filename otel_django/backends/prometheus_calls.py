@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_OPERATIONS: Final = 500
 MAX_COURSES: Final = 500
-TOTAL_STEPS: Final = 60
+TOTAL_PARTS: Final = 60
 NO_STATEMENTS: Final = (
     "Prometheus knows no statements: they are in single traces, and in the embedded store"
 )
@@ -115,13 +115,12 @@ class PrometheusCallsReader:
 
     def endpoints(self, since_ns: int, until_ns: int) -> tuple[OperationStats, ...]:
         """Requests and tasks by service and name; the 500 with most time spent."""
-        minutes = max(1, -(-(until_ns - since_ns) // (TOTAL_STEPS * MINUTE_NS)))
-        steps = Steps(since_ns, until_ns, minutes * MINUTE_NS)
+        whole = _Whole.of(Steps(since_ns, until_ns, max(until_ns - since_ns, MINUTE_NS)))
         found: dict[tuple[str, str, str], _Calls] = {}
         for family in _FAMILIES:
             for part, selector in _parts(family, "", None):
-                query = f"sum by ({_GROUP}, le) ({_total(selector, steps)})"
-                for each in self._api.instant(query, _end_ns(steps)):
+                query = f"sum by ({_GROUP}, le) ({whole.growth(selector)})"
+                for each in self._api.instant(query, whole.at_ns):
                     key = (service_of(each.labels), *_named(family, each.labels))
                     calls = found.setdefault(key, _Calls())
                     calls.add(part, bound_of(each.labels), each.samples[0][1])
@@ -145,6 +144,7 @@ class PrometheusCallsReader:
     ) -> Timeline:
         """At most 2,000 steps: the last ones."""
         steps = Steps(since_ns, until_ns, step_ns)
+        whole = None if _are_whole(steps) else _Whole.of(steps)
         found: dict[int, _Calls] = {}
         total = _Calls()
         self._api.partial = ""
@@ -155,10 +155,16 @@ class PrometheusCallsReader:
                 query = f"sum by (le) ({_growth(selector, steps.step_ns)})"
                 for labels, at, value in self._by_step(query, steps):
                     found.setdefault(at, _Calls()).add(part, bound_of(labels), value)
-                    total.add(part, bound_of(labels), value)
+                    if whole is None:
+                        total.add(part, bound_of(labels), value)
+                if whole is not None:
+                    for each in self._api.instant(
+                        f"sum by (le) ({whole.growth(selector)})", whole.at_ns
+                    ):
+                        total.add(part, bound_of(each.labels), each.samples[0][1])
         moments = tuple(found.get(at, _Calls()).moment(steps.start_ns(at)) for at in steps.numbers)
-        whole = total.moment(moments[0].start_ns)
-        return Timeline(steps.step_ns, moments, whole, self._api.partial)
+        all_ = total.moment(moments[0].start_ns)
+        return Timeline(steps.step_ns, moments, all_, self._api.partial)
 
     def courses(
         self, since_ns: int, until_ns: int, step_ns: int
@@ -196,19 +202,41 @@ def _parts(family: _Family, where: str, service: str | None) -> Iterator[tuple[s
     yield "sum", f"{family.name}_sum{{{matchers}}}"
 
 
-def _growth(selector: str, step_ns: int) -> str:
+class _Whole(NamedTuple):
+    """All of a range but what its first and last step have beyond it, counted in 60 parts.
+
+    Subqueries look at whole multiples of a part: at ``at_ns``, some seconds later than the range
+    ends, at what was then.
+    """
+
+    part_s: int
+    late_s: int
+    at_ns: int
+
+    @classmethod
+    def of(cls, steps: Steps) -> _Whole:
+        part_s = (steps.last + 1 - steps.asked) * 60 // TOTAL_PARTS
+        end_s = (steps.last + 1) * 60
+        at_s = -(-end_s // part_s) * part_s
+        return cls(part_s, at_s - end_s, at_s * 10**9)
+
+    def growth(self, selector: str) -> str:
+        parts = _growth(selector, self.part_s * 10**9, self.late_s)
+        return f"sum_over_time({parts}[{TOTAL_PARTS * self.part_s}s:{self.part_s}s])"
+
+
+def _are_whole(steps: Steps) -> bool:
+    """Whether nothing of them is beyond the range."""
+    return steps.first == steps.asked and not (steps.last + 1) % steps.minutes
+
+
+def _growth(selector: str, step_ns: int, late_s: int = 0) -> str:
     step_s = step_ns // 10**9
     # Not the value at the step's end: what ended some minutes before has none there.
-    last = f"last_over_time({selector}[{step_s}s])"
-    before = f"last_over_time({selector}[1h] offset {step_s}s)"
+    last = f"last_over_time({selector}[{step_s}s] offset {late_s}s)"
+    before = f"last_over_time({selector}[1h] offset {late_s + step_s}s)"
     # Without their names, which the first part has lost, both are one series.
     return f"(({last} - {before} >= 0) or ({last} + 0))"
-
-
-def _total(selector: str, steps: Steps) -> str:
-    step_s = steps.step_ns // 10**9
-    growth = _growth(selector, steps.step_ns)
-    return f"sum_over_time({growth}[{len(steps.numbers) * step_s}s:{step_s}s])"
 
 
 def _named(family: _Family, labels: Mapping[str, str]) -> tuple[str, str]:

@@ -292,6 +292,21 @@ def test_what_ended_long_before_a_steps_end_is_counted(calls: PrometheusCallsRea
     assert [each.count for each in line.moments] == [54]
 
 
+def test_only_what_a_range_has_is_in_its_total(calls: PrometheusCallsReader) -> None:
+    """Steps may be as long as the range: their first and last one have minutes beyond it."""
+    since_ns, until_ns = AGO + MINUTE, AGO + 3 * MINUTE - 1
+    for step_ns in (MINUTE, 2 * MINUTE, 7 * MINUTE, 60 * MINUTE):
+        line = calls.requests(since_ns, until_ns, step_ns, service="shop", name="GET /")
+        assert line.total.count == 22
+        assert line.total.duration_ns == pytest.approx((20 * 0.02 + 2 * 2.0) * 1e9)
+    found = {(each.service, each.name): each for each in calls.endpoints(since_ns, until_ns)}
+    assert found["shop", "GET /"].count == 22
+    week = 7 * 24 * 60 * MINUTE
+    found = {(each.service, each.name): each for each in calls.endpoints(AGO - week, until_ns)}
+    assert found["shop", "GET /"].count == 32
+    assert calls.requests(AGO - week, until_ns, week, name="GET /").total.count == 32
+
+
 def test_requests_over_time(calls: PrometheusCallsReader) -> None:
     line = calls.requests(AGO, AGO + 5 * MINUTE - 1, MINUTE, service="shop", name="GET /")
     assert [each.count for each in line.moments] == [10, 11, 11, 11, 11]
