@@ -44,9 +44,11 @@ def quoted(text: str) -> str:
 def beginning(text: str) -> str:
     """A regular expression (RE2) of what begins with ``text``, as a literal.
 
-    Loki's filters find a text before ``.*`` anywhere, unless they are told where it begins.
+    Loki's filters find a text before ``.*`` anywhere, unless they are told where it begins. A zero
+    as it is in an expression would have Loki never answer.
     """
-    return quoted(f"^{re.escape(clean_text(text))}.*")
+    escaped = re.escape(clean_text(text)).replace("\0", r"\x00")
+    return quoted(f"^{escaped}.*")
 
 
 def equal_or_beginning(label: str, text: str) -> str:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from otel_django import names
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loki]:
 
 def reader_of(server: Loki, tenant: str) -> LokiReader:
     headers = {"x-scope-orgid": tenant}
-    return LokiReader(Remote("Loki", server.url, headers=headers))
+    return LokiReader(Remote("Loki", server.url, headers=headers, timeout_s=kit.DEADLINE_S))
 
 
 def with_event(made: LogRecord) -> LogRecord:
@@ -121,14 +121,21 @@ def test_exceptions_are_grouped_as_in_the_store(backend: Backend) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(), st.text(min_size=1), st.text())
+@example("\0", "\0", "\0")
 def test_no_text_becomes_part_of_the_query(
     backend: Backend, text: str, key: str, value: str
 ) -> None:
     """A query that is refused would be a ReadError."""
     backend.reader.list_logs(
-        LogQuery(service=text or "x", logger=value, trace_id=text, attributes={key: value})
+        LogQuery(
+            since_ns=HOUR_AGO,
+            service=text or "x",
+            logger=value,
+            trace_id=text,
+            attributes={key: value},
+        )
     )
-    backend.reader.list_logs(LogQuery(logger=f"{text}*", event=value, text=text))
+    backend.reader.list_logs(LogQuery(since_ns=HOUR_AGO, logger=f"{text}*", event=value, text=text))
 
 
 def test_a_name_of_an_attribute_comes_back_with_its_dots(backend: Backend) -> None:
