@@ -23,9 +23,8 @@ from typing import NamedTuple
 import psutil
 
 from tests.integration.shop_kit import shop
-from tests.stack.conftest import exporting_to
 from tests.stack.load_kit import Arrived, Load
-from tests.stack.stack_kit import Service, Stack, stack, wait_until
+from tests.stack.stack_kit import Service, Stack, exporting_to, stack
 
 AWAY = ("jaeger", "loki", "prometheus", "collector")
 BUDGET = 1.25
@@ -105,11 +104,9 @@ def measured(
                 with watch.phase(f"{name} back"):
                     program.start()
                     time.sleep(BACK_S)
-        sent, arrived = load.counts(), Arrived(programs, "outages", began_s)
+        sent = load.counts()
         assert load.unanswered() == 0
-        wait_until(lambda: arrived.in_prometheus() == sent, 60, "the metrics")
-        wait_until(lambda: arrived.in_loki() == sent.total(), 60, "the lines")
-        wait_until(lambda: arrived.in_jaeger() == sent, 180, "the spans")
+        Arrived(programs, "outages", began_s).wait_for(sent)
     return sent.total(), list(watch.phases(load))
 
 

@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -41,6 +40,7 @@ from benchmarks.sizing_traffic import (
 )
 from tests.integration.shop_kit import SHOP, children_of, shop
 from tests.server_process import serving
+from tests.stack import reading_kit
 from tests.stack.load_kit import ask_for
 from tests.stack.programs import path_of
 from tests.stack.stack_kit import Collector, Service, Stack, running, stack, wait_until
@@ -82,12 +82,8 @@ def disk_bytes(folder: Path) -> int:
 def send(port: int, path: str, bodies: Iterator[tuple[int, bytes]]) -> int:
     """To the Collector; how many spans, lines or points."""
     sent = 0
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    headers = {"Content-Type": "application/x-protobuf"}
     for count, body in bodies:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
-        with opener.open(request, timeout=60) as answer:
-            answer.read()
+        reading_kit.send(port, path, body)
         sent += count
     return sent
 
@@ -95,11 +91,10 @@ def send(port: int, path: str, bodies: Iterator[tuple[int, bytes]]) -> int:
 def handed_on(programs: Stack, what: str) -> int:
     """How many the Collector has had taken by their destination."""
     name, exporter = SENT[what]
-    url = f"http://127.0.0.1:{programs.collector.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        page = answer.read().decode()
     found = re.findall(
-        rf'^{name}\w*{{[^}}]*exporter="{exporter}"[^}}]*}} (\S+)', page, re.MULTILINE
+        rf'^{name}\w*{{[^}}]*exporter="{exporter}"[^}}]*}} (\S+)',
+        programs.collector.metrics(),
+        re.MULTILINE,
     )
     return int(sum(map(float, found)))
 

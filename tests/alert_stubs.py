@@ -125,7 +125,8 @@ class AlertStub:
 
 
 @contextmanager
-def _served(judge: Judge, path: str) -> Iterator[AlertStub]:
+def served(judge: Judge, path: str) -> Iterator[AlertStub]:
+    """One that answers as it is told; closed with the block."""
     stub = AlertStub(judge, path)
     try:
         yield stub
@@ -135,7 +136,7 @@ def _served(judge: Judge, path: str) -> Iterator[AlertStub]:
 
 def webhook(path: str = "/alerts") -> Any:
     """Takes anything."""
-    return _served(lambda _: Answer(), path)
+    return served(lambda _: Answer(), path)
 
 
 def slack() -> Any:
@@ -147,7 +148,7 @@ def slack() -> Any:
             return Answer(200, {"Content-Type": "text/html"}, b"ok")
         return Answer(400, {}, b"invalid_blocks" if "blocks" in fault.path else b"invalid_payload")
 
-    return _served(judge, "/services/T0000/B0000/slack-mark")
+    return served(judge, "/services/T0000/B0000/slack-mark")
 
 
 def pagerduty() -> Any:
@@ -163,7 +164,7 @@ def pagerduty() -> Any:
         body = {"status": "success", "message": "Event processed", "dedup_key": said["dedup_key"]}
         return Answer(202, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
-    return _served(judge, "/v2/enqueue")
+    return served(judge, "/v2/enqueue")
 
 
 # --- the documented shapes

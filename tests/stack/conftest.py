@@ -1,4 +1,4 @@
-"""One stack for all tests that do not kill it."""
+"""One stack for all tests: who kills one of its programs starts it again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.shop_kit import Shop, shop
-from tests.stack.stack_kit import Collector, Stack, stack
+from tests.stack.stack_kit import Stack, exporting_to, stack
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +23,3 @@ def stack_shop(programs: Stack, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("shop")
     with shop(folder, "--workers", "2", more_env=exporting_to(programs.collector)) as started:
         yield started
-
-
-def exporting_to(collector: Collector) -> dict[str, str]:
-    """The site's environment: metrics every five seconds, the rest at once."""
-    return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
-    }

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.integration.shop_kit import Counts, Visitor
-from tests.stack.stack_kit import Stack
+from tests.stack.stack_kit import Stack, wait_until
 
 PAGES = (
     ("/brands/", "/brands/"),
@@ -92,6 +92,12 @@ class Arrived:
         self._service = service
         self._since_s = since_s
         self._spans: dict[str, tuple[str, str]] = {}
+
+    def wait_for(self, sent: Counts) -> None:
+        """Until each of these requests is in all three, once."""
+        wait_until(lambda: self.in_prometheus() == sent, 60, "the metrics")
+        wait_until(lambda: self.in_loki() == sent.total(), 60, "the lines")
+        wait_until(lambda: self.in_jaeger() == sent, 180, "the spans")
 
     def in_jaeger(self) -> Counts:
         """Server spans by (route, status); two with one id are one."""

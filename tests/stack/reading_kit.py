@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from otel_django.pipeline import otlp_logs, otlp_metrics, otlp_trace
-from tests.stack.stack_kit import Loki
+from tests.stack.stack_kit import Loki, wait_until
 
 DEADLINE_S = 30.0
 
@@ -53,7 +52,4 @@ def send_metrics(port: int, data: Sequence[Any]) -> None:
 
 def until(found: Callable[[], bool]) -> None:
     """Wait for what was sent to be found."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not found():
-        assert time.monotonic() < deadline_s, "it isn't found"
-        time.sleep(0.05)
+    wait_until(found, DEADLINE_S, "what was sent", pause_s=0.05)

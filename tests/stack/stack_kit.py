@@ -288,6 +288,10 @@ class Collector(Service):
         files = [f"--config={COLLECTOR_CONFIG / file}" for file in self.files]
         return [str(path_of("otelcol")), *files]
 
+    def metrics(self) -> str:
+        """The page of its own, in Prometheus' text format."""
+        return str(ask(f"http://127.0.0.1:{self.metrics_port}/metrics", parse=False))
+
 
 class Stack(NamedTuple):
     """The four of them."""
@@ -302,50 +306,65 @@ class Stack(NamedTuple):
 def stack(folder: Path) -> Iterator[Stack]:
     """All four, ready; ended with the block, and shown where it fails."""
     jaeger, loki, prometheus = Jaeger(folder), Loki(folder), Prometheus(folder)
-    collector = Collector(
-        folder,
-        JAEGER_OTLP_ENDPOINT=f"127.0.0.1:{jaeger.otlp_port}",
-        LOKI_OTLP_ENDPOINT=f"{loki.url}/otlp",
-        PROMETHEUS_OTLP_ENDPOINT=f"{prometheus.url}/api/v1/otlp",
-    )
+    collector = Collector(folder, **passing_on_to(jaeger, loki, prometheus))
     programs = Stack(collector, jaeger, loki, prometheus)
     with running(*programs):
         yield programs
 
 
+def passing_on_to(jaeger: Jaeger, loki: Loki, prometheus: Prometheus) -> dict[str, str]:
+    """A Collector's environment: where the three are."""
+    return {
+        "JAEGER_OTLP_ENDPOINT": f"127.0.0.1:{jaeger.otlp_port}",
+        "LOKI_OTLP_ENDPOINT": f"{loki.url}/otlp",
+        "PROMETHEUS_OTLP_ENDPOINT": f"{prometheus.url}/api/v1/otlp",
+    }
+
+
+def exporting_to(collector: Collector) -> dict[str, str]:
+    """A site's environment: metrics every five seconds, the rest at once."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+    }
+
+
 @contextlib.contextmanager
 def running(*services: Service) -> Iterator[None]:
     """Start them at once, wait for all, kill them with the block."""
-    try:
+    with contextlib.ExitStack() as after:  # one that can't be killed keeps no other alive
         for service in services:
-            service.launch()
-        for service in services:
-            service.wait_until_ready()
-        yield
-    except BaseException:
-        for service in services:
-            print(f"--- {service.name}\n{service.output()[-5000:]}")
-        raise
-    finally:
-        for service in services:
-            service.kill()
+            after.callback(service.kill)
+        try:
+            for service in services:
+                service.launch()
+            for service in services:
+                service.wait_until_ready()
+            yield
+        except BaseException:
+            for service in services:
+                print(f"--- {service.name}\n{service.output()[-5000:]}")
+            raise
 
 
 def ask(url: str, *, parse: bool = True, **headers: str) -> Any:
-    """The answer to a GET, as JSON; or its status as text.
+    """The answer to a GET: what its JSON says, or its text.
 
     Raises:
         urllib.error.HTTPError: for any answer but a good one.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urllib.request.Request(url, headers=headers), timeout=30) as answer:
-        return json.loads(answer.read()) if parse else str(answer.status)
+        body = answer.read()
+        return json.loads(body) if parse else body.decode()
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
+def wait_until(
+    condition: Callable[[], Any], timeout_s: float, what: str, pause_s: float = 0.2
+) -> Any:
     """What ``condition`` returns, as soon as that is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.2)
+        time.sleep(pause_s)
     return found

@@ -65,8 +65,11 @@ def test_people_are_told_once_and_the_store_has_no_gap_when_one_dies(tmp_path: P
     def scraped(_: alert_stubs.Request) -> alert_stubs.Answer:
         return alert_stubs.Answer(200 if well else 500, {"Content-Type": "text/plain"})
 
-    target = alert_stubs.AlertStub(scraped, "/metrics")
-    with alert_stubs.webhook() as people, alert_stubs.webhook() as site:
+    with (
+        alert_stubs.served(scraped, "/metrics") as target,
+        alert_stubs.webhook() as people,
+        alert_stubs.webhook() as site,
+    ):
         alertmanager = QuickAlertmanager(tmp_path, site.port, [people.url], quicker)
         places = {"collector:8888": target.port, "alertmanager:9093": alertmanager.port}
         store = Store(tmp_path / "store")
@@ -99,4 +102,3 @@ def test_people_are_told_once_and_the_store_has_no_gap_when_one_dies(tmp_path: P
         assert len(occurrences) == 1
         assert all_s[-1] - all_s[0] > FORGOTTEN_S
         assert max(after - at for at, after in itertools.pairwise(all_s)) < 2 * SCRAPE_S
-    target.close()

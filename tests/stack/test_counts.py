@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 
 from tests.integration.shop_kit import shop
-from tests.stack.conftest import exporting_to
 from tests.stack.load_kit import Arrived, ask_for
-from tests.stack.stack_kit import Stack, wait_until
+from tests.stack.stack_kit import Stack, exporting_to
 
 REQUESTS = int(os.environ.get("TESTS_STACK_REQUESTS", "10000"))
 
@@ -19,9 +18,6 @@ def test_all_requests_are_the_same_number_everywhere(programs: Stack, tmp_path: 
     env = {**exporting_to(programs.collector), "OTEL_SERVICE_NAME": "counted"}
     with shop(tmp_path, "--workers", "2", more_env=env) as site:
         sent = ask_for(site.server.port, REQUESTS)
-        arrived = Arrived(programs, "counted", began_s)
 
         assert sent.total() == REQUESTS
-        wait_until(lambda: arrived.in_prometheus() == sent, 30, "the metrics")
-        wait_until(lambda: arrived.in_loki() == REQUESTS, 30, "the lines")
-        wait_until(lambda: arrived.in_jaeger() == sent, 180, "the spans")
+        Arrived(programs, "counted", began_s).wait_for(sent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sysconfig
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import yaml
 from tests.misbehaving import closed_port, proxy
 from tests.stack.doctor_cases import CASES, ENDPOINT, GRPC, READ_FROM
 from tests.stack.doctor_kit import Doctor, Report
+from tests.stack.reading_kit import TenantsLoki
 from tests.stack.stack_kit import (
     COLLECTOR_CONFIG,
     Collector,
@@ -23,6 +23,7 @@ from tests.stack.stack_kit import (
     Loki,
     Prometheus,
     Stack,
+    passing_on_to,
     running,
     wait_until,
 )
@@ -39,12 +40,8 @@ def doctor(programs: Stack, tmp_path_factory: pytest.TempPathFactory) -> Doctor:
 
 
 def exporting(programs: Stack) -> dict[str, str]:
-    """Where a Collector finds the three backends."""
-    return {
-        "JAEGER_OTLP_ENDPOINT": f"127.0.0.1:{programs.jaeger.otlp_port}",
-        "LOKI_OTLP_ENDPOINT": f"{programs.loki.url}/otlp",
-        "PROMETHEUS_OTLP_ENDPOINT": f"{programs.prometheus.url}/api/v1/otlp",
-    }
+    """A Collector's environment."""
+    return passing_on_to(programs.jaeger, programs.loki, programs.prometheus)
 
 
 class Guarded(NamedTuple):
@@ -227,14 +224,11 @@ def test_an_exporter_with_a_wrong_address_is_pointed_to(
     collector = Collector(tmp_path, **wrong)
 
     def waits() -> bool:
-        page = f"http://127.0.0.1:{collector.metrics_port}/metrics"
-        with urllib.request.urlopen(page, timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
         return any(
             line.startswith("otelcol_exporter_queue_size{")
             and "otlp_grpc/jaeger" in line
             and not line.endswith(" 0")
-            for line in lines
+            for line in collector.metrics().splitlines()
         )
 
     with running(collector):
@@ -344,18 +338,10 @@ def test_a_backend_that_hangs_is_not_waited_for_without_an_end(
     assert cured.is_well, cured.findings
 
 
-class TenantLoki(Loki):
-    """One that asks each client for its tenant."""
-
-    def command(self) -> list[str]:
-        """See the class."""
-        return [*super().command(), "-auth.enabled=true"]
-
-
 def test_a_tenant_that_is_missing_or_another_is_found(
     doctor: Doctor, programs: Stack, tmp_path: Path
 ) -> None:
-    loki = TenantLoki(tmp_path)
+    loki = TenantsLoki(tmp_path)
     further = tmp_path / "tenant.yaml"
     exporters = {"otlp_http/loki": {"headers": {"X-Scope-OrgID": "shop"}}}
     further.write_text(yaml.safe_dump({"exporters": exporters}))

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.shop_kit import shop
-from tests.stack.conftest import exporting_to
 from tests.stack.load_kit import Arrived, Load
-from tests.stack.stack_kit import Stack, wait_until
+from tests.stack.stack_kit import Stack, exporting_to
 
 OUTAGE_S = 60.0
 
@@ -27,9 +26,6 @@ def test_nothing_is_lost_while_it_is_away(away: str, programs: Stack, tmp_path: 
             time.sleep(OUTAGE_S)
             getattr(programs, away).start()
             time.sleep(5)
-        sent, arrived = load.counts(), Arrived(programs, service, began_s)
 
         assert load.unanswered() == 0
-        wait_until(lambda: arrived.in_prometheus() == sent, 60, "the metrics")
-        wait_until(lambda: arrived.in_loki() == sent.total(), 60, "the lines")
-        wait_until(lambda: arrived.in_jaeger() == sent, 180, "the spans")
+        Arrived(programs, service, began_s).wait_for(load.counts())

@@ -42,7 +42,7 @@ def server(tmp_path: Path) -> Iterator[Prometheus]:
 
 @pytest.fixture
 def remote(server: Prometheus) -> Remote:
-    return Remote("Prometheus", server.url)
+    return Remote("Prometheus", server.url, timeout_s=kit.DEADLINE_S)
 
 
 @pytest.fixture

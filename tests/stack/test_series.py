@@ -20,8 +20,7 @@ from typing import Final, NamedTuple
 
 from tests.integration.shop_kit import BAD_CARD, GOOD_CARD, SHOP, Shop, Visitor, shop
 from tests.integration.test_demo_endpoints import ALL
-from tests.stack.conftest import exporting_to
-from tests.stack.stack_kit import Stack, ask, wait_until
+from tests.stack.stack_kit import Stack, ask, exporting_to, wait_until
 
 RECYCLED: Final = int(os.environ.get("TESTS_STACK_RECYCLED", "200"))
 SERVICE: Final = "series"

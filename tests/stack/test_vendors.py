@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import threading
 import time
-import urllib.request
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +14,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.alert_stubs import AlertStub, webhook
+from tests.stack import reading_kit
 from tests.stack.stack_kit import Collector, running, wait_until
 from tests.stack.test_collector_config import REQUIRED, VENDORS
 
@@ -58,55 +55,13 @@ BY_OTLP = {
 }
 
 
-class Seen(NamedTuple):
-    """A request that arrived; the names of headers are in lower case."""
-
-    path: str
-    headers: dict[str, str]
-
-
-class Stub(ThreadingHTTPServer):
-    """Answers 200 to everything, and notes it."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.seen: list[Seen] = []
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def requests(self, path: str) -> list[Seen]:
-        """Those to a path."""
-        return [each for each in self.seen if each.path == path]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.seen.append(Seen(self.path, headers))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: the test tells what is wrong."""
-
-
-@contextlib.contextmanager
-def stub() -> Iterator[Stub]:
-    with Stub() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def requests(stub: AlertStub, path: str) -> list[dict[str, str]]:
+    """The headers of those to a path; names in lower case."""
+    return [
+        {name.lower(): value for name, value in each.headers.items()}
+        for each in stub.requests
+        if each.path == path
+    ]
 
 
 def send_one_of_each(collector: Collector) -> None:
@@ -126,13 +81,7 @@ def send_one_of_each(collector: Collector) -> None:
     record = logs.resource_logs.add().scope_logs.add().log_records.add()
     record.time_unix_nano, record.body.string_value = now, "order placed"
     for signal, message in (("traces", traces), ("metrics", metrics), ("logs", logs)):
-        request = urllib.request.Request(
-            f"{collector.url}/v1/{signal}",
-            message.SerializeToString(),
-            {"Content-Type": PROTOBUF},
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(request, timeout=10).close()
+        reading_kit.send(collector.port, f"/v1/{signal}", message.SerializeToString())
 
 
 def test_every_vendor_file_that_is_validated_is_tried_here() -> None:
@@ -144,26 +93,25 @@ def test_a_vendor_by_otlp_gets_protobuf_at_its_path_with_its_headers(
     file: str, tmp_path: Path
 ) -> None:
     vendor = BY_OTLP[file]
-    with stub() as server:
+    with webhook("") as server:
         environment = {**REQUIRED, vendor.endpoint: server.url + vendor.path}
         collector = Collector(tmp_path, f"vendors/{file}", **environment)
         with running(collector):
             send_one_of_each(collector)
             for signal in vendor.signals:
                 path = f"{vendor.path}/v1/{signal}"
-                request = wait_until(functools.partial(server.requests, path), 20, path)[0]
+                headers = wait_until(functools.partial(requests, server, path), 20, path)[0]
                 sent = {**vendor.headers, "content-type": PROTOBUF, "content-encoding": "gzip"}
-                assert sent.items() <= request.headers.items()
+                assert sent.items() <= headers.items()
 
 
 def test_splunk_gets_events_at_its_collector_with_its_token(tmp_path: Path) -> None:
-    with stub() as server:
+    with webhook("") as server:
         environment = {**REQUIRED, "SPLUNK_HEC_ENDPOINT": f"{server.url}/services/collector"}
         collector = Collector(tmp_path, "vendors/splunk.yaml", **environment)
         with running(collector):
             send_one_of_each(collector)
-            wait_until(
-                lambda: len(server.requests("/services/collector")) >= 3, 20, "three requests"
-            )
-            assert {each.headers["authorization"] for each in server.seen} == {"Splunk a-token"}
-            assert {each.headers["content-type"] for each in server.seen} == {"application/json"}
+            come = functools.partial(requests, server, "/services/collector")
+            wait_until(lambda: len(come()) >= 3, 20, "three requests")
+            assert {each["authorization"] for each in come()} == {"Splunk a-token"}
+            assert {each["content-type"] for each in come()} == {"application/json"}

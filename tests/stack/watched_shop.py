@@ -17,7 +17,7 @@ from tests.integration import servers
 from tests.integration.servers import Server
 from tests.integration.shop_kit import SHOP, Shop, production_environment, shop
 from tests.server_process import ROOT, serving
-from tests.stack.stack_kit import Collector, Jaeger, Loki, running
+from tests.stack.stack_kit import Collector, Jaeger, Loki, passing_on_to, running
 from tests.stack.watching_kit import (
     TOKEN,
     Alertmanager,
@@ -67,9 +67,7 @@ def watched_shop(folder: Path) -> Iterator[WatchedShop]:
         prometheus = Watching(folder, places)
         collector = Collector(
             folder,
-            JAEGER_OTLP_ENDPOINT=f"127.0.0.1:{jaeger.otlp_port}",
-            LOKI_OTLP_ENDPOINT=f"{loki.url}/otlp",
-            PROMETHEUS_OTLP_ENDPOINT=f"{prometheus.url}/api/v1/otlp",
+            **passing_on_to(jaeger, loki, prometheus),
             REDIS_ENDPOINT=f"127.0.0.1:{redis.port}",
             POSTGRES_ENDPOINT=f"127.0.0.1:{postgresql.port}",
         )
