@@ -26,6 +26,8 @@ _LOADS = (
     metrics.SYSTEM_CPU_LOAD_AVERAGE_5M,
     metrics.SYSTEM_CPU_LOAD_AVERAGE_15M,
 )
+_NO_NETWORKS = ("lo", "veth", "cali")
+"""Loopback, and ends of containers: each has a name of its own, and goes through another one."""
 _MEMORY_STATES = ("used", "free", "buffers", "cached")
 
 
@@ -172,7 +174,7 @@ def _transferred() -> dict[MetricDefinition, dict[Values, float]]:
             disks[name, "write"] = counters.write_bytes
     networks: dict[Values, float] = {}
     for name, sent in psutil.net_io_counters(pernic=True).items():
-        if not name.startswith("lo"):
+        if not name.startswith(_NO_NETWORKS):
             networks[name, "receive"] = sent.bytes_recv
             networks[name, "transmit"] = sent.bytes_sent
     return {metrics.SYSTEM_DISK_IO: disks, metrics.SYSTEM_NETWORK_IO: networks}

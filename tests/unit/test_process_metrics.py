@@ -144,7 +144,7 @@ def test_the_other_processes_of_a_host_do_not_tell_of_it(measured: Measured) -> 
 def test_what_is_sent_while_another_process_is_elected_is_that_ones_to_count(
     measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, sent = Clock(), {"eth0": 5000}
+    clock, sent = Clock(), {"eth0": 5000, "lo": 7, "veth1a2b3c4": 8, "cali5d6e7f8": 9}
     monkeypatch.setattr(
         psutil,
         "net_io_counters",
