@@ -36,10 +36,13 @@ class LokiSummaryReader:
         query = query or LogQuery()
         anything = replace(query, service=None, logger=None, min_severity=None)
         if is_whole(query):
-            rows, note = self._counted(anything, steps), ""
-        else:
+            return Tally(query, self._counted(anything, steps).items()).summary(steps, "")
+        rows, note = self._looked_at(anything, steps)
+        around = Tally(query, rows.items())
+        if note and anything != query:  # rare ones among many
             rows, note = self._looked_at(query, steps)
-        return Tally(query, rows.items()).summary(steps, note)
+            return Tally(query, rows.items()).summary(steps, note, around)
+        return around.summary(steps, note)
 
     def _counted(self, query: LogQuery, steps: Steps) -> Counter[Key]:
         """Of each step at its end, a millisecond late.

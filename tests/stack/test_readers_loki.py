@@ -83,6 +83,10 @@ def test_records_are_counted_by_level_logger_and_service(backend: Backend) -> No
     ):
         found = reader.summary(first, first + 2 * MINUTE, MINUTE, query)
         assert (dict(found.levels), found.partial) == (levels, "")
+    found = reader.summary(
+        first, first + 2 * MINUTE, MINUTE, LogQuery(text="order", min_severity=17)
+    )
+    assert (dict(found.levels), dict(found.choices)) == ({"error": 3}, {"info": 6, "error": 3})
     found = reader.summary(first, first + 2 * MINUTE, MINUTE)
     assert [sum(each.counts.values()) for each in found.moments] == [9, 0, 1]
     assert [(each.value, each.count) for each in found.loggers] == [("shop", 6), ("mail", 4)]
