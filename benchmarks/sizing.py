@@ -38,8 +38,8 @@ from benchmarks.sizing_traffic import (
     recorded,
     visited,
 )
-from tests.integration.shop_kit import SHOP, children_of, shop
-from tests.server_process import serving
+from tests.integration.shop_kit import SHOP, shop
+from tests.server_process import children_of, serving
 from tests.stack import reading_kit
 from tests.stack.load_kit import ask_for
 from tests.stack.programs import path_of

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from celery import Celery
 
-from tests.server_process import ROOT
+from tests.server_process import ROOT, children_of
 from tests.stub_collector import StubCollector
 
 SPAN = dict[str, Any]
@@ -81,8 +81,7 @@ class CeleryWorker:
     @property
     def children(self) -> list[int]:
         """The pool's processes."""
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for thread in threads for pid in thread.read_text().split()]
+        return children_of(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> float:
         """Ask it to stop; how many seconds it took."""

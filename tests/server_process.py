@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from tests.stub_collector_process import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +52,11 @@ def runserver(*options: str) -> Command:
     return lambda port: [
         *(sys.executable, "-m", "django", "runserver", f"127.0.0.1:{port}", *options)
     ]
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 def receiver(store: Path, *options: str) -> Command:

@@ -173,5 +173,4 @@ def quantile(values: list[float], part: float) -> float:
 
 def workers(server: server_process.Server) -> list[int]:
     """The processes that gunicorn has started."""
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
-    return [int(pid) for pid in children.split()]
+    return server_process.children_of(server.pid)

@@ -25,7 +25,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.servers import Server as Database
-from tests.server_process import ROOT, Server, serving
+from tests.server_process import ROOT, Server, children_of, serving
 from tests.stub_collector import StubCollector, plain_dict
 
 SHOP = ROOT / "examples" / "shop"
@@ -271,12 +271,6 @@ class Visitor:
 def _token(page: str) -> dict[str, str]:
     found = _TOKEN.search(page)
     return {"csrfmiddlewaretoken": found[1] if found else ""}
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has forked."""
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for thread in threads for child in thread.read_text().split()]
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:

@@ -17,10 +17,10 @@ from tests.integration.shop_kit import (
     Counts,
     Shop,
     Visitor,
-    children_of,
     shop,
     wait_for,
 )
+from tests.server_process import children_of
 
 VISITORS = 4
 ROUNDS = 6

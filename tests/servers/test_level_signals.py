@@ -16,7 +16,7 @@ import pytest
 
 from otel_django.logs.levels import Changed, levels
 from tests.celery_kit import celery_worker
-from tests.server_process import ROOT, Server, gunicorn, serving, uvicorn
+from tests.server_process import ROOT, Server, children_of, gunicorn, serving, uvicorn
 from tests.stub_collector import StubCollector
 
 MORE, LESS = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2
@@ -40,13 +40,8 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 15.0) -> None:
         time.sleep(0.05)
 
 
-def children(pid: int) -> list[int]:
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for thread in threads for child in thread.read_text().split()]
-
-
 def workers(server: Server) -> list[int]:
-    return children(server.pid) or [server.pid]
+    return children_of(server.pid) or [server.pid]
 
 
 def listens(pid: int) -> bool:
