@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
 from otel_django.errors import ReadError
+from otel_django.metric_definitions import OBSERVED
 from otel_django.metric_points import ResourceMetrics
 from otel_django.metrics.election import Election
 from otel_django.metrics.exporting import Export, Exporting, ResourceOf
@@ -42,8 +43,9 @@ HOST_METRICS: Final = (
     "health.check.status",
     "health.score",
     "django.api.active_clients",
+    *(definition.name for definition in OBSERVED),
 )
-"""What one process says of the whole host; these names begin so."""
+"""What one process says of the whole host, or more; these names begin so."""
 
 
 class HostMetrics:

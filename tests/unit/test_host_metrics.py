@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from otel_django.file_lock import try_lock
+from otel_django.metric_definitions import CELERY_QUEUE_LENGTH
 from otel_django.metric_points import AttributeValue, HistogramPoint, MetricDefinition, NumberPoint
 from otel_django.metrics import host, host_file
 from otel_django.metrics.host_folder import FOLD_LOCK, HostFolder, folder_name, usable_folder
@@ -142,6 +143,30 @@ def test_roles_are_kept_apart_and_the_hosts_own_levels_are_not_added_up(
     assert sorted(data) == ["host", "web", "worker"]
     assert sums([data["host"]], "system.memory.usage") == {"used": 110}
     assert sums([data["web"]]) == sums([data["worker"]]) == {"/a/": 1}
+
+
+def test_what_is_observed_of_queues_stays_one_series_when_another_role_observes(
+    tmp_path: Path, clock: SteppedClock
+) -> None:
+    web, worker = Process(tmp_path, clock), Process(tmp_path, clock, role="worker")
+    seen: list[tuple[float, tuple[str, ...]]] = [(500.0, ("celery",))]
+    web.recorder.observe(CELERY_QUEUE_LENGTH, lambda: seen)
+    web.count(1)
+    before = {
+        str(part.resource["role"])
+        for part in web.host.read()
+        if sums([part], "celery.queue.length")
+    }
+    seen.clear()  # it has left the observing to the worker
+    worker.recorder.observe(CELERY_QUEUE_LENGTH, lambda: [(0.0, ("celery",))])
+    worker.count(1)
+    web.host.flush()
+    after = {
+        str(part.resource["role"]): list(sums([part], "celery.queue.length").values())
+        for part in worker.host.read()
+        if "celery.queue.length" in metrics_of([part])
+    }
+    assert (before, after) == ({"host"}, {"host": [0.0]})
 
 
 def test_N2_what_is_counted_of_the_host_goes_on_where_a_killed_process_has_ended(
