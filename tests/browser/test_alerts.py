@@ -82,9 +82,12 @@ def test_a_silence_that_cannot_be_understood_is_told_what_is_wrong(
     browser.expected = [REFUSED]
     shop.log_in(browser, "ada", "monitoring/alerts/silences/")
     browser.one("#s-matchers").send_keys("nonsense")
+    browser.one("#s-comment").send_keys("the disk is exchanged")
     browser.one('button[value="silence"]').click()
-    browser.wait_for_text("Nothing was changed", ".state")
-    assert "nonsense" in browser.text(".state")
+    browser.wait_for_text("Nothing was changed", "[role=alert]")
+    assert "nonsense" in browser.text("[role=alert]")
+    assert browser.one("#s-matchers").get_attribute("value") == "nonsense"
+    assert browser.one("#s-comment").get_attribute("value") == "the disk is exchanged"
     assert_it_stands(browser)
 
 
