@@ -231,10 +231,12 @@ class Visitor:
         data = urllib.parse.urlencode(form).encode() if form else None
         request = urllib.request.Request(self.base_url + (path or route), data, self.headers)
         try:
-            with self._browser.open(request, timeout=60) as answer:
+            try:
+                answer = self._browser.open(request, timeout=60)
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
                 status, text = answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            status, text = error.code, error.read().decode()
         except (OSError, HTTPException):
             self.unanswered += 1
             return ""

@@ -196,6 +196,7 @@ def growth(requests: int) -> tuple[int, int]:
     return alive() - spans, sys.getallocatedblocks() - blocks
 
 
+@pytest.mark.usefixtures("no_meter_provider")
 def test_requests_of_a_site_leave_no_memory_behind(database: None) -> None:
     settings = replace(
         conf.from_django(), keep=frozenset({"errors", "slow"}), traces_sampler="always_off"

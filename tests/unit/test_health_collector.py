@@ -54,7 +54,9 @@ def look(said: Settings) -> dict[str, Result]:
 
 
 @pytest.fixture
-def sending(between: Proxy, tmp_path: Path) -> Iterator[tuple[Runtime, Settings]]:
+def sending(
+    no_meter_provider: None, between: Proxy, tmp_path: Path
+) -> Iterator[tuple[Runtime, Settings]]:
     """A runtime that sends what it has through the proxy, and isn't the global one."""
     said = settings(between.port, tmp_path)
     runtime = Runtime(said)
