@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import conf
 from otel_django.cli import style_for
+from otel_django.cli.times import seconds
 from otel_django.conf.settings import SIGNALS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Its options."""
     parser.add_argument(
         "--wait",
-        type=float,
+        type=seconds,
         default=_WAIT_S,
         metavar="SECONDS",
         help=f"how long a probe may take until it is to be seen (default: {_WAIT_S:g})",

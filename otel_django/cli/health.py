@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django import conf
+from otel_django.cli.times import seconds
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -39,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wait",
-        type=_seconds,
+        type=seconds,
         default=0.0,
         metavar="SECONDS",
         help="ask again until they aren't unhealthy, for this long at most",
@@ -150,14 +151,3 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
 def _painted(status: str, style: Style, width: int = 0) -> str:
     paint = {"healthy": style.SUCCESS, "unhealthy": style.ERROR}.get(status, style.WARNING)
     return paint(status.ljust(width))
-
-
-def _seconds(text: str) -> float:
-    """A plain number, or a length such as 90s or 2m.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    from otel_django.cli.times import length_ns
-
-    return float(text) if text.replace(".", "", 1).isdigit() else length_ns(text) / 1e9

@@ -24,6 +24,11 @@ def length_ns(text: str) -> int:
     return int(float(match[1]) * UNITS_NS[match[2]])
 
 
+def seconds(text: str) -> float:
+    """A plain number, or a length such as ``90s``, in seconds."""
+    return float(text) if text.replace(".", "", 1).isdecimal() else length_ns(text) / SECOND_NS
+
+
 def moment_ns(text: str, now_ns: int) -> int:
     """A length of time ago, or a date and time in ISO 8601 (local, where it has no zone)."""
     try:
