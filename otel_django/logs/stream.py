@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import select
 import sys
+
+try:
+    # eventlet's os.write has other greenlets go first, and refuses two that write to the same pipe.
+    from posix import write
+except ImportError:  # Windows
+    from os import write
 
 WAIT_S = 1.0
 
@@ -23,7 +28,7 @@ class Stream:
         try:
             while True:
                 try:
-                    written = os.write(self._fd, line)
+                    written = write(self._fd, line)
                 except BlockingIOError:
                     if not select.select([], [self._fd], [], WAIT_S)[1]:
                         self.lost += 1
@@ -32,7 +37,7 @@ class Stream:
                 if written == len(line):
                     return
                 line = line[written:]
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):  # the last is eventlet's, of its select
             self.lost += 1
 
 

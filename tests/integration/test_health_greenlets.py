@@ -47,7 +47,8 @@ for run in (sleeps, one, other, cancelled, ends):
     registry.add(Registered(run.__name__, run))
 site = threading.Thread(target=query)
 site.start()
-report = Engine(Settings(), registry, folder=None, clock=SYSTEM_CLOCK).report(within_s=10)
+settings = Settings(health_timeout_s=9)
+report = Engine(settings, registry, folder=None, clock=SYSTEM_CLOCK).report(within_s=10)
 done.append(True)
 site.join()
 found = {check.name: [check.status, check.message] for check in report.checks}
