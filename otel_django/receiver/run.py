@@ -58,6 +58,7 @@ def receive(settings: Settings, host: str, port: int, say: Callable[[str], objec
     """
     from otel_django.receiver.door import Door
     from otel_django.receiver.intake import Intake
+    from otel_django.receiver.memory import give_back_large_pieces
     from otel_django.receiver.pages import Pages
     from otel_django.receiver.server import Server
     from otel_django.receiver.writing import Writing
@@ -65,6 +66,7 @@ def receive(settings: Settings, host: str, port: int, say: Callable[[str], objec
     assert settings.store is not None  # noqa: S101 - see settings_for
     door = Door(settings.tokens)
     _check_address(host, port, door)
+    give_back_large_pieces()
     site_settings.take(settings)
     writing = Writing(settings.store, settings, LIMITS.waiting_s)
     with _asked_to_end() as asked:

@@ -24,7 +24,7 @@ from tests.receiver_kit import HEAD, everything, request
 from tests.server_process import Server, serving
 
 MIB = 1 << 20
-MOST_MIB = 400
+MOST_MIB = 320
 """For the whole process, whatever is sent to it; idle it takes some 60."""
 
 
