@@ -93,6 +93,12 @@ class Measured:
         self._writer.take(host.read())
         self._writer.poll(self._clock.monotonic_s())
 
+    def close(self) -> None:
+        """Let go of the file, until sums are taken again; what can't be written now is lost."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close(self._clock.monotonic_s())
+
     def _made(self, path: Path) -> Any:
         from otel_django.pipeline.drops import Drops
         from otel_django.store.sinks import sinks

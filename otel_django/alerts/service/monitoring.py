@@ -294,3 +294,4 @@ class Monitoring:
     def _release(self) -> None:
         self._keeper.close()
         self.leading.release()
+        self.measured.close()
