@@ -54,6 +54,7 @@ class Logs:
         self._collecting = collecting
         self._handlers: Handlers | None = None
         self._overrides: Overrides | None = None
+        self._stream: Stream | None = None
         self._file: LogFile | None = None
         self._steps: deque[bool] = deque()
         self._undo: list[Callable[[], object]] = []
@@ -67,7 +68,7 @@ class Logs:
             return
         journal = self._journal(tracer, settings)
         if not self._collecting:
-            journal.console = _console(settings)
+            journal.console = self._console_channel(settings)
             journal.file = self._file_channel(settings)
             if journal.put is None and current_process().kind == "server":
                 journal.console = self._starting(journal.console)
@@ -100,7 +101,7 @@ class Logs:
             self._file.close()
         if active.journal() is self.journal:
             active.set_journal(None)
-        self.journal = self._handlers = self._overrides = self._file = None
+        self.journal = self._handlers = self._overrides = self._stream = self._file = None
 
     def _journal(self, tracer: Tracer, settings: Settings) -> Journal:
         from otel_django.instrumentation.log_context import place
@@ -137,6 +138,22 @@ class Logs:
         )
         self._handlers.add()
         self._overrides.look()
+
+    def _console_channel(self, settings: Settings) -> Channel | None:
+        """Where lines for the standard error go, and how they are drawn; None: nowhere."""
+        fd = standard_error()
+        if settings.log_format == "off" or fd is None:
+            return None
+        from otel_django.logs.console import Console
+        from otel_django.logs.handlers import user_prints
+
+        if settings.log_format == "auto" and user_prints():
+            return None
+        self._stream = Stream(fd)
+        terminal = os.isatty(fd)
+        if settings.log_format == "console" or (settings.log_format == "auto" and terminal):
+            return Channel(Console(color=terminal and not no_color()).line, self._stream)
+        return Channel(json_line, self._stream)
 
     def _file_channel(self, settings: Settings) -> Channel | None:
         if settings.log_file is None:
@@ -234,8 +251,9 @@ class Logs:
     def after_fork(self) -> None:
         """In a forked child."""
         self._steps.clear()
-        if self._file is not None:
-            self._file.after_fork()
+        for output in (self._stream, self._file):
+            if output is not None:
+                output.after_fork()
 
     def accept(self, batch: Sequence[Any]) -> None:
         """Nothing comes this way."""
@@ -272,19 +290,3 @@ def _configure_structlog() -> None:
     from otel_django.logs.structured import configure
 
     configure()
-
-
-def _console(settings: Settings) -> Channel | None:
-    """Where lines for the standard error go, and how they are drawn; None: nowhere."""
-    fd = standard_error()
-    if settings.log_format == "off" or fd is None:
-        return None
-    from otel_django.logs.console import Console
-    from otel_django.logs.handlers import user_prints
-
-    if settings.log_format == "auto" and user_prints():
-        return None
-    terminal = os.isatty(fd)
-    if settings.log_format == "console" or (settings.log_format == "auto" and terminal):
-        return Channel(Console(color=terminal and not no_color()).line, Stream(fd))
-    return Channel(json_line, Stream(fd))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_django import guard
 from otel_django.file_lock import CLOEXEC, let_go, try_lock
+from otel_django.logs.system_write import write
 from otel_django.private_folder import PRIVATE_FILE, give_to_owner_above, make_private_folder
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class LogFile:
         self._torn = False
         self._failed_at_s = float("-inf")
         self._said = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may write in the middle of a line
 
     def write(self, line: bytes) -> None:
         """Append a line; never raises."""
@@ -76,7 +77,7 @@ class LogFile:
 
     def after_fork(self) -> None:
         """In a child: a lock that another thread of the parent held would never come free."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def close(self) -> None:
         """Let go of the file; the next line opens it again."""
@@ -102,12 +103,12 @@ class LogFile:
         """One write; what the disk had no room for is made up for, or marked."""
         if self._torn:
             line = b"\n" + line
-        written = os.write(self._fd, line)
+        written = write(self._fd, line)
         if written == len(line):
             self._torn = False
             return
         self._torn = True
-        if written == 0 or os.write(self._fd, line[written:]) < len(line) - written:
+        if written == 0 or write(self._fd, line[written:]) < len(line) - written:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._torn = False
 

@@ -4,41 +4,60 @@ from __future__ import annotations
 
 import select
 import sys
+import threading
+import time
+from typing import Final
 
-try:
-    # eventlet's os.write has other greenlets go first, and refuses two that write to the same pipe.
-    from posix import write
-except ImportError:  # Windows
-    from os import write
+from otel_django.logs.system_write import write
 
-WAIT_S = 1.0
+WAIT_S: Final = 1.0
 
 
 class Stream:
-    """Writes each line in one call, past ``sys.stderr``, which others may have redirected to
-    ``logging``. What can't be written is lost and counted in ``lost``.
+    """Writes lines, past ``sys.stderr``, which others may have redirected to ``logging``.
+
+    A descriptor that is full and doesn't block is waited for, for a moment; if that was in vain,
+    the lines of the next second don't wait. What can't be written is lost and counted in ``lost``.
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
         self.lost = 0
+        self._fd = fd
+        self._torn = False
+        self._gave_up_s = float("-inf")
+        self._lock = threading.RLock()  # a signal's handler may write in the middle of a line
 
     def write(self, line: bytes) -> None:
-        """Write a line; a pipe that is full is waited for, for a moment."""
+        """Write a line; never raises."""
         try:
-            while True:
-                try:
-                    written = write(self._fd, line)
-                except BlockingIOError:
-                    if not select.select([], [self._fd], [], WAIT_S)[1]:
-                        self.lost += 1
-                        return
-                    continue
-                if written == len(line):
-                    return
-                line = line[written:]
-        except (OSError, ValueError, RuntimeError):  # the last is eventlet's, of its select
+            with self._lock:
+                self._put(line)
+        except Exception:  # beside OSError what gevent and eventlet raise where none may wait
             self.lost += 1
+
+    def after_fork(self) -> None:
+        """In a child: a lock that another thread of the parent held would never come free."""
+        self._lock = threading.RLock()
+
+    def _put(self, line: bytes) -> None:
+        if self._torn:
+            line = b"\n" + line
+        while line:
+            try:
+                line = line[write(self._fd, line) :]
+            except BlockingIOError:
+                if not self._is_free():
+                    raise
+            else:
+                self._torn = bool(line)
+
+    def _is_free(self) -> bool:
+        wait_s = WAIT_S if time.monotonic() - self._gave_up_s >= WAIT_S else 0.0
+        if select.select([], [self._fd], [], wait_s)[1]:
+            return True
+        if wait_s:
+            self._gave_up_s = time.monotonic()
+        return False
 
 
 def standard_error() -> int | None:
