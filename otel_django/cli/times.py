@@ -26,7 +26,8 @@ def length_ns(text: str) -> int:
 
 def seconds(text: str) -> float:
     """A plain number, or a length such as ``90s``, in seconds."""
-    return float(text) if text.replace(".", "", 1).isdecimal() else length_ns(text) / SECOND_NS
+    match = re.fullmatch(r"\d{1,9}(?:\.\d*)?", text.strip())
+    return float(match[0]) if match else length_ns(text) / SECOND_NS
 
 
 def moment_ns(text: str, now_ns: int) -> int:

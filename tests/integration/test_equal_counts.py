@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 
+from otel_django.metrics.host import FLUSH_S
 from tests.integration.shop_kit import (
     BAD_CARD,
     GOOD_CARD,
@@ -165,6 +166,7 @@ def test_no_counter_falls_while_processes_are_killed(tmp_path: Path) -> None:
             over.set()
         killed = killing.result()
         assert len(killed) >= 3
+        time.sleep(2 * FLUSH_S)  # those that live have counted all by then
         seen = sums(running)
     answered = sum((each.result().counts for each in come), Counter[tuple[str, ...]]()).total()
     counted = sum(
@@ -178,7 +180,8 @@ def test_no_counter_falls_while_processes_are_killed(tmp_path: Path) -> None:
         0 <= killed.get(int(pid), 0.0) - float(when) <= AT_RISK_S and path != "/metrics"
         for pid, when, path in answers
     )
-    assert -lost <= answered - counted <= at_risk
+    # One that is killed right after an answer hasn't noted it in the access log.
+    assert -lost <= answered - counted <= at_risk + len(killed)
 
 
 def sums(running: Shop) -> dict[tuple[str, ...], float]:
@@ -197,5 +200,5 @@ def kill_workers(running: Shop, over: threading.Event) -> dict[int, float]:
         victim = children[len(killed) % len(children)]
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-            killed[victim] = time.time()
+            killed.setdefault(victim, time.time())  # it may be listed until it is waited for
     return killed

@@ -533,7 +533,7 @@ def test_without_a_store_the_hosts_sums_are_kept_in_one_of_the_service(tmp_path:
         (series,) = EmbeddedMetricReader(path).read(MetricQuery("requests", 0, 1 << 62)).series
         assert [getattr(point, "value", None) for point in series.points] == [3]
     finally:
-        measured.close()
+        measured.close(1.0)
         active.activate(None)
 
 

@@ -6,6 +6,7 @@ host's processes, from the run folder.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_django.alerts.reading import StoreSource
@@ -43,6 +44,7 @@ class Measured:
         self._resolved = resolved
         has_source = settings.store is not None or "prometheus" in settings.read_from
         self._own = None if has_source or folder is None else folder / NAME
+        self._taking = threading.Lock()
         self._writer: Any = None
 
     @property
@@ -88,16 +90,21 @@ class Measured:
         host = active.host()
         if self._own is None or host is None:
             return
-        if self._writer is None:
-            self._writer = self._made(self._own)
-        self._writer.take(host.read())
-        self._writer.poll(self._clock.monotonic_s())
+        with self._taking:
+            if self._writer is None:
+                self._writer = self._made(self._own)
+            self._writer.take(host.read())
+            self._writer.poll(self._clock.monotonic_s())
 
-    def close(self) -> None:
-        """Let go of the file, until sums are taken again; what can't be written now is lost."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close(self._clock.monotonic_s())
+    def close(self, within_s: float) -> None:
+        """Close the file, unless sums are still being taken after ``within_s``."""
+        if self._taking.acquire(timeout=within_s):
+            try:
+                if self._writer is not None:
+                    self._writer.close(self._clock.monotonic_s())
+                    self._writer = None
+            finally:
+                self._taking.release()
 
     def _made(self, path: Path) -> Any:
         from otel_django.pipeline.drops import Drops

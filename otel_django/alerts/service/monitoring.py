@@ -286,6 +286,7 @@ class Monitoring:
         self._sender.stop(timeout_s / 2)
         self.duties.wait(timeout_s / 4)
         self.rest(max(0.1, deadline_s - self._clock.monotonic_s()))
+        self.measured.close(max(0.1, deadline_s - self._clock.monotonic_s()))
 
     def rest(self, timeout_s: float) -> None:
         """Let another process go on, until this one is asked again."""
@@ -294,4 +295,3 @@ class Monitoring:
     def _release(self) -> None:
         self._keeper.close()
         self.leading.release()
-        self.measured.close()
