@@ -57,8 +57,9 @@ def _request_id_of(span: Any) -> str | None:
 
 def _celery_task() -> tuple[str, str | None, str] | None:
     """The task that runs on this thread, whether traced or not."""
-    state: Any = sys.modules.get("celery._state")
-    task = None if state is None else state._task_stack.top
+    # Another thread may be importing Celery just now.
+    tasks: Any = getattr(sys.modules.get("celery._state"), "_task_stack", None)
+    task = None if tasks is None else tasks.top
     return None if task is None else (task.name, task.request.id, names.CELERY_TASK_NAME)
 
 

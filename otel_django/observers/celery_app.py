@@ -11,17 +11,17 @@ def current() -> Any:
 
     Celery's own answer is another one on each thread.
     """
-    state = sys.modules.get("celery._state")
-    if state is None or _is_child():
-        return None
+    state: Any = sys.modules.get("celery._state")
+    if not hasattr(state, "_get_active_apps") or _is_child():
+        return None  # also where another thread is importing Celery just now
     stand_in = _stand_in(state)
     apps = [app for app in list(state._get_active_apps()) if app is not stand_in]
     return max(apps, key=lambda app: bool(app.set_as_current), default=None)
 
 
 def _is_child() -> bool:
-    process = sys.modules.get("billiard.process")
-    return process is not None and type(process.current_process()).__name__ != "_MainProcess"
+    current_process = getattr(sys.modules.get("billiard.process"), "current_process", None)
+    return current_process is not None and type(current_process()).__name__ != "_MainProcess"
 
 
 def _stand_in(state: Any) -> Any:

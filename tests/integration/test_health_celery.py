@@ -55,7 +55,7 @@ class Site:
         self.said.append(found)
         return found
 
-    def wait_for(self, name: str, status: str, text: str = "", timeout_s: float = 60) -> None:
+    def wait_for(self, name: str, status: str, text: str = "", timeout_s: float = 120) -> None:
         """Until the check has that status and ``text`` in its message."""
         deadline = time.monotonic() + timeout_s
         while True:
