@@ -119,7 +119,7 @@ def test_the_name_of_an_event_is_in_loki_beside_its_text(programs: Stack) -> Non
 def test_its_request_is_in_prometheus_with_an_exemplar_of_that_trace(
     programs: Stack, checkout: Checkout
 ) -> None:
-    labels = '{http_route="/checkout/",http_request_method="POST"}'
+    labels = '{job="shop",http_route="/checkout/",http_request_method="POST"}'
     series = f"http_server_request_duration_seconds_%s{labels}"
 
     def counted() -> float:
