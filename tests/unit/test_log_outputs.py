@@ -126,9 +126,10 @@ def test_a_pipe_that_nobody_reads_any_more_loses_lines_and_raises_nothing() -> N
 def test_a_child_writes_though_another_thread_of_its_parent_was_at_it() -> None:
     reader, writer = os.pipe()
     stream = Stream(writer)
-    filling = threading.Thread(target=stream.write, args=(b"x" * 200_000,))
+    line = b"x" * 200_000
+    filling = threading.Thread(target=stream.write, args=(line,))
     filling.start()
-    assert os.read(reader, 1)  # it has begun, and the pipe is too small for it
+    read = len(os.read(reader, 1))  # it has begun, and the pipe is too small for it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # to fork with threads is the point
         child = os.fork()
@@ -139,8 +140,8 @@ def test_a_child_writes_though_another_thread_of_its_parent_was_at_it() -> None:
         stream.write(b"")
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    while filling.is_alive():
-        os.read(reader, 1 << 16)
-        filling.join(0.01)
+    while read < len(line):
+        read += len(os.read(reader, 1 << 16))
+    filling.join()
     os.close(reader)
     os.close(writer)
